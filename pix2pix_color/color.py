@@ -1,0 +1,168 @@
+"""Colour spaces and ranges: the only module that knows them.
+
+RGB is sRGB, float in [0, 1] (uint8 0-255 only at the edges). Lab is CIE 1976 L*a*b*
+under D65 with the 2-degree observer, as in scikit-image: lightness L in [0, 100], a and b
+about -110 to 110. The networks see `lightness` (..., 1), L itself, and `chroma` (..., 2),
+(a, b) / 128 in about [-1, 1] (report, authors' code). All functions are TensorFlow
+operations, differentiable, and take any leading shape.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+__all__ = [
+    "CHROMA_SCALE",
+    "fit_chroma_to_gamut",
+    "lab_to_rgb",
+    "merge",
+    "rgb_to_lab",
+    "split",
+    "to_float",
+    "to_uint8",
+]
+
+CHROMA_SCALE = 128.0
+"""What a and b are divided by to become the networks' target."""
+
+# skimage.color.xyz_from_rgb (sRGB primaries, D65) and the D65 2-degree white point: the
+# same digits as scikit-image, because it is the oracle.
+_XYZ_FROM_RGB = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
+_RGB_FROM_XYZ = (
+    (3.240481342, -1.537151516, -0.498536326),
+    (-0.969254950, 1.875990001, 0.041555927),
+    (0.055646640, -0.204041338, 1.057311069),
+)
+_WHITE = (0.95047, 1.0, 1.08883)
+_EPSILON = 0.008856  # below it the cube root becomes a line; skimage's rounded value
+_BISECTIONS = 10  # the chroma that fits is found to a part in 1,024: below one 8-bit level
+
+
+def to_float(rgb: tf.Tensor) -> tf.Tensor:
+    """Returns uint8 RGB (..., 3), 0 to 255, as float32 in [0, 1]; floats pass as float32."""
+    rgb = tf.convert_to_tensor(rgb)
+    if rgb.dtype == tf.uint8:
+        return tf.cast(rgb, tf.float32) / 255.0
+    return tf.cast(rgb, tf.float32)
+
+
+def to_uint8(rgb: tf.Tensor) -> tf.Tensor:
+    """Returns float RGB as uint8, clipped to [0, 1] and rounded to the nearest level."""
+    return tf.cast(tf.round(tf.clip_by_value(rgb, 0.0, 1.0) * 255.0), tf.uint8)
+
+
+def _last(tensor: tf.Tensor, channels: int, name: str) -> tf.Tensor:
+    tensor = tf.convert_to_tensor(tensor)
+    if tensor.shape.rank == 0 or tensor.shape[-1] not in (channels, None):
+        raise ValueError(
+            f"{name} must have {channels} channels in its last axis, not shape {tensor.shape}."
+        )
+    return tensor
+
+
+def rgb_to_lab(rgb: tf.Tensor) -> tf.Tensor:
+    """Converts sRGB to CIE Lab (D65, 2 degrees).
+
+    Args:
+        rgb: (..., 3), uint8 0-255 or float in [0, 1].
+
+    Returns:
+        float32 (..., 3): L in [0, 100], a and b about -110 to 110; within 0.01 of
+        `skimage.color.rgb2lab`.
+
+    Raises:
+        ValueError: the last axis is not of length 3.
+    """
+    rgb = to_float(_last(rgb, 3, "rgb"))
+    # The unused side of tf.where is kept away from the kinks, so that its gradient is finite.
+    high = tf.pow((tf.maximum(rgb, 0.04045) + 0.055) / 1.055, 2.4)
+    linear = tf.where(rgb > 0.04045, high, rgb / 12.92)
+    matrix = tf.constant(_XYZ_FROM_RGB) / tf.constant(_WHITE)[:, None]
+    xyz = tf.tensordot(linear, matrix, axes=[[-1], [1]])
+    root = tf.pow(tf.maximum(xyz, _EPSILON), 1.0 / 3.0)
+    f = tf.where(xyz > _EPSILON, root, 7.787 * xyz + 16.0 / 116.0)
+    fx, fy, fz = tf.unstack(f, axis=-1)
+    return tf.stack([116.0 * fy - 16.0, 500.0 * (fx - fy), 200.0 * (fy - fz)], axis=-1)
+
+
+def _lab_to_linear_rgb(lab: tf.Tensor) -> tf.Tensor:
+    lightness, a, b = tf.unstack(lab, axis=-1)
+    fy = (lightness + 16.0) / 116.0
+    f = tf.stack([fy + a / 500.0, fy, tf.maximum(fy - b / 200.0, 0.0)], axis=-1)
+    xyz = tf.where(f > 0.2068966, f * f * f, (f - 16.0 / 116.0) / 7.787) * tf.constant(_WHITE)
+    return tf.tensordot(xyz, tf.constant(_RGB_FROM_XYZ), axes=[[-1], [1]])
+
+
+def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
+    """Converts CIE Lab (D65, 2 degrees) to sRGB, clipped to what sRGB can show.
+
+    Args:
+        lab: float (..., 3): L in [0, 100], a, b.
+
+    Returns:
+        float32 (..., 3) in [0, 1]; within 0.5/255 of `skimage.color.lab2rgb`.
+
+    Raises:
+        ValueError: the last axis is not of length 3.
+    """
+    linear = _lab_to_linear_rgb(tf.cast(_last(lab, 3, "lab"), tf.float32))
+    high = 1.055 * tf.pow(tf.maximum(linear, 0.0031308), 1.0 / 2.4) - 0.055
+    return tf.clip_by_value(tf.where(linear > 0.0031308, high, 12.92 * linear), 0.0, 1.0)
+
+
+def split(rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Splits RGB into what the generator sees and what it must predict.
+
+    Args:
+        rgb: (..., 3), uint8 0-255 or float in [0, 1].
+
+    Returns:
+        lightness (..., 1), L in [0, 100], and chroma (..., 2), (a, b) / 128; float32.
+    """
+    lab = rgb_to_lab(rgb)
+    return lab[..., :1], lab[..., 1:] / CHROMA_SCALE
+
+
+def merge(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
+    """Puts lightness (..., 1) and chroma (..., 2) together: float32 RGB (..., 3) in [0, 1].
+
+    Colours outside sRGB are clipped, as scikit-image does and as the report was scored;
+    `fit_chroma_to_gamut` first keeps the lightness instead.
+    """
+    lightness, chroma = _last(lightness, 1, "lightness"), _last(chroma, 2, "chroma")
+    return lab_to_rgb(tf.concat([lightness, chroma * CHROMA_SCALE], axis=-1))
+
+
+def fit_chroma_to_gamut(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
+    """Scales chroma toward gray, pixel by pixel, just so far that sRGB can show it.
+
+    Clipping a colour that sRGB cannot show changes its lightness too. Less chroma at the
+    same lightness and hue does not, so a colourized image keeps the user's luminance.
+
+    Args:
+        lightness: (..., 1), L in [0, 100].
+        chroma: (..., 2), (a, b) / 128.
+
+    Returns:
+        chroma of the same shape, unchanged wherever it was inside the gamut.
+    """
+    lightness, chroma = _last(lightness, 1, "lightness"), _last(chroma, 2, "chroma")
+
+    def fits(scale: tf.Tensor) -> tf.Tensor:
+        lab = tf.concat([lightness, chroma * (CHROMA_SCALE * scale)], axis=-1)
+        linear = _lab_to_linear_rgb(lab)
+        # The tolerance, a hundredth of a level, forgives the rounding of gray and white.
+        inside = tf.logical_and(linear >= -1e-5, linear <= 1.0 + 1e-4)
+        return tf.reduce_all(inside, axis=-1, keepdims=True)
+
+    low, high = tf.zeros_like(lightness), tf.ones_like(lightness)
+    whole = fits(high)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2.0
+        inside = fits(middle)
+        low, high = tf.where(inside, middle, low), tf.where(inside, high, middle)
+    return tf.where(whole, chroma, chroma * low)

@@ -1,0 +1,325 @@
+"""From images on disk to batches of (lightness, chroma), all in the tf.data graph.
+
+`load_dataset` reads and filters; `ImageDataset` serves batches. Nothing falls back silently:
+a data set that is not there is an error that says how to get it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from . import color
+from .config import nearest
+
+__all__ = [
+    "DataError",
+    "ImageDataset",
+    "is_gray",
+    "load_dataset",
+    "photographs",
+]
+
+NAMES = ("cifar10", "photographs")
+SPLITS = ("train", "test")
+EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_IN_GRAPH = r"(?i).*\.(bmp|gif|jpe?g|png)$"  # what TensorFlow decodes itself
+_TEST_SHARE = 0.1  # of an image folder that has no train/ and test/ of its own
+
+
+class DataError(RuntimeError):
+    """A data set that is not there, or a file in it that cannot be read."""
+
+
+def is_gray(image: tf.Tensor) -> tf.Tensor:
+    """Returns whether R == G == B at every pixel of an image (..., height, width, 3)."""
+    first = image[..., :1]
+    return tf.reduce_all(tf.equal(image, first), axis=[-3, -2, -1])
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageDataset:
+    """Images of one split, read once, gray ones left out, kept in memory.
+
+    Attributes:
+        name: `"cifar10"`, `"photographs"` or the folder: shown beside every result.
+        split: `"train"` or `"test"`.
+        images: uint8 (size, size, 3) RGB, in a fixed order.
+        count: number of images.
+        gray_count: number of gray images that were left out.
+    """
+
+    name: str
+    split: str
+    images: tf.data.Dataset
+    count: int
+    gray_count: int
+
+    def batches(self, batch_size: int = 256) -> tf.data.Dataset:
+        """Returns (lightness, chroma) batches in order, for evaluation; ranges as in `color`."""
+        return (
+            self.images.batch(batch_size)
+            .map(color.split, num_parallel_calls=tf.data.AUTOTUNE)
+            .prefetch(tf.data.AUTOTUNE)
+        )
+
+    @functools.cached_property
+    def _examples(self) -> tf.data.Dataset:
+        # One element that holds every image in Lab, cached. Shuffling and flipping must come
+        # after the cache, or every epoch would see the same ones.
+        return self.batches(256).unbatch().batch(self.count).cache()
+
+    def steps_per_epoch(self, batch_size: int, drop_remainder: bool = False) -> int:
+        """Returns batches an epoch: 773 for the report's 49,438 images in batches of 64."""
+        steps = self.count / batch_size
+        return math.floor(steps) if drop_remainder else math.ceil(steps)
+
+    def training_batches(
+        self,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        start_step: int = 0,
+        flip: bool = False,
+        drop_remainder: bool = False,
+    ) -> tf.data.Dataset:
+        """Returns endless shuffled (lightness, chroma) batches from step `start_step` on.
+
+        Every epoch is a new order of all images. Order and flips depend on `seed` and the
+        step alone, so a run that resumes at a step sees what an uninterrupted one would.
+
+        Args:
+            batch_size: images a (global) batch.
+            seed: of order and flips.
+            start_step: batches already used, over all epochs.
+            flip: mirror each image left to right with probability one half.
+            drop_remainder: leave out an epoch's last, smaller batch.
+
+        Raises:
+            DataError: fewer images than one batch.
+        """
+        steps = self.steps_per_epoch(batch_size, drop_remainder)
+        if steps == 0 or self.count == 0:
+            raise DataError(
+                f"{self.name} ({self.split}) has {self.count} images, fewer than one batch of "
+                f"{batch_size}: choose a smaller training.batch_size."
+            )
+        start_epoch, start_batch = divmod(start_step, steps)
+
+        def one_epoch(
+            epoch: tf.Tensor, examples: tuple[tf.Tensor, tf.Tensor]
+        ) -> tf.data.Dataset:
+            # Stateless operations: an epoch's order and flips are functions of its number,
+            # which a resumed run knows, whatever else has drawn random numbers.
+            order = tf.random.experimental.stateless_shuffle(
+                tf.range(self.count), seed=[seed, 2 * epoch]
+            )
+            mirrored = tf.random.stateless_uniform([self.count], seed=[seed, 2 * epoch + 1]) < 0.5
+
+            def take(chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                batch = tuple(tf.gather(part, chosen) for part in examples)
+                if not flip:
+                    return batch
+                side = tf.gather(mirrored, chosen)[:, None, None, None]
+                # Both parts of an image must face the same way.
+                return tuple(tf.where(side, tf.reverse(part, [2]), part) for part in batch)
+
+            chosen = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder)
+            skipped = tf.where(epoch == start_epoch, tf.cast(start_batch, tf.int64), 0)
+            return chosen.skip(skipped).map(take)
+
+        epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max)
+        both = tf.data.Dataset.zip(epochs, self._examples.repeat())
+        return both.flat_map(one_epoch).prefetch(tf.data.AUTOTUNE)
+
+
+def load_dataset(
+    dataset: str | Path = "cifar10",
+    split: str = "train",
+    *,
+    image_size: int = 32,
+    drop_gray: bool = True,
+    fit: str = "crop",
+    limit: int | None = None,
+) -> ImageDataset:
+    """Reads one split of a data set.
+
+    Args:
+        dataset: `"cifar10"` (through TFDS, which honours `TFDS_DATA_DIR` and downloads the
+            data where there is a network), `"photographs"` (32x32 crops of the colour
+            photographs inside scikit-image: no network, no download), or a folder of images,
+            searched to any depth.
+        split: `"train"` or `"test"`. A folder with subfolders of these names uses them;
+            any other gives every tenth file, in sorted order, to the test split.
+        image_size: height and width in pixels of what is returned.
+        drop_gray: leave out images with R == G == B at every pixel (report section 4.1).
+        fit: `"crop"` or `"resize"`, see `DataConfig.fit`; used where an image is not of
+            `image_size` already.
+        limit: stop after so many images (for quick looks).
+
+    Returns:
+        The images, counted.
+
+    Raises:
+        DataError: unknown name or split, missing data, an unreadable file, nothing left.
+    """
+    if split not in SPLITS:
+        raise DataError(f"Unknown split {split!r}: {nearest(split, SPLITS)}")
+    name = str(dataset)
+    files: list[str] | None = None
+    if name == "cifar10":
+        images = _cifar10(split)
+    elif name == "photographs":
+        images = tf.data.Dataset.from_tensor_slices(photographs(split))
+    elif Path(name).is_dir():
+        files = _list_images(Path(name), split)
+        images = _decode(files)
+    elif Path(name).exists():
+        raise DataError(f"{name} is a file: a data set is {' or '.join(NAMES)}, or a folder.")
+    else:
+        raise DataError(
+            f"There is no data set or folder named {name!r}: {nearest(name, NAMES)} "
+            "Or give the path of a folder of images."
+        )
+    images = images.map(
+        functools.partial(_square, size=image_size, fit=fit), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    if limit is not None:
+        images = images.take(limit)
+    colored = images.filter(lambda image: not is_gray(image)) if drop_gray else images
+    kept = colored.cache()
+    try:
+        count, total = _count(kept), int(images.cardinality())  # counting fills the cache
+    except tf.errors.OpError as error:
+        raise DataError(_explain(error, files)) from error
+    if count == 0:
+        raise DataError(f"{name} ({split}) has no colour image: {total} read, all of them gray.")
+    return ImageDataset(name, split, kept, count, total - count)
+
+
+def _count(images: tf.data.Dataset) -> int:
+    return int(images.reduce(np.int64(0), lambda count, _: count + 1))
+
+
+def _square(image: tf.Tensor, *, size: int, fit: str) -> tf.Tensor:
+    """Returns a uint8 image (size, size, 3), by cropping the centre or by resizing."""
+    shape = tf.shape(image)[:2]
+    if fit == "crop":
+        side = tf.reduce_min(shape)
+        top, left = tf.unstack((shape - side) // 2)
+        image = image[top : top + side, left : left + side]
+
+    def resized() -> tf.Tensor:
+        scaled = tf.image.resize(image, [size, size], method="area")
+        return tf.cast(tf.round(scaled), tf.uint8)
+
+    fits = tf.reduce_all(tf.shape(image)[:2] == size)
+    return tf.ensure_shape(tf.cond(fits, lambda: image, resized), [size, size, 3])
+
+
+def _cifar10(split: str) -> tf.data.Dataset:
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.load("cifar10", split=split, shuffle_files=False).map(lambda x: x["image"])
+    except Exception as error:  # TFDS lets whatever its downloader met escape
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise DataError(
+            "CIFAR-10 is not on this machine and could not be downloaded "
+            f"({type(error).__name__}: {reason[:200]}). Set TFDS_DATA_DIR to a folder that holds "
+            "it, connect to a network, or use --dataset photographs."
+        ) from error
+
+
+@functools.cache
+def photographs(split: str = "train") -> np.ndarray:
+    """Cuts 32x32 crops, at three scales, out of scikit-image's own colour photographs.
+
+    The left three quarters of each photograph are the train split, the rest is the test
+    split, so no pixel is in both.
+
+    Returns:
+        uint8 (count, 32, 32, 3).
+    """
+    import skimage.data
+    from skimage.transform import downscale_local_mean
+
+    crops = []
+    for name in ("astronaut", "chelsea", "coffee", "rocket"):
+        photograph = getattr(skimage.data, name)()
+        edge = photograph.shape[1] * 3 // 4
+        part = photograph[:, :edge] if split == "train" else photograph[:, edge:]
+        for scale in (1, 2, 4):
+            small = downscale_local_mean(part, (scale, scale, 1)).round().astype(np.uint8)
+            crops.extend(_tiles(small, 32))
+    return np.stack(crops)
+
+
+def _tiles(image: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for top in range(0, image.shape[0] - size + 1, size):
+        for left in range(0, image.shape[1] - size + 1, size):
+            yield image[top : top + size, left : left + size]
+
+
+def _list_images(folder: Path, split: str) -> list[str]:
+    own = folder / split
+    has_splits = all((folder / name).is_dir() for name in SPLITS)
+    root = own if has_splits else folder
+    found = sorted(
+        str(path)
+        for path in root.rglob("*")
+        if path.suffix.lower() in EXTENSIONS and path.is_file()
+    )
+    if not found:
+        raise DataError(f"No image in {root}: looked for {', '.join(EXTENSIONS)} at any depth.")
+    if has_splits:
+        return found
+    every = round(1 / _TEST_SHARE)
+    chosen = [f for i, f in enumerate(found) if (i % every == every - 1) == (split == "test")]
+    if not chosen:
+        raise DataError(f"{folder} has {len(found)} images: too few for a {split} split.")
+    return chosen
+
+
+def _decode(files: list[str]) -> tf.data.Dataset:
+    """Decodes with TensorFlow what it can decode, and with Pillow the rest (TIFF, WebP)."""
+
+    def pillow(path: bytes) -> np.ndarray:
+        from PIL import Image
+
+        with Image.open(path.decode()) as image:
+            return np.asarray(image.convert("RGB"))
+
+    def decode(path: tf.Tensor) -> tf.Tensor:
+        image = tf.cond(
+            tf.strings.regex_full_match(path, _IN_GRAPH),
+            lambda: tf.io.decode_image(tf.io.read_file(path), 3, expand_animations=False),
+            lambda: tf.numpy_function(pillow, [path], tf.uint8, stateful=False),
+        )
+        return tf.ensure_shape(image, [None, None, 3])
+
+    paths = tf.data.Dataset.from_tensor_slices(files)
+    return paths.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _explain(error: Exception, files: list[str] | None) -> str:
+    """Names the files that cannot be read: TensorFlow's own message does not."""
+    from PIL import Image
+
+    bad = []
+    for file in files or []:
+        try:
+            with Image.open(file) as image:
+                image.load()
+        except Exception as reason:  # any failure to read is what is being looked for
+            bad.append(f"{file} ({reason})")
+    if not bad:
+        return f"The images could not be read: {str(error).splitlines()[0]}"
+    more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+    return f"Cannot read {'; '.join(bad[:3])}{more}. Remove or replace these files."

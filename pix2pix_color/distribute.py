@@ -1,0 +1,116 @@
+"""Picks the devices: one CPU or GPU, several GPUs, a TPU, or many workers."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import tensorflow as tf
+
+from .config import nearest
+
+__all__ = ["DistributeError", "describe_strategy", "is_chief", "make_strategy"]
+
+STRATEGIES = ("auto", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
+
+
+class DistributeError(RuntimeError):
+    """The devices that were asked for are not there."""
+
+
+def make_strategy(
+    name: str = "auto", *, tpu: str = "local", devices: list[str] | None = None
+) -> tf.distribute.Strategy:
+    """Makes the `tf.distribute` strategy to train under.
+
+    Args:
+        name: `"auto"`, `"cpu"`, `"gpu"` (the first), `"mirrored"` (all GPUs, or `devices`),
+            `"tpu"` or `"multi_worker"` (from the environment variable `TF_CONFIG`). Auto
+            takes the first of: multi_worker where TF_CONFIG names more than one, a TPU, all
+            GPUs, the CPU.
+        tpu: address of the TPU; `"local"` is a TPU VM and today's Colab.
+        devices: device names for `"mirrored"`, for example two logical CPUs.
+
+    Returns:
+        The strategy; `describe_strategy` says in words which.
+
+    Raises:
+        DistributeError: unknown name, or the devices are not there.
+    """
+    if name not in STRATEGIES:
+        raise DistributeError(f"Unknown strategy {name!r}: {nearest(name, STRATEGIES)}")
+    gpus = tf.config.list_logical_devices("GPU")
+    if name == "auto":
+        if _worker_count() > 1:
+            name = "multi_worker"
+        elif _tpu_is_present():
+            name = "tpu"
+        else:
+            name = "mirrored" if len(gpus) > 1 else "gpu" if gpus else "cpu"
+    if name == "cpu":
+        return tf.distribute.OneDeviceStrategy("/cpu:0")
+    if name == "tpu":
+        return _tpu_strategy(tpu)
+    if name == "multi_worker":
+        if _worker_count() < 1:
+            raise DistributeError(
+                "Strategy 'multi_worker' needs the environment variable TF_CONFIG: JSON with the "
+                'addresses of all workers ("cluster") and the place of this one ("task").'
+            )
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if not gpus and not (name == "mirrored" and devices):
+        raise DistributeError(f"Strategy {name!r} needs a GPU and TensorFlow sees none.")
+    if name == "gpu":
+        return tf.distribute.OneDeviceStrategy("/gpu:0")
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def _worker_count() -> int:
+    text = os.environ.get("TF_CONFIG", "").strip()
+    if not text:
+        return 0
+    try:
+        cluster = json.loads(text).get("cluster", {})
+        return len(cluster.get("worker", [])) + len(cluster.get("chief", []))
+    except (json.JSONDecodeError, AttributeError, TypeError) as error:
+        raise DistributeError(f"TF_CONFIG is not a valid cluster description: {error}.") from error
+
+
+def _tpu_is_present() -> bool:
+    # Colab and Cloud TPU VMs set one of these; asking for a TPU elsewhere can hang.
+    names = ("TPU_NAME", "COLAB_TPU_ADDR", "TPU_ACCELERATOR_TYPE")
+    return any(os.environ.get(name) for name in names)
+
+
+def _tpu_strategy(address: str) -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=address)
+        if address != "local":
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DistributeError(f"No TPU answers at {address!r}: {reason}") from error
+
+
+def describe_strategy(strategy: tf.distribute.Strategy) -> str:
+    """Returns one line such as `"MirroredStrategy on 2 GPU replicas"`."""
+    count = strategy.num_replicas_in_sync
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        kind = "TPU"
+    else:
+        devices = strategy.extended.worker_devices
+        kind = "GPU" if any("gpu" in device.lower() for device in devices) else "CPU"
+    return f"{type(strategy).__name__} on {count} {kind} replica{'s' if count > 1 else ''}"
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether this process is the one worker that writes the run folder."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return True
+    has_chief = "chief" in resolver.cluster_spec().as_dict()
+    return resolver.task_type == "chief" or (
+        not has_chief and resolver.task_type in (None, "worker") and (resolver.task_id or 0) == 0
+    )

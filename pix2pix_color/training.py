@@ -1,0 +1,631 @@
+"""The custom training loop: one `tf.function` step under a strategy, exact resume, history.
+
+    trainer = Trainer(Config.report(), "runs/report")
+    trainer.fit(load_dataset("cifar10"))
+    trainer.inference_generator().save("generator.keras")
+
+The replica function is pure mathematics; everything that prints, plots or saves is a Keras
+callback that runs between calls of `train_steps`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import math
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from . import color, losses, metrics
+from .config import Config
+from .data import ImageDataset
+from .distribute import is_chief, make_strategy
+from .files import write_atomically
+from .networks import build_discriminator, build_generator
+
+__all__ = ["METRICS", "Interrupted", "NonFiniteLossError", "Trainer", "TrainingError"]
+
+METRICS = (
+    "generator_loss",
+    "adversarial_loss",
+    "l1_loss",
+    "discriminator_loss",
+    "discriminator_accuracy",
+)
+"""Columns of `history.csv` after `step` and `epoch`; `l1_loss` is not yet weighted."""
+
+
+class TrainingError(RuntimeError):
+    """A run that cannot start or go on as asked."""
+
+
+class NonFiniteLossError(TrainingError):
+    """A loss or a weight became infinite or not a number."""
+
+
+class Interrupted(TrainingError):
+    """Ctrl-C or SIGTERM: the run was saved and can go on."""
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear warm-up, then constant, or a linear or cosine decay to zero at `steps`."""
+
+    def __init__(self, peak: float, kind: str, warmup_steps: int, steps: int) -> None:
+        self.peak, self.kind, self.warmup_steps, self.steps = peak, kind, warmup_steps, steps
+
+    def __call__(self, step):
+        step = tf.cast(step, tf.float32)
+        span = max(1, self.steps - self.warmup_steps)
+        done = tf.clip_by_value((step - self.warmup_steps) / span, 0.0, 1.0)
+        factor = {
+            "constant": tf.ones_like(done),
+            "linear": 1.0 - done,
+            "cosine": 0.5 * (1.0 + tf.cos(math.pi * done)),
+        }[self.kind]
+        if self.warmup_steps:
+            factor *= tf.minimum(1.0, (step + 1.0) / self.warmup_steps)
+        return self.peak * factor
+
+    def get_config(self) -> dict:
+        return {
+            "peak": self.peak,
+            "kind": self.kind,
+            "warmup_steps": self.warmup_steps,
+            "steps": self.steps,
+        }
+
+
+class Trainer:
+    """Trains the two networks against each other (report section 3.3).
+
+    Args:
+        config: the run.
+        folder: the run folder, made when training starts; `None` writes nothing.
+        strategy: from `make_strategy`; `None` picks one.
+
+    Attributes:
+        generator, discriminator: the networks being trained.
+        generator_optimizer, discriminator_optimizer: one each, built.
+        step: int64 variable, the steps taken so far.
+        recent: first step, epoch and `METRICS` rows of the latest call of `train_steps`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        folder: str | Path | None = None,
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> None:
+        self.config = config
+        self.folder = Path(folder) if folder is not None else None
+        self.strategy = strategy or make_strategy("auto")
+        training = config.training
+        if training.batch_size % self.strategy.num_replicas_in_sync:
+            raise TrainingError(
+                f"training.batch_size {training.batch_size} is not a multiple of the "
+                f"{self.strategy.num_replicas_in_sync} replicas."
+            )
+        if training.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        options = {
+            "precision": training.precision,
+            "fused_batch_norm": training.fused_batch_norm,
+            "synchronized": training.synchronized_batch_norm,
+        }
+        size = config.data.image_size
+        with self.strategy.scope():
+            self.generator = build_generator(
+                config.generator, size, seed=2 * training.seed, **options
+            )
+            self.discriminator = build_discriminator(
+                config.discriminator, size, seed=2 * training.seed + 1, **options
+            )
+            self.generator_optimizer = self._make_optimizer(
+                training.generator_learning_rate, training.ema_momentum
+            )
+            self.discriminator_optimizer = self._make_optimizer(
+                training.discriminator_learning_rate
+            )
+            self.generator_optimizer.build(self.generator.trainable_variables)
+            self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+            self.step = tf.Variable(
+                0,
+                dtype=tf.int64,
+                name="step",
+                trainable=False,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+        self.recent = (0, 0, np.empty((0, len(METRICS)), np.float32))
+        self.checkpoint = tf.train.Checkpoint(
+            generator=self.generator,
+            discriminator=self.discriminator,
+            generator_optimizer=self.generator_optimizer,
+            discriminator_optimizer=self.discriminator_optimizer,
+            step=self.step,
+        )
+        self._replica_step = (
+            tf.function(self._losses_and_gradients, jit_compile=True)
+            if training.xla
+            else self._losses_and_gradients
+        )
+
+    def _make_optimizer(
+        self, learning_rate: float, ema_momentum: float = 0.0
+    ) -> keras.optimizers.Optimizer:
+        training = self.config.training
+        rate: float | _Schedule = learning_rate
+        if training.learning_rate_schedule != "constant" or training.warmup_steps:
+            rate = _Schedule(
+                learning_rate,
+                training.learning_rate_schedule,
+                training.warmup_steps,
+                training.steps,
+            )
+        optimizer = keras.optimizers.Adam(
+            rate,
+            beta_1=training.beta_1,
+            weight_decay=training.weight_decay or None,
+            global_clipnorm=training.clip_norm or None,
+            use_ema=ema_momentum > 0,
+            ema_momentum=ema_momentum or 0.99,
+        )
+        if training.weight_decay:
+            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        if training.precision == "mixed_float16":
+            # One each: the two losses differ in scale and would halve each other's.
+            return keras.mixed_precision.LossScaleOptimizer(optimizer)
+        return optimizer
+
+    # The step ---------------------------------------------------------------------------
+
+    def train_steps(self, iterator: Iterator, count: int | tf.Tensor) -> tf.Tensor:
+        """Takes `count` steps in the graph, on every replica.
+
+        Args:
+            iterator: over a (distributed) data set of (lightness, chroma) global batches.
+            count: number of steps.
+
+        Returns:
+            float32 (count, 5): the `METRICS` of every step, over the global batch.
+        """
+        return self._train_steps(iterator, tf.convert_to_tensor(count, tf.int32))
+
+    @tf.function(reduce_retracing=True)
+    def _train_steps(self, iterator: Iterator, count: tf.Tensor) -> tf.Tensor:
+        rows = tf.TensorArray(tf.float32, size=count, element_shape=[len(METRICS)])
+        for i in tf.range(count):
+            per_replica = self.strategy.run(self._update, args=next(iterator))
+            # Each replica's share was already divided by the global batch: the sum is the mean.
+            row = self.strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
+            rows = rows.write(i, row)
+            self.step.assign_add(1)
+        return rows.stack()
+
+    def _update(self, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
+        """Updates both networks from one forward pass of a replica's share of a batch."""
+        replicas = tf.distribute.get_replica_context()
+        count = replicas.all_reduce(
+            tf.distribute.ReduceOp.SUM, tf.cast(tf.shape(lightness)[0], tf.float32)
+        )
+        row, generator_gradients, discriminator_gradients = self._replica_step(
+            lightness, chroma, count
+        )
+        self._apply(self.generator_optimizer, generator_gradients, self.generator)
+        if self.config.training.adversarial_weight:
+            self._apply(self.discriminator_optimizer, discriminator_gradients, self.discriminator)
+        return row
+
+    def _losses_and_gradients(self, lightness, chroma, count):
+        training = self.config.training
+        adversarial = training.adversarial_weight > 0
+
+        def mean(per_example: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_sum(per_example) / count  # over the *global* batch, once
+
+        discriminator_loss = accuracy = adversarial_loss = tf.constant(0.0)
+        with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
+            fake_chroma = self.generator(lightness, training=True)
+            l1_loss = mean(losses.l1_loss(chroma, fake_chroma))
+            generator_loss = training.l1_weight * l1_loss
+            if adversarial:
+                real_logits = self._judge(lightness, chroma)
+                fake_logits = self._judge(lightness, fake_chroma)
+                adversarial_loss = mean(losses.adversarial_loss(fake_logits))
+                generator_loss += training.adversarial_weight * adversarial_loss
+                discriminator_loss = mean(
+                    losses.discriminator_loss(real_logits, fake_logits, training.real_label)
+                )
+                accuracy = mean(metrics.discriminator_accuracy(real_logits, fake_logits))
+            scaled_generator_loss = self.generator_optimizer.scale_loss(generator_loss)
+            scaled_discriminator_loss = self.discriminator_optimizer.scale_loss(discriminator_loss)
+        generator_gradients = generator_tape.gradient(
+            scaled_generator_loss, self.generator.trainable_variables
+        )
+        discriminator_gradients = (
+            discriminator_tape.gradient(
+                scaled_discriminator_loss, self.discriminator.trainable_variables
+            )
+            if adversarial
+            else []
+        )
+        row = [generator_loss, adversarial_loss, l1_loss, discriminator_loss, accuracy]
+        return tf.stack(row), generator_gradients, discriminator_gradients
+
+    def _judge(self, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
+        return self.discriminator(tf.concat([lightness, chroma], axis=-1), training=True)
+
+    def _apply(self, optimizer, gradients: Sequence[tf.Tensor], network: keras.Model) -> None:
+        training, replicas = self.config.training, self.strategy.num_replicas_in_sync
+        if training.clip_norm or training.precision == "mixed_float16":
+            # Keras clips, and looks for overflow, before it adds up the replicas' gradients.
+            # Here both see the whole gradient, shared out again for Keras's own sum.
+            if replicas > 1:
+                context = tf.distribute.get_replica_context()
+                gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
+            if training.clip_norm:
+                largest = optimizer.scale_loss(tf.constant(training.clip_norm))
+                gradients, _ = tf.clip_by_global_norm(gradients, largest)
+            gradients = [gradient / replicas for gradient in gradients]
+        optimizer.apply(gradients, network.trainable_variables)
+
+    # The loop ---------------------------------------------------------------------------
+
+    def fit(
+        self,
+        dataset: ImageDataset,
+        *,
+        steps: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        verbose: int | str = "auto",
+    ) -> dict[str, float]:
+        """Trains from the current step to step `steps`, in a run folder if there is one.
+
+        Args:
+            dataset: the training images.
+            steps: where to stop, counted from step 0; the default is `training.steps`.
+            callbacks: more Keras callbacks. A "batch" of theirs is one call of
+                `train_steps`, up to `training.log_every` steps; `logs` holds `METRICS`.
+            verbose: 1 shows a progress bar, 2 a line an epoch, 0 nothing; "auto" shows the
+                bar on a terminal and in notebooks, and else lines.
+
+        Returns:
+            The `METRICS` averaged over the last (part of an) epoch.
+
+        Raises:
+            NonFiniteLossError: a loss stopped being a finite number; nothing was saved since.
+            Interrupted: Ctrl-C or SIGTERM; the run was saved.
+            TrainingError: the data are of another size, or fewer than a batch.
+        """
+        training, end = self.config.training, steps or self.config.training.steps
+        start = self.current_step
+        size = self.config.data.image_size
+        if dataset.images.element_spec.shape[0] != size:
+            raise TrainingError(
+                f"The images are {dataset.images.element_spec.shape[0]} pixels wide, "
+                f"data.image_size is {size}."
+            )
+        drop_remainder = self.strategy.num_replicas_in_sync > 1 or training.xla
+        epoch_steps = dataset.steps_per_epoch(training.batch_size, drop_remainder)
+        batches = dataset.training_batches(
+            training.batch_size,
+            seed=training.seed,
+            start_step=start,
+            flip=self.config.data.flip,
+            drop_remainder=drop_remainder,
+        )
+        iterator = iter(self.strategy.experimental_distribute_dataset(batches))
+        writes = self.folder is not None and is_chief(self.strategy)
+        if verbose == "auto":
+            verbose = 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
+        own: list[keras.callbacks.Callback] = []
+        if writes:
+            self._prepare_folder(start)
+            own += [
+                HistoryWriter(self),
+                keras.callbacks.TensorBoard(str(self.folder / "logs"), write_graph=False),
+            ]
+            if training.sample_every:
+                own.append(SampleWriter(self, dataset, training.sample_every))
+        if self.folder is not None:
+            own.append(CheckpointWriter(self))
+        # Callbacks ask a model for its optimizer; a second model over the same layers, since
+        # the generator itself must not track (and so checkpoint) its optimizer twice.
+        model = keras.Model(self.generator.inputs, self.generator.outputs, name="generator")
+        model.optimizer, model.stop_training = self.generator_optimizer, False
+        callback_list = keras.callbacks.CallbackList(
+            [*own, *callbacks],
+            add_progbar=verbose != 0,
+            model=model,
+            verbose=verbose,
+            epochs=math.ceil(end / epoch_steps),
+            steps=epoch_steps,
+        )
+        logs: dict[str, float] = {}
+        with _stop_on_signal() as stop:
+            callback_list.on_train_begin()
+            while self.current_step < end and not (stop or model.stop_training):
+                logs = self._fit_epoch(iterator, callback_list, epoch_steps, end, stop)
+            callback_list.on_train_end(logs)
+        if stop:
+            raise Interrupted(self._interruption())
+        return logs
+
+    def _fit_epoch(self, iterator, callbacks, epoch_steps: int, end: int, stop: list) -> dict:
+        """Runs to the end of the epoch in chunks, and returns its mean metrics."""
+        epoch, log_every = self.current_step // epoch_steps, self.config.training.log_every
+        epoch_end = min(end, (epoch + 1) * epoch_steps)
+        callbacks.on_epoch_begin(epoch)
+        total, seen, logs = np.zeros(len(METRICS)), 0, {}
+        while self.current_step < epoch_end and not stop:
+            first = self.current_step
+            count = min(log_every - first % log_every, epoch_end - first)
+            callbacks.on_train_batch_begin(first % epoch_steps)
+            rows = self.train_steps(iterator, count).numpy()
+            self._require_finite(rows, first)
+            total, seen = total + rows.sum(axis=0), seen + count
+            logs = dict(zip(METRICS, (total / seen).tolist(), strict=True))
+            last = (first + count - 1) % epoch_steps
+            self.recent = (first, epoch, rows)
+            callbacks.on_train_batch_end(last, logs)
+        callbacks.on_epoch_end(epoch, logs)
+        return logs
+
+    @property
+    def current_step(self) -> int:
+        """The number of steps taken so far."""
+        return int(self.step.numpy())
+
+    def _require_finite(self, rows: np.ndarray, first: int) -> None:
+        bad = np.argwhere(~np.isfinite(rows))
+        if len(bad):
+            step, column = bad[0]
+            self._raise_non_finite(first + int(step), f"{METRICS[column]} is {rows[tuple(bad[0])]}")
+
+    def _raise_non_finite(self, step: int, what: str) -> None:
+        kept = self._manager.latest_checkpoint if self.folder is not None else None
+        kept = f"The last good checkpoint is {kept}." if kept else "No checkpoint was written."
+        raise NonFiniteLossError(
+            f"Stopped at step {step}: {what}. {kept} Lower the learning rates, set "
+            "training.clip_norm=1, or choose another training.precision."
+        )
+
+    def _interruption(self) -> str:
+        if self.folder is None:
+            return f"Stopped at step {self.current_step}; there is no run folder to go on from."
+        return (
+            f"Stopped at step {self.current_step} and saved. To go on: "
+            f"pix2pix-color train --resume {self.folder}"
+        )
+
+    # Saving and going on ----------------------------------------------------------------
+
+    @property
+    def _checkpoint_folder(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def _manager(self) -> tf.train.CheckpointManager:
+        if not hasattr(self, "_cached_manager"):
+            # Under several workers all must take part in saving, and only the chief's counts.
+            folder = self._checkpoint_folder if is_chief(self.strategy) else tempfile.mkdtemp()
+            self._cached_manager = tf.train.CheckpointManager(
+                self.checkpoint,
+                str(folder),
+                max_to_keep=self.config.training.keep_checkpoints,
+                checkpoint_name="step",
+                step_counter=self.step,
+            )
+        return self._cached_manager
+
+    def _prepare_folder(self, start: int) -> None:
+        if start == 0 and (self.folder / "config.json").exists():
+            raise TrainingError(
+                f"{self.folder} already holds a run. Go on with it "
+                f"(pix2pix-color train --resume {self.folder}) or choose another folder."
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / "config.json", self.config.to_json())
+
+    def save(self) -> str:
+        """Writes a checkpoint of everything that the next step depends on.
+
+        Returns:
+            Its path.
+
+        Raises:
+            NonFiniteLossError: a weight is not finite; nothing is written.
+            TrainingError: the checkpoint could not be written.
+        """
+        if self.folder is None:
+            raise TrainingError("This trainer has no run folder to save to.")
+        for network in (self.generator, self.discriminator):
+            for variable in network.weights:
+                if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+                    self._raise_non_finite(self.current_step, f"{variable.path} is not finite")
+        try:
+            return self._manager.save(checkpoint_number=self.current_step)
+        except (tf.errors.OpError, OSError) as error:
+            raise TrainingError(
+                f"Could not write a checkpoint to {self._checkpoint_folder}: {error}"
+            ) from error
+
+    def restore(self) -> int:
+        """Goes back to the newest readable checkpoint of the run folder.
+
+        A damaged checkpoint is passed over, with a warning that names it.
+
+        Returns:
+            The step it was written at.
+
+        Raises:
+            TrainingError: no checkpoint, none readable, or one of other networks.
+        """
+        state = tf.train.get_checkpoint_state(str(self._checkpoint_folder))
+        paths = list(state.all_model_checkpoint_paths) if state else []
+        if not paths:
+            raise TrainingError(f"{self._checkpoint_folder} holds no checkpoint to go on from.")
+        for path in reversed(paths):
+            try:
+                self.checkpoint.restore(path).assert_consumed()
+                return self.current_step
+            except tf.errors.OpError as error:
+                reason = str(error).splitlines()[0][:200]
+                warnings.warn(
+                    f"The checkpoint {path} is damaged and was passed over: {reason}", stacklevel=2
+                )
+            except (AssertionError, ValueError) as error:
+                raise TrainingError(
+                    f"The checkpoint {path} belongs to other networks than this configuration "
+                    "describes: resume with the run's own config.json."
+                ) from error
+        raise TrainingError(f"None of the checkpoints in {self._checkpoint_folder} can be read.")
+
+    @classmethod
+    def resume(
+        cls,
+        folder: str | Path,
+        *,
+        changes: Sequence[str] = (),
+        strategy: tf.distribute.Strategy | None = None,
+    ) -> Trainer:
+        """Returns the trainer of a run folder, at its newest readable checkpoint.
+
+        Args:
+            folder: the run folder.
+            changes: overrides such as `"training.steps=100000"`; not of the networks.
+            strategy: from `make_strategy`; it may differ from the first run's.
+
+        Raises:
+            TrainingError: not a run folder, or no readable checkpoint.
+        """
+        path = Path(folder) / "config.json"
+        if not path.is_file():
+            raise TrainingError(f"{folder} is not a run folder: it has no config.json.")
+        config = Config.from_json(path.read_text(encoding="utf-8")).override(*changes)
+        trainer = cls(config, folder, strategy)
+        trainer.restore()
+        return trainer
+
+    def inference_generator(self) -> keras.Model:
+        """Returns a float32 copy of the generator from plain Keras layers.
+
+        It holds the moving average of the weights where `training.ema_momentum` is on, and
+        depends neither on this package nor on the strategy.
+        """
+        generator = build_generator(self.config.generator, self.config.data.image_size)
+        generator.set_weights(self.generator.get_weights())
+        if self.config.training.ema_momentum and self.current_step:
+            self.generator_optimizer.finalize_variable_values(generator.trainable_variables)
+        return generator
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[list[int]]:
+    """Yields a list that Ctrl-C and SIGTERM fill; a second Ctrl-C stops at once."""
+    received: list[int] = []
+
+    def receive(number: int, _frame: object) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    previous: dict[int, Callable] = {}
+    with contextlib.suppress(ValueError):  # not in the main thread: signals are not ours
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, receive)
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class HistoryWriter(keras.callbacks.Callback):
+    """Appends to `history.csv` the metrics of every `log_every`-th step, from step 0 on.
+
+    A row is the value at that very step, as the report's Figures 4 and 5 show it, not an
+    average. On resuming, rows beyond the checkpoint are dropped: they will be made again.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        super().__init__()
+        self.trainer = trainer
+        self.path = trainer.folder / "history.csv"
+        self._file = None
+
+    def on_train_begin(self, logs: Mapping | None = None) -> None:
+        header = ",".join(("step", "epoch", *METRICS))
+        kept = []
+        if self.path.exists():
+            rows = self.path.read_text(encoding="utf-8").splitlines()[1:]
+            kept = [r for r in rows if int(r.partition(",")[0]) < self.trainer.current_step]
+        write_atomically(self.path, "\n".join([header, *kept]) + "\n")
+        self._file = open(self.path, "a", encoding="utf-8", newline="")  # noqa: SIM115
+
+    def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
+        first, epoch, rows = self.trainer.recent
+        offset = -first % self.trainer.config.training.log_every
+        if offset < len(rows):
+            writer = csv.writer(self._file, lineterminator="\n")
+            writer.writerow([first + offset, epoch, *(f"{v:.6g}" for v in rows[offset])])
+            self._file.flush()
+
+    def on_train_end(self, logs: Mapping | None = None) -> None:
+        self._file.close()
+
+
+class CheckpointWriter(keras.callbacks.Callback):
+    """Saves every `checkpoint_every` steps and at the end, stopped by a signal or not."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        super().__init__()
+        self.trainer = trainer
+        self._saved = trainer.current_step
+
+    def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
+        every = self.trainer.config.training.checkpoint_every
+        if self.trainer.current_step // every > self._saved // every:
+            self._save()
+
+    def on_train_end(self, logs: Mapping | None = None) -> None:
+        if self.trainer.current_step > self._saved:
+            self._save()
+
+    def _save(self) -> None:
+        self.trainer.save()
+        self._saved = self.trainer.current_step
+
+
+class SampleWriter(keras.callbacks.Callback):
+    """Writes `samples/step-N.png`: gray, real and colourized rows of eight fixed images."""
+
+    def __init__(self, trainer: Trainer, dataset: ImageDataset, every: int) -> None:
+        super().__init__()
+        self.trainer, self.every = trainer, every
+        self._written = trainer.current_step
+        self._lightness, self._chroma = next(iter(dataset.batches(8)))
+
+    def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
+        step = self.trainer.current_step
+        if step // self.every > self._written // self.every:
+            self._written = step
+            self._write(step)
+
+    def _write(self, step: int) -> None:
+        fake = self.trainer.inference_generator()(self._lightness, training=False)
+        rows = [
+            color.merge(self._lightness, chroma)
+            for chroma in (tf.zeros_like(fake), self._chroma, fake)
+        ]
+        grid = tf.concat([tf.concat(tf.unstack(row), axis=1) for row in rows], axis=0)
+        png = tf.io.encode_png(color.to_uint8(grid)).numpy()
+        write_atomically(self.trainer.folder / "samples" / f"step-{step:06d}.png", png)
