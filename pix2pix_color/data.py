@@ -28,8 +28,9 @@ __all__ = [
 
 NAMES = ("cifar10", "photographs")
 SPLITS = ("train", "test")
+FITS = ("crop", "resize")
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-_IN_GRAPH = r"(?i).*\.(bmp|gif|jpe?g|png)$"  # what TensorFlow decodes itself
+_IN_GRAPH = r"(?i).*\.(gif|jpe?g|png)$"  # what TensorFlow decodes itself, and rightly
 _TEST_SHARE = 0.1  # of an image folder that has no train/ and test/ of its own
 
 
@@ -167,10 +168,12 @@ def load_dataset(
         The images, counted.
 
     Raises:
-        DataError: unknown name or split, missing data, an unreadable file, nothing left.
+        DataError: unknown name, split or fit, missing data, an unreadable file, nothing left.
     """
     if split not in SPLITS:
         raise DataError(f"Unknown split {split!r}: {nearest(split, SPLITS)}")
+    if fit not in FITS:
+        raise DataError(f"Unknown fit {fit!r}: {nearest(fit, FITS)}")
     name = str(dataset)
     files: list[str] | None = None
     if name == "cifar10":
@@ -288,7 +291,15 @@ def _list_images(folder: Path, split: str) -> list[str]:
 
 
 def _decode(files: list[str]) -> tf.data.Dataset:
-    """Decodes with TensorFlow what it can decode, and with Pillow the rest (TIFF, WebP)."""
+    paths = tf.data.Dataset.from_tensor_slices(files)
+    return paths.map(_decode_file, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _decode_file(path: tf.Tensor) -> tf.Tensor:
+    """Decodes with TensorFlow what it can decode, and with Pillow the rest (TIFF, WebP, BMP).
+
+    TensorFlow takes the palette numbers of a BMP for gray levels.
+    """
 
     def pillow(path: bytes) -> np.ndarray:
         from PIL import Image
@@ -296,29 +307,23 @@ def _decode(files: list[str]) -> tf.data.Dataset:
         with Image.open(path.decode()) as image:
             return np.asarray(image.convert("RGB"))
 
-    def decode(path: tf.Tensor) -> tf.Tensor:
-        image = tf.cond(
-            tf.strings.regex_full_match(path, _IN_GRAPH),
-            lambda: tf.io.decode_image(tf.io.read_file(path), 3, expand_animations=False),
-            lambda: tf.numpy_function(pillow, [path], tf.uint8, stateful=False),
-        )
-        return tf.ensure_shape(image, [None, None, 3])
-
-    paths = tf.data.Dataset.from_tensor_slices(files)
-    return paths.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    image = tf.cond(
+        tf.strings.regex_full_match(path, _IN_GRAPH),
+        lambda: tf.io.decode_image(tf.io.read_file(path), 3, expand_animations=False),
+        lambda: tf.numpy_function(pillow, [path], tf.uint8, stateful=False),
+    )
+    return tf.ensure_shape(image, [None, None, 3])
 
 
 def _explain(error: Exception, files: list[str] | None) -> str:
     """Names the files that cannot be read: TensorFlow's own message does not."""
-    from PIL import Image
-
     bad = []
     for file in files or []:
         try:
-            with Image.open(file) as image:
-                image.load()
+            _decode_file(tf.constant(file))
         except Exception as reason:  # any failure to read is what is being looked for
-            bad.append(f"{file} ({reason})")
+            message = getattr(reason, "message", "") or str(reason)
+            bad.append(f"{file} ({message.splitlines()[0][:200]})")
     if not bad:
         return f"The images could not be read: {str(error).splitlines()[0]}"
     more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from .config import nearest
 
-__all__ = ["DistributeError", "describe_strategy", "is_chief", "make_strategy"]
+__all__ = ["DistributeError", "describe_strategy", "device_kind", "is_chief", "make_strategy"]
 
 STRATEGIES = ("auto", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
 
@@ -39,25 +39,22 @@ def make_strategy(
     """
     if name not in STRATEGIES:
         raise DistributeError(f"Unknown strategy {name!r}: {nearest(name, STRATEGIES)}")
-    gpus = tf.config.list_logical_devices("GPU")
-    if name == "auto":
-        if _worker_count() > 1:
-            name = "multi_worker"
-        elif _tpu_is_present():
-            name = "tpu"
-        else:
-            name = "mirrored" if len(gpus) > 1 else "gpu" if gpus else "cpu"
-    if name == "cpu":
-        return tf.distribute.OneDeviceStrategy("/cpu:0")
-    if name == "tpu":
-        return _tpu_strategy(tpu)
-    if name == "multi_worker":
+    if name == "auto" and _worker_count() > 1:
+        name = "multi_worker"
+    if name == "multi_worker":  # before any device is listed: it must initialize TensorFlow
         if _worker_count() < 1:
             raise DistributeError(
                 "Strategy 'multi_worker' needs the environment variable TF_CONFIG: JSON with the "
                 'addresses of all workers ("cluster") and the place of this one ("task").'
             )
         return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "tpu" or (name == "auto" and _tpu_is_present()):
+        return _tpu_strategy(tpu)
+    gpus = tf.config.list_logical_devices("GPU")
+    if name == "auto":
+        name = "mirrored" if len(gpus) > 1 else "gpu" if gpus else "cpu"
+    if name == "cpu":
+        return tf.distribute.OneDeviceStrategy("/cpu:0")
     if not gpus and not (name == "mirrored" and devices):
         raise DistributeError(f"Strategy {name!r} needs a GPU and TensorFlow sees none.")
     if name == "gpu":
@@ -94,14 +91,17 @@ def _tpu_strategy(address: str) -> tf.distribute.Strategy:
         raise DistributeError(f"No TPU answers at {address!r}: {reason}") from error
 
 
+def device_kind(strategy: tf.distribute.Strategy) -> str:
+    """Returns `"CPU"`, `"GPU"` or `"TPU"`: what the replicas run on."""
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        return "TPU"
+    devices = strategy.extended.worker_devices
+    return "GPU" if any("gpu" in device.lower() for device in devices) else "CPU"
+
+
 def describe_strategy(strategy: tf.distribute.Strategy) -> str:
     """Returns one line such as `"MirroredStrategy on 2 GPU replicas"`."""
-    count = strategy.num_replicas_in_sync
-    if isinstance(strategy, tf.distribute.TPUStrategy):
-        kind = "TPU"
-    else:
-        devices = strategy.extended.worker_devices
-        kind = "GPU" if any("gpu" in device.lower() for device in devices) else "CPU"
+    count, kind = strategy.num_replicas_in_sync, device_kind(strategy)
     return f"{type(strategy).__name__} on {count} {kind} replica{'s' if count > 1 else ''}"
 
 

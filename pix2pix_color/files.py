@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["replacing", "write_atomically"]
+__all__ = [
+    "ChecksumError",
+    "replacing",
+    "verify_checksums",
+    "write_atomically",
+    "write_checksums",
+]
 
 
 @contextlib.contextmanager
@@ -25,9 +32,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         temporary = room / path.name
         yield temporary
+        old = room / "replaced"
         if path.is_dir():
-            path.rename(room / "replaced")
-        os.replace(temporary, path)
+            path.rename(old)
+        try:
+            os.replace(temporary, path)
+        except BaseException:
+            if old.exists():
+                old.rename(path)
+            raise
     finally:
         shutil.rmtree(room, ignore_errors=True)
 
@@ -39,3 +52,49 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
             temporary.write_text(content, encoding="utf-8")
         else:
             temporary.write_bytes(content)
+
+
+class ChecksumError(RuntimeError):
+    """A file of a shipped model is missing or not what was shipped."""
+
+
+_SUMS = "SHA256SUMS"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_checksums(folder: str | Path) -> None:
+    """Writes `SHA256SUMS`, in the format of `sha256sum`, over all files of a folder."""
+    folder = Path(folder)
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != _SUMS
+    )
+    write_atomically(folder / _SUMS, "".join(f"{_digest(folder / n)}  {n}\n" for n in names))
+
+
+def verify_checksums(folder: str | Path) -> int:
+    """Compares a folder with its `SHA256SUMS` and returns the number of files.
+
+    Raises:
+        ChecksumError: no `SHA256SUMS`, or a file is missing or differs.
+    """
+    folder = Path(folder)
+    try:
+        lines = (folder / _SUMS).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ChecksumError(f"{folder} has no readable {_SUMS}: {error}.") from error
+    for line in lines:
+        digest, _, name = line.partition("  ")
+        path = folder / name
+        if not path.is_file():
+            raise ChecksumError(f"{path} is missing: install or download the model again.")
+        if _digest(path) != digest:
+            raise ChecksumError(
+                f"{path} is not the file that was shipped (SHA-256 differs): install or download "
+                "the model again."
+            )
+    return len(lines)

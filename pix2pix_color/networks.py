@@ -7,49 +7,24 @@ defaults they are Figure 1 (6,268,610 parameters) and Figure 2 (2,768,577) of th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import keras
-import tensorflow as tf
 from keras import layers
 
 from .config import ConfigError, DiscriminatorConfig, GeneratorConfig
+from .layers import (
+    FusedBatchNormalization,
+    MatmulGradientConv2D,
+    MatmulGradientConv2DTranspose,
+)
 
 __all__ = [
-    "FusedBatchNormalization",
     "build_discriminator",
     "build_generator",
     "discriminator_layers",
     "receptive_field",
 ]
-
-
-@keras.saving.register_keras_serializable("pix2pix_color")
-class FusedBatchNormalization(layers.BatchNormalization):
-    """Keras's batch normalization through TensorFlow's fused operation.
-
-    Same variables, same results to rounding (the moving variance too: TensorFlow's
-    Bessel-corrected batch variance is uncorrected, since Keras does not correct it). Keras 3
-    composes the operation from elementary ones, which costs 3.7 times as much on a CPU.
-    Only for training graphs: an exported generator is rebuilt with the plain Keras layer.
-    """
-
-    def call(self, inputs, training=None, mask=None):
-        if not (training and self.trainable) or self.synchronized or mask is not None:
-            return super().call(inputs, training=training, mask=mask)
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs,
-            tf.cast(self.gamma, tf.float32),
-            tf.cast(self.beta, tf.float32),
-            epsilon=self.epsilon,
-            is_training=True,
-        )
-        count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], tf.float32)
-        variance *= (count - 1.0) / count
-        keep = self.momentum
-        self.moving_mean.assign(self.moving_mean * keep + mean * (1.0 - keep))
-        self.moving_variance.assign(self.moving_variance * keep + variance * (1.0 - keep))
-        return outputs
 
 
 class _Layers:
@@ -60,12 +35,14 @@ class _Layers:
         config: GeneratorConfig | DiscriminatorConfig,
         precision: str,
         fused_batch_norm: bool,
+        matmul_gradients: bool,
         synchronized: bool,
         seed: int | None,
     ) -> None:
         self.config = config
         self.precision = precision
         self.fused = fused_batch_norm
+        self.matmul_gradients = matmul_gradients
         self.synchronized = synchronized
         self._seeds: Iterator[int | None] = (
             itertools.repeat(None) if seed is None else itertools.count(seed * 1_000)
@@ -74,7 +51,10 @@ class _Layers:
     def convolution(
         self, filters: int, *, stride: int, kernel: int, name: str, transposed: bool = False
     ) -> layers.Layer:
-        kind = layers.Conv2DTranspose if transposed else layers.Conv2D
+        if self.matmul_gradients:
+            kind = MatmulGradientConv2DTranspose if transposed else MatmulGradientConv2D
+        else:
+            kind = layers.Conv2DTranspose if transposed else layers.Conv2D
         return kind(
             filters,
             kernel,
@@ -114,6 +94,7 @@ def build_generator(
     *,
     precision: str = "float32",
     fused_batch_norm: bool = False,
+    matmul_gradients: bool = False,
     synchronized: bool = False,
     seed: int | None = None,
 ) -> keras.Model:
@@ -124,6 +105,7 @@ def build_generator(
         image_size: height and width in pixels; `None` accepts any multiple of 2**depth.
         precision: Keras dtype policy of the layers; the output is always float32.
         fused_batch_norm: use `FusedBatchNormalization`, for training.
+        matmul_gradients: use `MatmulGradientConv2D`, for bfloat16 training on a CPU.
         synchronized: share batch statistics between the replicas of a strategy.
         seed: of the initial weights and the dropout; `None` draws one.
 
@@ -140,7 +122,7 @@ def build_generator(
             f"A generator of depth {config.depth} needs an image size that is a multiple of "
             f"{2**config.depth}, not {image_size}."
         )
-    make = _Layers(config, precision, fused_batch_norm, synchronized, seed)
+    make = _Layers(config, precision, fused_batch_norm, matmul_gradients, synchronized, seed)
     kernel, skip_levels = config.kernel_size, config.skip_levels()
 
     lightness = keras.Input((image_size, image_size, 1), name="lightness")
@@ -220,6 +202,7 @@ def build_discriminator(
     *,
     precision: str = "float32",
     fused_batch_norm: bool = False,
+    matmul_gradients: bool = False,
     synchronized: bool = False,
     seed: int | None = None,
 ) -> keras.Model:
@@ -228,7 +211,7 @@ def build_discriminator(
     Args:
         config: its shape; the default is Figure 2.
         image_size: height and width in pixels; a multiple of 2**depth.
-        precision, fused_batch_norm, synchronized, seed: as in `build_generator`.
+        precision, fused_batch_norm, matmul_gradients, synchronized, seed: as in `build_generator`.
 
     Returns:
         A model from an image (batch, size, size, 3), L and (a, b) / 128 concatenated, to
@@ -244,7 +227,7 @@ def build_discriminator(
             f"A discriminator of depth {config.depth} needs an image size that is a multiple of "
             f"{2**config.depth}, not {image_size}."
         )
-    make = _Layers(config, precision, fused_batch_norm, synchronized, seed)
+    make = _Layers(config, precision, fused_batch_norm, matmul_gradients, synchronized, seed)
     image = keras.Input((image_size, image_size, 3), name="image")
     x = image
     specification = discriminator_layers(config)

@@ -27,7 +27,7 @@ import tensorflow as tf
 from . import color, losses, metrics
 from .config import Config
 from .data import ImageDataset
-from .distribute import is_chief, make_strategy
+from .distribute import device_kind, is_chief, make_strategy
 from .files import write_atomically
 from .networks import build_discriminator, build_generator
 
@@ -119,6 +119,9 @@ class Trainer:
         options = {
             "precision": training.precision,
             "fused_batch_norm": training.fused_batch_norm,
+            "matmul_gradients": training.matmul_gradients
+            and training.precision == "mixed_bfloat16"
+            and device_kind(self.strategy) == "CPU",
             "synchronized": training.synchronized_batch_norm,
         }
         size = config.data.image_size
@@ -144,6 +147,7 @@ class Trainer:
                 trainable=False,
                 aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
             )
+        self._resumed = False
         self.recent = (0, 0, np.empty((0, len(METRICS)), np.float32))
         self.checkpoint = tf.train.Checkpoint(
             generator=self.generator,
@@ -152,18 +156,32 @@ class Trainer:
             discriminator_optimizer=self.discriminator_optimizer,
             step=self.step,
         )
+        # A checkpoint does not see the random state of Keras's dropout by itself.
+        random_states = [
+            layer.seed_generator.state
+            for network in (self.generator, self.discriminator)
+            for layer in network.layers
+            if isinstance(layer, keras.layers.Dropout)
+        ]
+        if random_states:
+            self.checkpoint.random_states = random_states
         self._replica_step = (
             tf.function(self._losses_and_gradients, jit_compile=True)
             if training.xla
             else self._losses_and_gradients
         )
 
+    @property
+    def _has_schedule(self) -> bool:
+        training = self.config.training
+        return training.learning_rate_schedule != "constant" or training.warmup_steps > 0
+
     def _make_optimizer(
         self, learning_rate: float, ema_momentum: float = 0.0
     ) -> keras.optimizers.Optimizer:
         training = self.config.training
         rate: float | _Schedule = learning_rate
-        if training.learning_rate_schedule != "constant" or training.warmup_steps:
+        if self._has_schedule:
             rate = _Schedule(
                 learning_rate,
                 training.learning_rate_schedule,
@@ -365,7 +383,7 @@ class Trainer:
         epoch_end = min(end, (epoch + 1) * epoch_steps)
         callbacks.on_epoch_begin(epoch)
         total, seen, logs = np.zeros(len(METRICS)), 0, {}
-        while self.current_step < epoch_end and not stop:
+        while self.current_step < epoch_end and not (stop or callbacks.model.stop_training):
             first = self.current_step
             count = min(log_every - first % log_every, epoch_end - first)
             callbacks.on_train_batch_begin(first % epoch_steps)
@@ -427,7 +445,7 @@ class Trainer:
         return self._cached_manager
 
     def _prepare_folder(self, start: int) -> None:
-        if start == 0 and (self.folder / "config.json").exists():
+        if start == 0 and not self._resumed and (self.folder / "config.json").exists():
             raise TrainingError(
                 f"{self.folder} already holds a run. Go on with it "
                 f"(pix2pix-color train --resume {self.folder}) or choose another folder."
@@ -458,6 +476,10 @@ class Trainer:
                 f"Could not write a checkpoint to {self._checkpoint_folder}: {error}"
             ) from error
 
+    def _checkpoint_paths(self) -> list[str]:
+        state = tf.train.get_checkpoint_state(str(self._checkpoint_folder))
+        return list(state.all_model_checkpoint_paths) if state else []
+
     def restore(self) -> int:
         """Goes back to the newest readable checkpoint of the run folder.
 
@@ -469,8 +491,7 @@ class Trainer:
         Raises:
             TrainingError: no checkpoint, none readable, or one of other networks.
         """
-        state = tf.train.get_checkpoint_state(str(self._checkpoint_folder))
-        paths = list(state.all_model_checkpoint_paths) if state else []
+        paths = self._checkpoint_paths()
         if not paths:
             raise TrainingError(f"{self._checkpoint_folder} holds no checkpoint to go on from.")
         for path in reversed(paths):
@@ -499,6 +520,8 @@ class Trainer:
     ) -> Trainer:
         """Returns the trainer of a run folder, at its newest readable checkpoint.
 
+        A run that was stopped before its first checkpoint starts again, with a warning.
+
         Args:
             folder: the run folder.
             changes: overrides such as `"training.steps=100000"`; not of the networks.
@@ -510,10 +533,24 @@ class Trainer:
         path = Path(folder) / "config.json"
         if not path.is_file():
             raise TrainingError(f"{folder} is not a run folder: it has no config.json.")
-        config = Config.from_json(path.read_text(encoding="utf-8")).override(*changes)
+        before = Config.from_json(path.read_text(encoding="utf-8"))
+        config = before.override(*changes)
         trainer = cls(config, folder, strategy)
-        trainer.restore()
+        trainer._resumed = True
+        if trainer._checkpoint_paths():
+            trainer.restore()
+            trainer._change_learning_rates(before)
+        else:
+            warnings.warn(f"{folder} holds no checkpoint yet: it starts at step 0.", stacklevel=2)
         return trainer
+
+    def _change_learning_rates(self, before: Config) -> None:
+        """Sets the constant rates that differ from `before`: a checkpoint holds the old ones."""
+        for network in ("generator", "discriminator"):
+            name, optimizer = f"{network}_learning_rate", getattr(self, f"{network}_optimizer")
+            rate = getattr(self.config.training, name)
+            if rate != getattr(before.training, name) and not self._has_schedule:
+                optimizer.learning_rate = rate
 
     def inference_generator(self) -> keras.Model:
         """Returns a float32 copy of the generator from plain Keras layers.
@@ -524,7 +561,12 @@ class Trainer:
         generator = build_generator(self.config.generator, self.config.data.image_size)
         generator.set_weights(self.generator.get_weights())
         if self.config.training.ema_momentum and self.current_step:
-            self.generator_optimizer.finalize_variable_values(generator.trainable_variables)
+            # Not Keras's finalize_variable_values: it accepts variables of the strategy only.
+            optimizer = self.generator_optimizer
+            optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+            averages = optimizer._model_variables_moving_average
+            for variable, average in zip(generator.trainable_variables, averages, strict=True):
+                variable.assign(keras.ops.convert_to_numpy(average))
         return generator
 
 

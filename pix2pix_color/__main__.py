@@ -1,0 +1,8 @@
+"""Lets `python -m pix2pix_color` be the command `pix2pix-color`."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,393 @@
+"""What each command does. TensorFlow is imported when one runs."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ..config import Config, ConfigError
+from ..files import replacing, write_atomically
+from .errors import (
+    FAILED,
+    OK,
+    CommandError,
+    UsageError,
+    in_words,
+    is_full,
+    is_ours,
+    one_line,
+    report,
+    without_stderr,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..colorizer import Colorizer
+    from ..data import ImageDataset
+
+
+def _start_tensorflow() -> None:
+    """Imports TensorFlow without its start-up noise, which no variable turns off."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    try:
+        with without_stderr():
+            import absl.logging
+            import tensorflow  # noqa: F401
+    except ImportError as error:
+        raise CommandError(
+            f"TensorFlow cannot be imported ({error}). Install it: pip install tensorflow"
+        ) from error
+    absl.logging.set_verbosity(absl.logging.ERROR)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def train(options: argparse.Namespace) -> int:
+    """Starts a run or goes on with one, and saves its generator."""
+    changes = list(options.changes)
+    if options.steps is not None:
+        changes.append(f"training.steps={options.steps}")
+    if options.dataset is not None:
+        changes.append(f"data.dataset={options.dataset}")
+    preset = options.preset or "report"
+    if options.resume is not None:
+        if options.preset:
+            raise UsageError("--preset starts a run and --resume goes on with one: not both.")
+        config = _resumed_config(options.resume, changes)
+        folder = options.resume
+    else:
+        config = Config.preset(preset).override(*changes)
+        folder = options.run or Path("runs") / preset
+        if (folder / "config.json").exists():
+            raise CommandError(
+                f"{folder} already holds a run. Go on with it (pix2pix-color train --resume "
+                f"{folder}) or choose another folder with --run."
+            )
+    _start_tensorflow()
+    from ..distribute import describe_strategy, is_chief, make_strategy
+    from ..training import Trainer
+
+    devices = options.device_list.split(",") if options.device_list else None
+    strategy = make_strategy(options.strategy, tpu=options.tpu, devices=devices)
+    _say(f"Devices: {describe_strategy(strategy)}.")
+    dataset = _load(config, config.data.dataset, "train")
+    if options.resume is not None:
+        trainer = Trainer.resume(folder, changes=changes, strategy=strategy)
+        _say(f"Going on with {folder} at step {trainer.current_step:,}.")
+    else:
+        trainer = Trainer(config, folder, strategy)
+    _say(
+        f"Networks: generator {trainer.generator.count_params():,} parameters, "
+        f"discriminator {trainer.discriminator.count_params():,}."
+    )
+    if trainer.current_step < config.training.steps:
+        _say(f"Training to step {config.training.steps:,} in {folder}. Ctrl-C saves and stops.")
+        trainer.fit(dataset)
+    else:
+        _say(f"It has taken its {config.training.steps:,} steps; --steps N goes further.")
+    if is_chief(strategy):
+        target = folder / "generator.keras"
+        with replacing(target) as temporary:
+            trainer.inference_generator().save(temporary)
+        _say(f"Saved {target}, trained for {trainer.current_step:,} steps on {dataset.name}.")
+        _say(f"Score it: pix2pix-color evaluate --model {folder} --dataset {dataset.name}")
+    return OK
+
+
+def _resumed_config(folder: Path, changes: Sequence[str]) -> Config:
+    """Returns a run's configuration, changed in what its checkpoints do not depend on."""
+    for change in changes:
+        name = change.partition("=")[0].strip()
+        if name.startswith(("generator.", "discriminator.")) or name == "data.image_size":
+            raise ConfigError(
+                f"{name} shapes the networks and cannot change on --resume: start another run."
+            )
+    return _run_config(folder).override(*changes)
+
+
+def _run_config(folder: Path) -> Config:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CommandError(
+            f"{folder} is not a run folder: it has no config.json. Start one with --run {folder}."
+        )
+    try:
+        return Config.from_json(path.read_text(encoding="utf-8"))
+    except (ConfigError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be used: {error}") from error
+
+
+def _load(
+    config: Config, name: str, split: str, limit: int | None = None, file: Any = None
+) -> ImageDataset:
+    """Loads a split the way the configuration asks, and says what it holds."""
+    from ..data import load_dataset
+
+    print(f"Reading {name} ({split})...", file=file, flush=True)
+    dataset = load_dataset(
+        name,
+        split,
+        image_size=config.data.image_size,
+        drop_gray=config.data.drop_gray,
+        fit=config.data.fit,
+        limit=limit,
+    )
+    print(
+        f"Data: {dataset.name} ({split}), {dataset.count:,} images; "
+        f"{dataset.gray_count:,} gray ones dropped.",
+        file=file,
+        flush=True,
+    )
+    return dataset
+
+
+def _load_colorizer(model: str) -> Colorizer:
+    from ..colorizer import Colorizer
+
+    return Colorizer.load(model)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Scores a model beside its baselines, as a table or as JSON."""
+    folder = options.output
+    for name in ("metrics.json", "samples.png"):
+        if folder is not None and (folder / name).exists() and not options.overwrite:
+            raise CommandError(f"{folder / name} exists. Use another folder or --overwrite.")
+    _start_tensorflow()
+    from ..evaluation import evaluate
+
+    # Where the output goes to a program, everything but the JSON goes to the error output.
+    aside = sys.stderr if options.json else sys.stdout
+    colorizer = _load_colorizer(options.model)
+    generator, config = colorizer.generator, colorizer.config or Config.report()
+    dataset = _load(config, options.dataset, options.split, options.limit, aside)
+    try:
+        evaluation = evaluate(generator, dataset, batch_size=options.batch_size)
+    except ValueError as error:
+        raise CommandError(f"{options.model} cannot be scored: {error}") from error
+    steps = _steps_taken(colorizer)
+    if options.json:
+        _say(json.dumps({"model": options.model, "step": steps, **evaluation.summary()}, indent=2))
+    else:
+        trained = f", trained for {steps:,} steps" if steps else ""
+        _say(f"\nModel {options.model}{trained}.\n\n{evaluation.table().strip()}\n")
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        evaluation.save(folder / "metrics.json", step=steps)
+        write_atomically(folder / "samples.png", _sample_grid(generator, dataset))
+        print(f"Saved metrics.json and samples.png in {folder}.", file=aside)
+    return OK
+
+
+def _steps_taken(colorizer: Colorizer) -> int | None:
+    """Returns the steps a model was trained for, from its folder; None where it cannot be known."""
+    if colorizer.folder is None:
+        return None
+    scores, history = colorizer.folder / "metrics.json", colorizer.folder / "history.csv"
+    if (colorizer.folder / "SHA256SUMS").is_file() and scores.is_file():
+        return json.loads(scores.read_text(encoding="utf-8")).get("step")
+    if colorizer.config is None or not history.is_file():
+        return None
+    last = int(history.read_text(encoding="utf-8").splitlines()[-1].partition(",")[0])
+    # A generator is saved at the end of a run; only every log_every-th step has a row.
+    training = colorizer.config.training
+    return training.steps if last < training.steps <= last + training.log_every else last + 1
+
+
+def _sample_grid(generator: keras.Model, dataset: ImageDataset, count: int = 8) -> bytes:
+    """Returns a PNG of gray, real and colourized rows of images that nobody has chosen."""
+    import numpy as np
+
+    from .. import color, figures
+    from ..evaluation import sample_images
+
+    real = sample_images(dataset, count)
+    lightness, _ = color.split(real)
+    chroma = generator(lightness, training=False)
+    rows = [color.merge(lightness, np.zeros_like(chroma)), real, color.merge(lightness, chroma)]
+    figure = figures.image_grid(
+        [np.asarray(row) for row in rows], row_titles=("gray", "real", "colourized")
+    )
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def colorize(options: argparse.Namespace) -> int:
+    """Colourizes images and folders of them; goes on after one that cannot be."""
+    _start_tensorflow()
+    from ..colorizer import ColorizerError
+
+    jobs = _jobs(options.paths, options.output)
+    _say(f"Loading the model {options.model}...")
+    colorizer = _load_colorizer(options.model)
+    failures: list[str] = []
+    inputs, taken = {source.resolve() for source, _ in jobs}, {}
+    for number, (source, target) in enumerate(jobs, start=1):
+        try:
+            if target in taken:
+                raise CommandError(
+                    f"{source}: its output {target} is already that of {taken[target]}. "
+                    "Colourize it into another folder."
+                )
+            if target.resolve() in inputs:
+                raise CommandError(
+                    f"{source}: its output {target} would replace an input. Choose another folder."
+                )
+            colorizer.colorize_file(source, target, overwrite=options.overwrite)
+            taken[target] = source
+            _say(f"[{number}/{len(jobs)}] {source} -> {target}")
+        except (CommandError, ColorizerError, OSError) as error:
+            if is_full(error):
+                raise  # every next file would meet it too
+            message = one_line(in_words(error))
+            failures.append(message if str(source) in message else f"{source}: {message}")
+            _say(f"[{number}/{len(jobs)}] {source} failed")
+    if not failures:
+        return OK
+    if len(jobs) == 1:
+        return report(failures[0], FAILED)
+    report(f"{len(failures)} of {len(jobs)} images could not be colourized:", FAILED)
+    for failure in failures:
+        print(f"  {failure}", file=sys.stderr)
+    return FAILED
+
+
+def _jobs(paths: Sequence[Path], output: Path) -> list[tuple[Path, Path]]:
+    """Returns (source, target) of every image; folders are searched to any depth."""
+    from ..data import EXTENSIONS
+
+    if len(paths) == 1 and not paths[0].is_dir() and output.suffix.lower() in EXTENSIONS:
+        return [(paths[0], output)]
+    if output.exists() and not output.is_dir():
+        raise CommandError(f"{output} is a file: for several images -o names a folder.")
+    if output.suffix.lower() in EXTENSIONS and not output.exists():
+        raise UsageError(f"-o {output} names one file, and there may be several images.")
+    jobs = []
+    for path in paths:
+        if not path.is_dir():
+            jobs.append((path, output / f"{path.stem}.png"))
+            continue
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+        if not found:
+            raise CommandError(
+                f"No image in {path}: looked for {', '.join(EXTENSIONS)} at any depth."
+            )
+        jobs += [(f, output / f.relative_to(path).with_suffix(".png")) for f in found]
+    # What an earlier call wrote into a folder inside an input is no input of this one.
+    made, roots = output.resolve(), {path.resolve() for path in paths}
+    return [(f, t) for f, t in jobs if made in roots or made not in f.resolve().parents]
+
+
+def export(options: argparse.Namespace) -> int:
+    """Turns a run folder into one that colourizes anywhere."""
+    _run_config(options.folder)
+    if options.output.exists() and not options.overwrite:
+        raise CommandError(f"{options.output} exists. Choose another DEST or add --overwrite.")
+    _start_tensorflow()
+    from ..export import export_run
+
+    _say(f"Exporting {options.folder}...")
+    destination = export_run(options.folder, options.output, overwrite=options.overwrite)
+    for path in sorted(destination.rglob("*")):
+        if path.is_file():
+            _say(f"  {path.relative_to(destination)} ({path.stat().st_size:,} bytes)")
+    _say(f"Exported to {destination}.")
+    return OK
+
+
+def info(options: argparse.Namespace) -> int:
+    """Describes the installation, a model or a run."""
+    _start_tensorflow()
+    if options.model is None:
+        return _info_installation()
+    folder = Path(options.model)
+    if (folder / "config.json").is_file() and not (folder / "SHA256SUMS").is_file():
+        return _info_run(folder)
+    colorizer = _load_colorizer(options.model)
+    _say(f"Model {options.model} in {colorizer.folder}")
+    _say(f"Generator: {colorizer.generator.count_params():,} parameters")
+    if colorizer.config is not None:
+        _say_history(Path(colorizer.folder))
+        _say(colorizer.config.to_json().rstrip())
+    return OK
+
+
+def _info_installation() -> int:
+    import platform
+
+    import keras
+    import tensorflow as tf
+
+    from ..colorizer import shipped_models
+
+    _say(f"pix2pix_color {__version__} in {Path(__file__).parents[1]}")
+    versions = f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
+    _say(f"Python {platform.python_version()}, {versions}")
+    _say(f"Devices: {_devices(tf)}")
+    names = shipped_models()
+    _say("Shipped models:" if names else "No model is shipped with this installation.")
+    failed = False
+    for name in names:
+        try:
+            count = _load_colorizer(name).generator.count_params()
+            _say(f"  {name}: {count:,} parameters, checksums right")
+        except Exception as error:
+            if not is_ours(error):
+                raise
+            failed = True
+            _say(f"  {name}: {one_line(error)}")
+    return FAILED if failed else OK
+
+
+def _devices(tf: Any) -> str:
+    names = []
+    for device in tf.config.list_physical_devices():
+        details = tf.config.experimental.get_device_details(device)
+        model = f" ({details['device_name']})" if "device_name" in details else ""
+        names.append(device.name.removeprefix("/physical_device:") + model)
+    return ", ".join(names)
+
+
+def _info_run(folder: Path) -> int:
+    from ..networks import build_discriminator, build_generator
+
+    config = _run_config(folder)
+    generator = build_generator(config.generator, config.data.image_size)
+    discriminator = build_discriminator(config.discriminator, config.data.image_size)
+    _say(f"Run {folder}")
+    _say_history(folder)
+    _say(f"Generator: {generator.count_params():,} parameters")
+    _say(f"Discriminator: {discriminator.count_params():,} parameters")
+    _say(config.to_json().rstrip())
+    return OK
+
+
+def _say_history(folder: Path) -> None:
+    """Says how far the run's history goes, with the values of its last row."""
+    path = folder / "history.csv"
+    if path.is_file():
+        names, *rows = path.read_text(encoding="utf-8").splitlines()
+        for row in rows[-1:]:
+            pairs = zip(names.split(","), row.split(","), strict=False)
+            _say("Last logged: " + ", ".join(f"{name} {value}" for name, value in pairs))
+
+
+def reproduce(options: argparse.Namespace) -> int:
+    """Reproduces the report from the root of a checkout."""
+    from ..reproduction import reproduce
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    reproduce(options.output)
+    return OK

@@ -1,0 +1,177 @@
+"""What every notebook needs: settings from the environment, quiet start, figures shown.
+
+    settings = setup()
+    images = settings.load("train")
+    settings.show(figures.image_grid([...]), "01-samples")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+    from .data import ImageDataset
+
+__all__ = ["Settings", "plot_network", "say", "setup"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a notebook runs.
+
+    Attributes:
+        fast: tiny sizes (`PIX2PIX_COLOR_FAST=1`).
+        dataset: name or folder for `load_dataset` (`PIX2PIX_COLOR_DATASET`).
+        model: name or folder for `Colorizer.load` (`PIX2PIX_COLOR_MODEL`).
+        output: where `show` also saves each figure (`PIX2PIX_COLOR_OUTPUT`), or `None`.
+    """
+
+    fast: bool = False
+    dataset: str = "cifar10"
+    model: str = "report"
+    output: Path | None = None
+
+    @property
+    def is_cifar10(self) -> bool:
+        """Whether the results can be compared with the report's."""
+        return self.dataset == "cifar10"
+
+    def load(self, split: str, limit: int | None = None, **options) -> ImageDataset:
+        """Loads a split of the notebook's data set; see `data.load_dataset`.
+
+        Raises:
+            DataError: it is not there; a banner has said what to do. Nothing falls back.
+        """
+        from .data import DataError, load_dataset
+
+        try:
+            return load_dataset(self.dataset, split, limit=limit, **options)
+        except DataError:
+            say(
+                f"> **The data set `{self.dataset}` is not here.** To run this notebook on the "
+                "photographs inside scikit-image instead, put "
+                '`settings = setup(dataset="photographs")` in the set-up cell, or set '
+                "`PIX2PIX_COLOR_DATASET=photographs`. Those results are not the report's."
+            )
+            raise
+
+    def show(self, figure: Figure | bytes, name: str, width: int | None = None) -> None:
+        """Displays a figure, or PNG bytes, and saves `name`.png where `output` is set.
+
+        Args:
+            figure: a matplotlib figure or the bytes of a PNG.
+            name: file name without ending.
+            width: in pixels on the page; the default is the picture's own.
+        """
+        from IPython.display import Image, display
+
+        from .files import write_atomically
+
+        png = figure if isinstance(figure, bytes) else _to_png(figure)
+        if self.output is not None:
+            write_atomically(self.output / f"{name}.png", png)
+        display(Image(data=png, format="png", width=width))
+
+
+def setup(*, dataset: str | None = None, fast: bool | None = None) -> Settings:
+    """Reads the settings, starts TensorFlow without its start-up noise, shows a banner.
+
+    Args:
+        dataset: overrides `PIX2PIX_COLOR_DATASET`; the default is CIFAR-10.
+        fast: overrides `PIX2PIX_COLOR_FAST`.
+    """
+    environment = os.environ.get
+    output = environment("PIX2PIX_COLOR_OUTPUT")
+    settings = Settings(
+        fast=environment("PIX2PIX_COLOR_FAST", "0") not in ("", "0") if fast is None else fast,
+        dataset=dataset or environment("PIX2PIX_COLOR_DATASET") or "cifar10",
+        model=environment("PIX2PIX_COLOR_MODEL") or "report",
+        output=Path(output) if output else None,
+    )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _without_stderr():
+        import tensorflow as tf
+
+        tf.zeros(()).numpy()  # starts the devices, which log too
+    with contextlib.suppress(ImportError):
+        import tensorflow_datasets as tfds
+
+        tfds.disable_progress_bar()
+    if not settings.is_cifar10:
+        say(
+            f"> **Data: {Path(settings.dataset).name}, not CIFAR-10.** Nothing below can be "
+            "compared with the report's numbers."
+        )
+    if settings.fast:
+        say("> **Fast mode:** tiny sizes, to see that everything runs. Read no result from it.")
+    return settings
+
+
+def say(markdown: str) -> None:
+    """Displays Markdown: a banner, a table of results, or a sentence with computed numbers."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(markdown))
+
+
+def plot_network(model: keras.Model, *, dpi: int = 72) -> bytes:
+    """Draws a network as `keras.utils.plot_model` does, as the report's Figures 1 and 2.
+
+    Graphviz need not be installed: the package `graphviz-pure` serves in its place. Keras's
+    own graph is rendered here, because `plot_model` first asks Graphviz for a PostScript file,
+    which graphviz-pure does not write, and gives up.
+
+    Returns:
+        A PNG.
+
+    Raises:
+        RuntimeError: neither Graphviz nor graphviz-pure is installed.
+    """
+    import keras
+
+    graph = keras.utils.model_to_dot(model, show_shapes=True, show_layer_names=True, dpi=dpi)
+    return graph.create(prog=_graphviz(), format="png")
+
+
+def _graphviz() -> str:
+    """Returns the path of Graphviz's `dot`, or of graphviz-pure, which takes its arguments."""
+    beside = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", "")))
+    program = shutil.which("dot") or shutil.which("graphviz-pure", path=beside)
+    if program is None:
+        raise RuntimeError(
+            "Drawing a network needs Graphviz: pip install graphviz-pure, or install Graphviz "
+            "itself (https://graphviz.org/download)."
+        )
+    return program
+
+
+@contextlib.contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Sends file descriptor 2 nowhere: TensorFlow's C++ start-up writes to it directly."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _to_png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
