@@ -64,6 +64,11 @@ def _last(tensor: tf.Tensor, channels: int, name: str) -> tf.Tensor:
     return tensor
 
 
+def _power(base: tf.Tensor, exponent: float) -> tf.Tensor:
+    """Returns a positive base to an exponent; twice as fast as `tf.pow` on a CPU."""
+    return tf.exp(exponent * tf.math.log(base))
+
+
 def rgb_to_lab(rgb: tf.Tensor) -> tf.Tensor:
     """Converts sRGB to CIE Lab (D65, 2 degrees).
 
@@ -79,11 +84,11 @@ def rgb_to_lab(rgb: tf.Tensor) -> tf.Tensor:
     """
     rgb = to_float(_last(rgb, 3, "rgb"))
     # The unused side of tf.where is kept away from the kinks, so that its gradient is finite.
-    high = tf.pow((tf.maximum(rgb, 0.04045) + 0.055) / 1.055, 2.4)
+    high = _power((tf.maximum(rgb, 0.04045) + 0.055) / 1.055, 2.4)
     linear = tf.where(rgb > 0.04045, high, rgb / 12.92)
     matrix = tf.constant(_XYZ_FROM_RGB) / tf.constant(_WHITE)[:, None]
     xyz = tf.tensordot(linear, matrix, axes=[[-1], [1]])
-    root = tf.pow(tf.maximum(xyz, _EPSILON), 1.0 / 3.0)
+    root = _power(tf.maximum(xyz, _EPSILON), 1.0 / 3.0)
     f = tf.where(xyz > _EPSILON, root, 7.787 * xyz + 16.0 / 116.0)
     fx, fy, fz = tf.unstack(f, axis=-1)
     return tf.stack([116.0 * fy - 16.0, 500.0 * (fx - fy), 200.0 * (fy - fz)], axis=-1)
@@ -110,7 +115,7 @@ def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
         ValueError: the last axis is not of length 3.
     """
     linear = _lab_to_linear_rgb(tf.cast(_last(lab, 3, "lab"), tf.float32))
-    high = 1.055 * tf.pow(tf.maximum(linear, 0.0031308), 1.0 / 2.4) - 0.055
+    high = 1.055 * _power(tf.maximum(linear, 0.0031308), 1.0 / 2.4) - 0.055
     return tf.clip_by_value(tf.where(linear > 0.0031308, high, 12.92 * linear), 0.0, 1.0)
 
 

@@ -102,7 +102,9 @@ def device_kind(strategy: tf.distribute.Strategy) -> str:
 def describe_strategy(strategy: tf.distribute.Strategy) -> str:
     """Returns one line such as `"MirroredStrategy on 2 GPU replicas"`."""
     count, kind = strategy.num_replicas_in_sync, device_kind(strategy)
-    return f"{type(strategy).__name__} on {count} {kind} replica{'s' if count > 1 else ''}"
+    multi_worker = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    name = "MultiWorkerMirroredStrategy" if multi_worker else type(strategy).__name__
+    return f"{name} on {count} {kind} replica{'s' if count > 1 else ''}"
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -308,7 +308,8 @@ def heat_maps(maps: Mapping[str, np.ndarray]) -> Figure:
     for axes, (title, values) in zip(grid, maps.items(), strict=True):
         values = np.asarray(values)
         _require(values.ndim == 2, f"A map has the shape (h, w), not {values.shape}.")
-        axes.imshow(np.ma.masked_equal(values, 0.0), cmap="cividis", interpolation="nearest")
+        seen = np.ma.masked_equal(values, 0.0)
+        axes.imshow(seen, cmap="cividis", vmin=0.0, interpolation="nearest")
         axes.set_title(title, fontsize=_SMALL)
         axes.set_xticks([])
         axes.set_yticks([])

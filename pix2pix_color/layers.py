@@ -99,7 +99,7 @@ class MatmulGradientConv2D(keras.layers.Conv2D):
     """Keras's square 'same' Conv2D with the filter gradient of small maps as a product."""
 
     def convolution_op(self, inputs, kernel):
-        return _conv2d(inputs, keras.ops.convert_to_tensor(kernel), self.strides[0])
+        return _conv2d(inputs, tf.convert_to_tensor(kernel), self.strides[0])
 
 
 @keras.saving.register_keras_serializable("pix2pix_color")
@@ -107,7 +107,6 @@ class MatmulGradientConv2DTranspose(keras.layers.Conv2DTranspose):
     """Keras's square 'same' Conv2DTranspose, likewise."""
 
     def call(self, inputs):
-        outputs = _conv2d_transpose(
-            inputs, keras.ops.convert_to_tensor(self.kernel), self.strides[0]
-        )
-        return outputs + keras.ops.convert_to_tensor(self.bias)
+        # tf.convert_to_tensor reads the variable here: a custom gradient must not see one.
+        outputs = _conv2d_transpose(inputs, tf.convert_to_tensor(self.kernel), self.strides[0])
+        return outputs + tf.convert_to_tensor(self.bias)

@@ -1,8 +1,8 @@
 """What every notebook needs: settings from the environment, quiet start, figures shown.
 
-    settings = setup()
-    images = settings.load("train")
-    settings.show(figures.image_grid([...]), "01-samples")
+settings = setup()
+images = settings.load("train")
+settings.show(figures.image_grid([...]), "01-samples")
 """
 
 from __future__ import annotations

@@ -222,6 +222,7 @@ def run_notebook(
         timeout=None,
         kernel_name="python3",
         record_timing=False,
+        extra_arguments=["--log-level=40"],  # errors: what it would warn of is not the reader's
         resources={"metadata": {"path": str(source.parent)}},
         on_cell_start=show,
     )
@@ -258,7 +259,8 @@ def _train_briefly(folder: Path) -> None:
 
     config = Config.fast()
     trainer = Trainer(config, folder)
-    scores = trainer.fit(load_dataset(config.data.dataset, "train"))
+    images = load_dataset(config.data.dataset, "train", image_size=config.data.image_size)
+    scores = trainer.fit(images)
     trainer.inference_generator().save(folder / "generator.keras")
     _say(
         f"  {trainer.current_step} steps; generator loss {scores['generator_loss']:.2f} at the end"
@@ -283,7 +285,8 @@ def _score(colorizer: Colorizer, dataset: str, path: Path) -> None:
     from .data import load_dataset
     from .evaluation import evaluate
 
-    images = load_dataset(dataset, "test", limit=SCORED_IMAGES)
+    size = colorizer.generator.input_shape[1]
+    images = load_dataset(dataset, "test", image_size=size, limit=SCORED_IMAGES)
     evaluation = evaluate(colorizer.generator, images)
     lines = [
         f"# Scores on {_described(dataset)}",

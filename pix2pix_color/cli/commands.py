@@ -274,20 +274,20 @@ def _jobs(paths: Sequence[Path], output: Path) -> list[tuple[Path, Path]]:
         raise CommandError(f"{output} is a file: for several images -o names a folder.")
     if output.suffix.lower() in EXTENSIONS and not output.exists():
         raise UsageError(f"-o {output} names one file, and there may be several images.")
-    jobs = []
+    jobs, made = [], output.resolve()
     for path in paths:
         if not path.is_dir():
             jobs.append((path, output / f"{path.stem}.png"))
             continue
         found = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+        if made != path.resolve():  # what an earlier call wrote inside an input is no input
+            found = [file for file in found if made not in file.resolve().parents]
         if not found:
             raise CommandError(
                 f"No image in {path}: looked for {', '.join(EXTENSIONS)} at any depth."
             )
         jobs += [(f, output / f.relative_to(path).with_suffix(".png")) for f in found]
-    # What an earlier call wrote into a folder inside an input is no input of this one.
-    made, roots = output.resolve(), {path.resolve() for path in paths}
-    return [(f, t) for f, t in jobs if made in roots or made not in f.resolve().parents]
+    return jobs
 
 
 def export(options: argparse.Namespace) -> int:

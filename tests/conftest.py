@@ -1,0 +1,98 @@
+"""What the tests share. TensorFlow's own log is quiet; CIFAR-10 tests say why they are skipped."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pix2pix_color.config import Config
+from pix2pix_color.data import ImageDataset
+
+tf.get_logger().setLevel("ERROR")
+
+TINY = (
+    "data.image_size=8",
+    "generator.depth=2",
+    "generator.filters=4",
+    "discriminator.depth=1",
+    "discriminator.filters=4",
+    "training.batch_size=8",
+    "training.steps=8",
+    "training.log_every=2",
+    "training.sample_every=0",
+)
+"""Changes that make a run of 8x8 images train in a second or two."""
+
+
+def tiny_config(*changes: str) -> Config:
+    return Config.report().override(*TINY, *changes)
+
+
+def random_images(count: int = 40, size: int = 8, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def as_dataset(images: np.ndarray, name: str = "synthetic") -> ImageDataset:
+    return ImageDataset(name, "train", tf.data.Dataset.from_tensor_slices(images), len(images), 0)
+
+
+@functools.cache
+def _why_cifar10_is_absent() -> str | None:
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        return f"tensorflow_datasets cannot be imported: {error}"
+    try:
+        builder = tfds.builder("cifar10")  # reads the description only, downloads nothing
+        if builder.is_prepared():
+            return None
+        return f"CIFAR-10 is not in {builder.data_dir}: set TFDS_DATA_DIR to a folder that has it"
+    except Exception as error:  # whatever TFDS meets is a reason to skip, and is shown
+        return f"TFDS cannot find CIFAR-10: {error}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cifar10: needs the CIFAR-10 images on this machine")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("cifar10"):
+        reason = _why_cifar10_is_absent()
+        if reason:
+            pytest.skip(reason)
+
+
+def python_process(script: str, *arguments: object, **environment: str) -> subprocess.Popen:
+    """Starts another Python that sees the package and these helpers."""
+    tests = Path(__file__).parent
+    paths = [str(tests.parent), str(tests), os.environ.get("PYTHONPATH", "")]
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_python(script: str, *arguments: object, timeout: int = 300, **environment: str):
+    """Runs another Python to its end and returns its exit code, output and errors."""
+    process = python_process(script, *arguments, **environment)
+    try:
+        output, errors = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        output, errors = process.communicate()
+        pytest.fail(f"The script took more than {timeout} s.\n{output}\n{errors[-3000:]}")
+    return process.returncode, output, errors

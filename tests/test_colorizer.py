@@ -1,0 +1,134 @@
+"""Arrays and files in, colours out; every bad input is one clear line."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pix2pix_color.colorizer import Colorizer, ColorizerError, read_image
+from pix2pix_color.config import GeneratorConfig
+from pix2pix_color.networks import build_generator
+
+
+@pytest.fixture(scope="module")
+def colorizer(tmp_path_factory) -> Colorizer:
+    path = tmp_path_factory.mktemp("model") / "generator.keras"
+    build_generator(GeneratorConfig(depth=5, filters=4), 32, seed=0).save(path)
+    return Colorizer.load(path)
+
+
+@pytest.fixture
+def photograph(tmp_path):
+    path = tmp_path / "in.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((9, 7), (9, 7, 3)),
+        ((9, 7, 1), (9, 7, 3)),
+        ((9, 7, 3), (9, 7, 3)),
+        ((4, 9, 7, 1), (4, 9, 7, 3)),
+        ((0, 9, 7, 3), (0, 9, 7, 3)),
+    ],
+)
+def test_single_images_and_batches_keep_their_form(colorizer, shape, expected):
+    result = colorizer(np.full(shape, 90, np.uint8))
+    assert result.shape == expected
+    assert result.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((9, 7), np.float32),
+        np.zeros((9, 7, 4), np.uint8),
+        np.zeros((2, 2, 9, 7, 3), np.uint8),
+        np.zeros((0, 7), np.uint8),
+        np.zeros(3, np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(colorizer, images):
+    with pytest.raises(ColorizerError, match="Images must be"):
+        colorizer(images)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp", ".bmp"])
+def test_files_are_written_in_the_format_of_their_name(colorizer, photograph, suffix):
+    before = hashlib.sha256(photograph.read_bytes()).hexdigest()
+    out = colorizer.colorize_file(photograph, photograph.parent / "new" / f"out{suffix}")
+    with Image.open(out) as image:
+        assert image.size == (50, 40)
+        assert image.mode == "RGB"
+    assert [p.name for p in out.parent.iterdir()] == [out.name]  # no temporary file is left
+    assert hashlib.sha256(photograph.read_bytes()).hexdigest() == before
+
+
+def test_an_existing_output_is_kept_unless_asked_and_the_input_always(colorizer, photograph):
+    out = photograph.parent / "out.png"
+    out.write_text("mine")
+    with pytest.raises(ColorizerError, match="--overwrite"):
+        colorizer.colorize_file(photograph, out)
+    assert out.read_text() == "mine"
+    colorizer.colorize_file(photograph, out, overwrite=True)
+    assert read_image(out).shape == (40, 50, 3)
+    with pytest.raises(ColorizerError, match="the input itself"):
+        colorizer.colorize_file(photograph, photograph, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "does not exist"),
+        (b"", "is empty"),
+        (b"not an image", "is not an image"),
+        ("truncated", "cannot be read"),
+    ],
+)
+def test_bad_files_are_named_with_the_reason(colorizer, photograph, content, message):
+    bad = photograph.parent / "bad.png"
+    if content == "truncated":
+        bad.write_bytes(photograph.read_bytes()[:500])
+    elif content is not None:
+        bad.write_bytes(content)
+    with pytest.raises(ColorizerError, match=message) as error:
+        colorizer.colorize_file(bad, photograph.parent / "out.png")
+    assert "bad.png" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (photograph.parent / "out.png").exists()
+
+
+def test_a_folder_and_an_unknown_format_are_refused(colorizer, photograph):
+    with pytest.raises(ColorizerError, match="is not a file"):
+        colorizer.colorize_file(photograph.parent, photograph.parent / "out.png")
+    with pytest.raises(ColorizerError, match="unknown image format"):
+        colorizer.colorize_file(photograph, photograph.parent / "out.xyz")
+
+
+def test_orientation_and_sixteen_bits_are_understood(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees
+    Image.fromarray(np.zeros((10, 20, 3), np.uint8)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").shape == (20, 10, 3)
+    deep = np.full((6, 6), 0x80FF, np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "deep.png"), 0x80)
+
+
+def test_unknown_models_and_things_that_are_no_model_are_named(tmp_path):
+    with pytest.raises(ColorizerError, match="no model named or at 'nothing'"):
+        Colorizer.load("nothing")
+    with pytest.raises(ColorizerError, match="is no model"):
+        Colorizer.load(tmp_path)
+    (tmp_path / "generator.keras").write_bytes(b"junk")
+    with pytest.raises(ColorizerError, match="Keras model"):
+        Colorizer.load(tmp_path)
+    (tmp_path / "saved_model.pb").write_bytes(b"junk")
+    with pytest.raises(ColorizerError, match="SavedModel"):
+        Colorizer.load(tmp_path)

@@ -1,0 +1,213 @@
+import json
+import socket
+
+import pytest
+import tensorflow as tf
+from conftest import python_process
+
+from pix2pix_color import distribute
+from pix2pix_color.distribute import DistributeError, describe_strategy, is_chief, make_strategy
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch):
+    for name in ("TF_CONFIG", "TPU_NAME", "COLAB_TPU_ADDR", "TPU_ACCELERATOR_TYPE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def pretend_gpus(monkeypatch, count):
+    devices = [tf.config.LogicalDevice(f"/device:GPU:{i}", "GPU") for i in range(count)]
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: devices)
+
+
+class TestMakeStrategy:
+    def test_cpu(self):
+        strategy = make_strategy("cpu")
+        assert strategy.num_replicas_in_sync == 1
+        assert describe_strategy(strategy) == "OneDeviceStrategy on 1 CPU replica"
+        assert is_chief(strategy)
+
+    def test_auto_takes_the_cpu_where_there_is_nothing_else(self, monkeypatch):
+        pretend_gpus(monkeypatch, 0)
+        assert describe_strategy(make_strategy()) == "OneDeviceStrategy on 1 CPU replica"
+
+    def test_auto_takes_all_gpus(self, monkeypatch):
+        made = []
+        monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda devices: made.append(devices))
+        pretend_gpus(monkeypatch, 2)
+        make_strategy()
+        assert made == [None]
+
+    @pytest.mark.parametrize("name", ["auto", "gpu"])
+    def test_one_gpu_needs_no_mirrors(self, monkeypatch, name):
+        pretend_gpus(monkeypatch, 1)
+        strategy = make_strategy(name)
+        assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
+        assert "GPU:0" in strategy.extended.worker_devices[0]
+        assert describe_strategy(strategy) == "OneDeviceStrategy on 1 GPU replica"
+
+    def test_mirrored_takes_named_devices(self):
+        strategy = make_strategy("mirrored", devices=["/cpu:0"])
+        assert isinstance(strategy, tf.distribute.MirroredStrategy)
+        assert describe_strategy(strategy) == "MirroredStrategy on 1 CPU replica"
+
+    @pytest.mark.parametrize("name", ["gpu", "mirrored"])
+    def test_a_gpu_that_is_not_there(self, monkeypatch, name):
+        pretend_gpus(monkeypatch, 0)
+        with pytest.raises(DistributeError, match=f"'{name}' needs a GPU"):
+            make_strategy(name)
+
+    def test_an_unknown_name_suggests_the_nearest(self):
+        with pytest.raises(DistributeError, match=r"'miror'.*did you mean 'mirrored'\?"):
+            make_strategy("miror")
+
+    def test_auto_asks_for_a_tpu_only_where_one_is_announced(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(distribute, "_tpu_strategy", lambda address: asked.append(address))
+        pretend_gpus(monkeypatch, 0)
+        make_strategy("auto")
+        assert asked == []
+        monkeypatch.setenv("TPU_NAME", "local")
+        make_strategy("auto", tpu="10.0.0.2:8470")
+        assert asked == ["10.0.0.2:8470"]
+
+    def test_a_tpu_that_does_not_answer_is_named(self, monkeypatch):
+        def fail(tpu):
+            raise tf.errors.NotFoundError(None, None, "nothing there\nand more")
+
+        monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", fail)
+        with pytest.raises(DistributeError, match="No TPU answers at 'local': .*nothing there"):
+            make_strategy("tpu")
+
+
+class TestTfConfig:
+    def test_multi_worker_needs_it(self):
+        with pytest.raises(DistributeError, match="needs the environment variable TF_CONFIG"):
+            make_strategy("multi_worker")
+
+    @pytest.mark.parametrize("text", ["{", "[]", '{"cluster": 3}', '{"cluster": {"worker": 3}}'])
+    @pytest.mark.parametrize("name", ["auto", "multi_worker"])
+    def test_nonsense_is_an_error_and_not_a_single_worker(self, monkeypatch, text, name):
+        monkeypatch.setenv("TF_CONFIG", text)
+        with pytest.raises(DistributeError, match="TF_CONFIG is not a valid cluster"):
+            make_strategy(name)
+
+    @pytest.mark.parametrize(
+        ("cluster", "count"),
+        [
+            ({}, 0),
+            ({"worker": ["a:1"]}, 1),
+            ({"worker": ["a:1", "b:1"]}, 2),
+            ({"chief": ["a:1"], "worker": ["b:1", "c:1"]}, 3),
+            ({"ps": ["a:1"]}, 0),
+        ],
+    )
+    def test_chief_and_workers_are_counted(self, monkeypatch, cluster, count):
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster}))
+        assert distribute._worker_count() == count
+
+    def test_auto_stays_local_with_one_worker(self, monkeypatch):
+        pretend_gpus(monkeypatch, 0)
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["localhost:1"]}}))
+        assert isinstance(make_strategy("auto"), tf.distribute.OneDeviceStrategy)
+
+    @pytest.mark.parametrize(
+        ("workers", "task_type", "task_id", "expected"),
+        [
+            ({"worker": ["a:1", "b:1"]}, "worker", 0, True),
+            ({"worker": ["a:1", "b:1"]}, "worker", 1, False),
+            ({"chief": ["a:1"], "worker": ["b:1"]}, "chief", 0, True),
+            ({"chief": ["a:1"], "worker": ["b:1"]}, "worker", 0, False),
+        ],
+    )
+    def test_one_worker_is_the_chief(self, monkeypatch, workers, task_type, task_id, expected):
+        class Strategy:
+            cluster_resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+                tf.train.ClusterSpec(workers), task_type=task_type, task_id=task_id
+            )
+
+        monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", Strategy)
+        assert is_chief(Strategy()) is expected
+
+
+WORKER = """
+import hashlib, json, sys
+import numpy as np
+from conftest import as_dataset, random_images, tiny_config
+from pix2pix_color.distribute import describe_strategy, is_chief, make_strategy
+from pix2pix_color.training import Trainer
+
+strategy = make_strategy("auto")
+config = tiny_config("training.steps=4", "training.checkpoint_every=2",
+                     "generator.normalization=none", "discriminator.normalization=none")
+trainer = Trainer(config, sys.argv[1], strategy)
+dataset = as_dataset(random_images(40))
+trainer.fit(dataset, verbose=0)
+weights = [w for n in (trainer.generator, trainer.discriminator) for w in n.get_weights()]
+resumed = Trainer.resume(sys.argv[1], strategy=strategy)
+same = all((a == b).all() for a, b in zip(
+    weights, resumed.generator.get_weights() + resumed.discriminator.get_weights()))
+print(json.dumps({
+    "chief": is_chief(strategy),
+    "strategy": describe_strategy(strategy),
+    "weights": hashlib.sha256(b"".join(w.tobytes() for w in weights)).hexdigest(),
+    "sums": [float(np.abs(w).sum()) for w in weights],
+    "step": resumed.current_step,
+    "resumed_equal": bool(same),
+}))
+"""
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("localhost", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def test_two_workers_train_the_same_networks_and_only_the_chief_writes(tmp_path):
+    addresses = [f"localhost:{port}" for port in free_ports(2)]
+    folder = tmp_path / "run"
+    processes = [
+        python_process(
+            WORKER,
+            folder,
+            TF_CONFIG=json.dumps(
+                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}}
+            ),
+        )
+        for i in range(2)
+    ]
+    try:
+        ends = [process.communicate(timeout=300) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    for process, (_, errors) in zip(processes, ends, strict=True):
+        assert process.returncode == 0, errors[-3000:]
+    chief, other = (json.loads(output.splitlines()[-1]) for output, _ in ends)
+    assert (chief["chief"], other["chief"]) == (True, False)
+    assert chief["strategy"] == "MultiWorkerMirroredStrategy on 2 CPU replicas"
+    assert chief["weights"] == other["weights"]
+    assert chief["step"] == other["step"] == 4
+    assert chief["resumed_equal"] and other["resumed_equal"]
+
+    # Two workers that each take half of a batch are one that takes it whole.
+    from conftest import as_dataset, random_images, tiny_config
+
+    from pix2pix_color.training import Trainer
+
+    config = tiny_config("generator.normalization=none", "discriminator.normalization=none")
+    alone = Trainer(config, None, make_strategy("cpu"))
+    alone.fit(as_dataset(random_images(40)), steps=4, verbose=0)
+    weights = alone.generator.get_weights() + alone.discriminator.get_weights()
+    sums = [float(abs(w).sum()) for w in weights]
+    assert chief["sums"] == pytest.approx(sums, rel=1e-4, abs=1e-5)
+
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.json", "history.csv", "checkpoints"} <= names
+    steps = [row.split(",")[0] for row in (folder / "history.csv").read_text().splitlines()]
+    assert steps == ["step", "0", "2"]

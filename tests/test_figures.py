@@ -1,0 +1,288 @@
+"""The figures draw the numbers that they are given, and refuse what they cannot draw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from pix2pix_color import color, figures
+
+
+def random_images(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (*shape, 8, 8, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def history() -> dict[str, np.ndarray]:
+    steps = np.arange(0, 2_000, 10)
+    rng = np.random.default_rng(0)
+    return {
+        "step": steps,
+        "generator_loss": rng.uniform(5, 10, len(steps)),
+        "adversarial_loss": rng.uniform(0.5, 1, len(steps)),
+        "l1_loss": rng.uniform(0.04, 0.09, len(steps)),
+        "discriminator_loss": rng.uniform(1, 2, len(steps)),
+        "discriminator_accuracy": rng.uniform(0, 1, len(steps)),
+    }
+
+
+def drawn_images(figure: Figure) -> list[np.ndarray]:
+    return [image.get_array() for axes in figure.axes for image in axes.get_images()]
+
+
+def line(figure: Figure, label: str):
+    """Returns the line whose entry in the legend starts with `label`."""
+    (found,) = [x for x in figure.axes[0].lines if str(x.get_label()).startswith(label)]
+    return found
+
+
+def raw_lines(figure: Figure) -> list:
+    return [x for x in figure.axes[0].lines if x.get_rasterized()]
+
+
+def test_image_grid_draws_every_pixel_as_it_is():
+    images = random_images(2, 3)
+    figure = figures.image_grid(
+        images, row_titles=["first", "second"], column_titles=["a", "b", "c"]
+    )
+    drawn = drawn_images(figure)
+    assert len(figure.axes) == len(drawn) == 6
+    np.testing.assert_array_equal(np.stack(drawn).reshape(images.shape), images)
+    assert all(i.get_interpolation() == "nearest" for a in figure.axes for i in a.get_images())
+    assert [a.get_ylabel() for a in figure.axes[::3]] == ["first", "second"]
+    assert [a.get_title() for a in figure.axes[:3]] == ["a", "b", "c"]
+
+
+def test_image_grid_takes_gray_and_float_images_and_uneven_rows():
+    gray = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8, 1)
+    figure = figures.image_grid([[gray, gray[..., 0]], [gray]], captions=[["x", "y"], ["z"]])
+    first, second, third = drawn_images(figure)
+    for drawn in (first, second, third):
+        np.testing.assert_array_equal(drawn, gray[..., 0])
+    assert figure.axes[0].get_images()[0].get_clim() == (0, 1)
+    assert [a.get_xlabel() for a in figure.axes[:3]] == ["x", "y", "z"]
+
+
+def test_dark_images_are_not_brightened():
+    dark = np.full((1, 1, 4, 4, 1), 3, np.uint8)
+    figure = figures.image_grid(dark)
+    assert figure.axes[0].get_images()[0].get_clim() == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        ([], {}, "at least one image"),
+        ([[]], {}, "at least one image"),
+        (np.zeros((1, 1, 4, 4, 2)), {}, r"\(4, 4, 2\)"),
+        (np.zeros((1, 1, 4)), {}, r"\(4,\)"),
+        (np.zeros((2, 1, 4, 4)), {"row_titles": ["one"]}, "one title a row"),
+        (np.zeros((1, 2, 4, 4)), {"column_titles": ["one"]}, "one title a column"),
+        (np.zeros((1, 2, 4, 4)), {"captions": [["one"]]}, "one caption an image"),
+    ],
+)
+def test_image_grid_refuses_what_does_not_fit(rows, options, message):
+    with pytest.raises(ValueError, match=message):
+        figures.image_grid(rows, **options)
+
+
+def test_class_samples_names_each_row():
+    images = random_images(2, 5)
+    figure = figures.class_samples({"frog": images[0], "ship": images[1]})
+    assert [a.get_ylabel() for a in figure.axes[::5]] == ["frog", "ship"]
+    np.testing.assert_array_equal(drawn_images(figure)[5], images[1, 0])
+
+
+def test_lab_planes_shows_the_three_planes_on_their_scales():
+    rgb = random_images()
+    drawn = [axes.get_images()[0] for axes in figures.lab_planes(rgb).axes[:4]]
+    lab = np.asarray(color.rgb_to_lab(rgb))
+    np.testing.assert_array_equal(drawn[0].get_array(), rgb)
+    for channel in range(3):
+        np.testing.assert_allclose(drawn[channel + 1].get_array(), lab[..., channel])
+    assert drawn[1].get_clim() == (0, 100)
+    assert drawn[2].get_clim() == drawn[3].get_clim()
+    low, high = drawn[2].get_clim()
+    assert low == -high and high >= np.abs(lab[..., 1:]).max()
+
+
+def test_the_ab_colours_are_gray_in_the_middle_and_right_at_the_ends():
+    at = np.array([0, 127, 255])
+    a, b = (figures._ab_colormap(channel, 60.0)(at)[:, :3] for channel in (1, 2))
+    assert np.ptp(a[1]) < 0.02 and np.ptp(b[1]) < 0.02
+    assert a[0].argmax() == 1 and a[2].argmax() == 0  # green, red
+    assert b[0].argmax() == 2 and b[2].argmin() == 2  # blue, yellow
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 1), (2, 8, 8, 3)])
+def test_lab_planes_refuses_what_is_not_one_rgb_image(shape):
+    with pytest.raises(ValueError, match="rgb must be"):
+        figures.lab_planes(np.zeros(shape, np.uint8))
+
+
+def test_chroma_histogram_counts_shares():
+    ab = np.array([[10.5, -20.5]] * 3 + [[-40.5, 30.5]])
+    figure = figures.chroma_histogram(ab.reshape(2, 2, 2) / color.CHROMA_SCALE, bin_size=1)
+    image = figure.axes[1].get_images()[0]
+    shares, extent = image.get_array(), image.get_extent()
+    assert extent == [-100, 100, -100, 100] and shares.shape == (200, 200)
+    assert shares.count() == 2  # all other bins are empty, and not drawn
+    assert shares[-21 + 100, 10 + 100] == 0.75 and shares[30 + 100, -41 + 100] == 0.25
+    mean = line_on(figure.axes[1], "mean").get_xydata()[0]
+    np.testing.assert_allclose(mean, ab.mean(axis=0))
+
+
+def line_on(axes, label: str):
+    (found,) = [x for x in axes.lines if x.get_label() == label]
+    return found
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (0, 2), ()])
+def test_chroma_histogram_refuses_other_shapes(shape):
+    with pytest.raises(ValueError, match="chroma must be"):
+        figures.chroma_histogram(np.zeros(shape))
+
+
+def test_heat_maps_leave_zeros_white():
+    values = np.eye(4)
+    figure = figures.heat_maps({"one": values, "two": 2 * values})
+    assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
+    assert [image.count() for image in drawn_images(figure)] == [4, 4]
+
+
+@pytest.mark.parametrize("maps", [{}, {"cube": np.zeros((2, 2, 2))}])
+def test_heat_maps_refuse_what_is_not_a_map(maps):
+    with pytest.raises(ValueError):
+        figures.heat_maps(maps)
+
+
+def test_comparison_table_shows_three_images_and_every_score_a_row():
+    gray, real, fake = random_images(3, 4)
+    columns = {"theirs": ["1", "2", "3", "4"], "ours": ["5", "6", "7", "8"]}
+    figure = figures.comparison_table(gray, real, fake, row_titles=list("abcd"), columns=columns)
+    assert len(figure.axes) == 4 * 5
+    np.testing.assert_array_equal(drawn_images(figure)[3:6], [gray[1], real[1], fake[1]])
+    texts = [axes.texts[0].get_text() for axes in figure.axes if axes.texts]
+    assert texts == ["1", "5", "2", "6", "3", "7", "4", "8"]
+    titles = [axes.get_title() for axes in figure.axes[:5]]
+    assert titles == ["gray", "real", "colourized", "theirs", "ours"]
+
+
+def test_comparison_table_refuses_unequal_numbers():
+    images = random_images(2)
+    with pytest.raises(ValueError, match="as many images"):
+        figures.comparison_table(images, images, images[:1])
+    with pytest.raises(ValueError, match="as many images"):
+        figures.comparison_table(images[:0], images[:0], images[:0])
+    with pytest.raises(ValueError, match="one title a row"):
+        figures.comparison_table(images, images, images, row_titles=["one"])
+    with pytest.raises(ValueError, match="one text a row"):
+        figures.comparison_table(images, images, images, columns={"PSNR": ["1"]})
+
+
+def test_loss_curves_draw_the_history_on_the_axes_of_figure_4(history):
+    figure = figures.loss_curves(history)
+    axes = figure.axes[0]
+    for name in ("generator", "discriminator"):
+        drawn = line(figure, f"{name} loss")
+        np.testing.assert_array_equal(drawn.get_xdata(), history["step"])
+        np.testing.assert_array_equal(drawn.get_ydata(), history[f"{name}_loss"])
+    assert axes.get_xlim()[0] < 0 and axes.get_xlim()[1] > figures.REPORT_STEPS == 502_450
+    assert axes.get_ylim()[1] == 40
+    assert axes.get_xlabel() == "iteration"
+    assert line(figure, "report, step 0").get_ydata() == [38]
+
+
+def test_loss_curves_zoom_and_smooth(history):
+    figure = figures.loss_curves(history, x_max=None, y_max=12, smooth=20, report=False)
+    axes = figure.axes[0]
+    assert axes.get_xlim()[1] == pytest.approx(1.02 * 1_990) and axes.get_ylim()[1] == 12
+    smoothed = line(figure, "generator loss")
+    assert "mean of 20 rows" in smoothed.get_label()
+    assert smoothed.get_xdata()[0] == pytest.approx(history["step"][:20].mean())
+    assert smoothed.get_ydata()[0] == pytest.approx(history["generator_loss"][:20].mean())
+    np.testing.assert_array_equal(raw_lines(figure)[0].get_ydata(), history["generator_loss"])
+    assert not axes.collections  # no band
+
+
+def test_the_band_drawn_is_the_band_read_off(history):
+    figure = figures.loss_curves(history)
+    bands = {c.get_gid(): c for c in figure.axes[0].collections}
+    assert set(bands) == {"generator_loss", "discriminator_loss"}
+    steps, low, high = np.array(figures.REPORT_BANDS["generator_loss"]).T
+    corners = bands["generator_loss"].get_paths()[0].vertices
+    assert corners[:, 0].max() == steps.max() == figures.REPORT_STEPS
+    assert corners[:, 1].min() == low.min() and corners[:, 1].max() == high.max()
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "end", "low", "high"),
+    [
+        ("generator_loss", 40_000, 80_000, 5.5, 6.0),
+        ("generator_loss", 140_000, 140_000, 6.0, 7.0),
+        ("generator_loss", 502_450, 502_450, 7.0, 10.0),
+        ("discriminator_loss", 0, 2_700, 1.39, 1.39),
+        ("discriminator_loss", 140_000, 140_000, 0.8, 0.8),
+        ("discriminator_loss", 502_450, 502_450, 0.6, 0.6),
+        ("discriminator_accuracy", 0, 2_700, 0.5, 0.5),
+        ("discriminator_accuracy", 502_450, 502_450, 0.65, 1.0),
+    ],
+)
+def test_the_bands_hold_what_the_report_s_figures_show(name, start, end, low, high):
+    steps, lower, upper = np.array(figures.REPORT_BANDS[name]).T
+    assert (np.diff(steps) > 0).all() and (lower < upper).all()
+    for step in (start, end):
+        assert np.interp(step, steps, lower) <= low and high <= np.interp(step, steps, upper)
+
+
+def test_accuracy_curve_draws_the_history_on_the_axes_of_figure_5(history):
+    figure = figures.accuracy_curve(history)
+    drawn = line(figure, "accuracy")
+    np.testing.assert_array_equal(drawn.get_ydata(), history["discriminator_accuracy"])
+    low, high = figure.axes[0].get_ylim()
+    assert low < 0 and high > 1
+
+
+def test_loss_parts_weigh_l1(history):
+    figure = figures.loss_parts(history, l1_weight=50)
+    np.testing.assert_allclose(line(figure, "50 x L1").get_ydata(), 50 * history["l1_loss"])
+    assert line(figure, "adversarial").get_ydata()[3] == history["adversarial_loss"][3]
+
+
+@pytest.mark.parametrize("draw", [figures.loss_curves, figures.accuracy_curve, figures.loss_parts])
+def test_curves_take_a_csv_of_one_row_and_name_a_missing_column(draw, tmp_path):
+    path = tmp_path / "history.csv"
+    names = "step,generator_loss,adversarial_loss,l1_loss,discriminator_loss,discriminator_accuracy"
+    path.write_text(f"{names}\n0,36,0.8,0.35,1.4,0.5\n", encoding="utf-8")
+    table = np.genfromtxt(path, delimiter=",", names=True)
+    assert len(raw_lines(draw(table, smooth=5))) in (1, 2)
+    with pytest.raises(ValueError, match=r"has no column '.*', but: step"):
+        draw({"step": np.arange(3)})
+
+
+def test_figures_can_be_saved_without_warnings(history, tmp_path):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for number, figure in enumerate(
+            (
+                figures.loss_curves(history, y_max=12, smooth=9),
+                figures.accuracy_curve(history),
+                figures.lab_planes(random_images()),
+                figures.image_grid(random_images(2, 3), row_titles=["a", "b"]),
+            )
+        ):
+            path = tmp_path / f"{number}.png"
+            figure.savefig(path)
+            assert path.stat().st_size > 1_000
+
+
+def test_no_figure_is_left_with_pyplot(history):
+    from matplotlib import pyplot
+
+    before = pyplot.get_fignums()
+    figures.loss_curves(history)
+    figures.image_grid(random_images(1, 1))
+    assert pyplot.get_fignums() == before

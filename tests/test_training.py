@@ -1,0 +1,836 @@
+import csv
+import json
+import math
+import os
+import shutil
+import signal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import as_dataset, random_images, run_python, tiny_config
+
+from pix2pix_color import color, losses
+from pix2pix_color.config import Config
+from pix2pix_color.distribute import make_strategy
+from pix2pix_color.networks import build_discriminator, build_generator
+from pix2pix_color.training import (
+    METRICS,
+    Interrupted,
+    NonFiniteLossError,
+    Trainer,
+    TrainingError,
+    _Schedule,
+)
+
+PLAIN = ("generator.normalization=none", "discriminator.normalization=none")
+
+
+def make_trainer(*changes, folder=None):
+    return Trainer(tiny_config(*changes), folder, make_strategy("cpu"))
+
+
+def fit(trainer, images=None, **options):
+    images = random_images() if images is None else images
+    return trainer.fit(as_dataset(images), verbose=0, **options)
+
+
+def batch(count=8, seed=0):
+    return color.split(random_images(count, seed=seed))
+
+
+def update(trainer, lightness, chroma):
+    """Takes one step outside of a graph, which is quicker than to trace one."""
+    return np.array(trainer.strategy.run(trainer._update, args=(lightness, chroma)))
+
+
+def weights(trainer):
+    return [*trainer.generator.get_weights(), *trainer.discriminator.get_weights()]
+
+
+def largest_difference(one, other):
+    return max(np.abs(a - b).max() for a, b in zip(one, other, strict=True))
+
+
+def read_history(folder):
+    with open(folder / "history.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def adam_first_step(gradient, rate, beta_2=0.999, epsilon=1e-7):
+    root = np.sqrt(1 - beta_2)
+    return -rate * root * gradient / (root * np.abs(gradient) + epsilon)
+
+
+class TestOneStep:
+    @pytest.mark.parametrize("still", ["generator", "discriminator"])
+    def test_each_optimizer_moves_only_its_own_network(self, still):
+        trainer = make_trainer(f"training.{still}_learning_rate=0", *PLAIN)
+        moving = "discriminator" if still == "generator" else "generator"
+        before = {n: getattr(trainer, n).get_weights() for n in (still, moving)}
+        update(trainer, *batch())
+        assert largest_difference(before[still], getattr(trainer, still).get_weights()) == 0
+        assert largest_difference(before[moving], getattr(trainer, moving).get_weights()) > 0
+
+    def test_both_networks_learn_from_the_same_forward_pass(self):
+        # A generator that moves far: gradients taken after its update would be quite others.
+        rates = {"generator": 0.5, "discriminator": 0.01}
+        changes = [f"training.{n}_learning_rate={r}" for n, r in rates.items()]
+        trainer = make_trainer(*changes, *PLAIN)
+        lightness, chroma = batch()
+        config = trainer.config
+        generator = build_generator(config.generator, 8, seed=0)
+        discriminator = build_discriminator(config.discriminator, 8, seed=1)
+        with tf.GradientTape(persistent=True) as tape:
+            fake = generator(lightness, training=True)
+            real_logits = discriminator(tf.concat([lightness, chroma], -1), training=True)
+            fake_logits = discriminator(tf.concat([lightness, fake], -1), training=True)
+            cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+            ones = tf.ones_like(fake_logits)
+            adversarial = cross_entropy(ones, fake_logits)
+            l1 = tf.reduce_mean(tf.abs(chroma - fake))
+            generator_loss = adversarial + 100 * l1
+            discriminator_loss = cross_entropy(0.9 * ones, real_logits)
+            discriminator_loss += cross_entropy(0 * ones, fake_logits)
+        row = update(trainer, lightness, chroma)
+        expected = [generator_loss, adversarial, l1, discriminator_loss]
+        np.testing.assert_allclose(row[:4], expected, rtol=1e-5)
+        accuracy = (np.mean(real_logits >= 0) + np.mean(fake_logits < 0)) / 2
+        assert row[4] == pytest.approx(accuracy)
+        for network, loss in ((generator, generator_loss), (discriminator, discriminator_loss)):
+            moved = getattr(trainer, network.name)
+            gradients = tape.gradient(loss, [v.value for v in network.trainable_variables])
+            for old, new, gradient in zip(
+                network.trainable_variables, moved.trainable_variables, gradients, strict=True
+            ):
+                expected = old + adam_first_step(gradient.numpy(), rates[network.name])
+                np.testing.assert_allclose(new, expected, rtol=1e-3, atol=1e-5)
+
+    def test_losses_are_means_over_the_batch_whatever_its_size(self):
+        trainer = make_trainer(*PLAIN)
+        lightness, chroma = batch()
+        count = tf.constant(8.0)
+        whole = trainer._losses_and_gradients(lightness, chroma, count)
+        halves = [
+            trainer._losses_and_gradients(lightness[part], chroma[part], count)
+            for part in (slice(4), slice(4, 8))
+        ]
+        np.testing.assert_allclose(whole[0], halves[0][0] + halves[1][0], rtol=1e-5)
+        for i in (1, 2):
+            for one, first, second in zip(whole[i], halves[0][i], halves[1][i], strict=True):
+                np.testing.assert_allclose(one, first + second, rtol=1e-3, atol=1e-5)
+
+    def test_without_an_adversary_only_l1_counts_and_the_discriminator_rests(self):
+        trainer = make_trainer("training.adversarial_weight=0", "training.l1_weight=7", *PLAIN)
+        before = trainer.discriminator.get_weights()
+        lightness, chroma = batch()
+        expected = np.mean(losses.l1_loss(chroma, trainer.generator(lightness)))
+        row = dict(zip(METRICS, update(trainer, lightness, chroma), strict=True))
+        assert row["generator_loss"] == pytest.approx(7 * expected, rel=1e-5)
+        assert row["adversarial_loss"] == row["discriminator_loss"] == 0
+        assert largest_difference(before, trainer.discriminator.get_weights()) == 0
+
+    def test_weight_decay_shrinks_kernels_and_nothing_else(self):
+        rate, decay = 0.01, 0.1
+        changes = [f"training.{n}_learning_rate={rate}" for n in ("generator", "discriminator")]
+        plain, decayed = (make_trainer(*changes, f"training.weight_decay={d}") for d in (0, decay))
+        before = [v.numpy() for v in plain.generator.trainable_variables]
+        for trainer in (plain, decayed):
+            update(trainer, *batch())
+        for old, one, other in zip(
+            before,
+            plain.generator.trainable_variables,
+            decayed.generator.trainable_variables,
+            strict=True,
+        ):
+            shrunk = rate * decay * old if "kernel" in one.path else np.zeros_like(old)
+            np.testing.assert_allclose(one.numpy() - other.numpy(), shrunk, atol=1e-6)
+
+    @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+    def test_clip_norm_bounds_the_whole_gradient_and_keeps_its_direction(
+        self, monkeypatch, precision
+    ):
+        def applied(clip_norm):
+            trainer = make_trainer(
+                f"training.clip_norm={clip_norm}", f"training.precision={precision}", *PLAIN
+            )
+            seen = {}
+            for network in ("generator", "discriminator"):
+                optimizer = getattr(trainer, f"{network}_optimizer")
+                scale = float(optimizer.scale_loss(tf.constant(1.0)))
+
+                def keep(gradients, variables, name=network, scale=scale):
+                    flat = [tf.reshape(tf.cast(g, tf.float32) / scale, [-1]) for g in gradients]
+                    seen[name] = np.concatenate(flat)
+
+                monkeypatch.setattr(optimizer, "apply", keep)
+            update(trainer, *batch())
+            return seen
+
+        free, bound = applied(0), applied(0.5)
+        loose = applied(1e6)
+        for network, whole in free.items():
+            norm = np.linalg.norm(whole)
+            assert norm > 0.5
+            tolerance = 1e-5 if precision == "float32" else 2e-2
+            np.testing.assert_allclose(np.linalg.norm(bound[network]), 0.5, rtol=tolerance)
+            np.testing.assert_allclose(
+                bound[network] * norm / 0.5, whole, atol=tolerance * np.abs(whole).max()
+            )
+            np.testing.assert_allclose(loose[network], whole, atol=tolerance * np.abs(whole).max())
+
+
+class TestLearning:
+    def test_one_batch_is_learned_by_heart(self):
+        levels = np.random.default_rng(0).integers(0, 256, (8, 1, 1, 3), dtype=np.uint8)
+        images = np.broadcast_to(levels, (8, 8, 8, 3)).copy()
+        trainer = make_trainer(
+            "training.generator_learning_rate=0.01", "training.steps=80", "training.log_every=10"
+        )
+        first = update(trainer, *color.split(images))
+        last = fit(trainer, images)
+        assert last["l1_loss"] < 0.25 * first[METRICS.index("l1_loss")]
+        assert last["generator_loss"] < 0.5 * first[METRICS.index("generator_loss")]
+
+    def test_xla_computes_the_same(self):
+        rows = []
+        for xla in (False, True):
+            trainer = make_trainer(f"training.xla={xla}", *PLAIN)
+            stream = as_dataset(random_images()).training_batches(8, drop_remainder=True)
+            rows.append(trainer.train_steps(iter(stream), 3).numpy())
+            assert trainer.current_step == 3
+        assert rows[0].shape == (3, len(METRICS))
+        np.testing.assert_allclose(rows[0], rows[1], rtol=1e-3)
+
+    @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+    def test_low_precision_follows_float32(self, precision):
+        expected = fit(make_trainer(*PLAIN), steps=5)
+        found = fit(make_trainer(f"training.precision={precision}", *PLAIN), steps=5)
+        for name in METRICS[:4]:
+            assert found[name] == pytest.approx(expected[name], rel=0.05)
+
+    def test_a_loss_scale_that_overflows_shrinks_until_it_fits_and_loses_nothing(self):
+        trainer = make_trainer("training.precision=mixed_float16", *PLAIN)
+        optimizer = trainer.generator_optimizer
+        optimizer.dynamic_scale.assign(2.0**22)
+        lightness, chroma = batch()
+        skipped, scales = 0, []
+        for _ in range(14):
+            before, scale = trainer.generator.get_weights(), float(optimizer.dynamic_scale)
+            assert np.isfinite(update(trainer, lightness, chroma)).all()
+            moved = largest_difference(before, trainer.generator.get_weights()) > 0
+            scales.append(float(optimizer.dynamic_scale))
+            assert moved == (scales[-1] == scale)  # a step is taken, or the scale is halved
+            skipped += not moved
+            if not moved:
+                assert scales[-1] == scale / 2
+        assert 0 < skipped < 14
+        assert scales[-1] == scales[-2] == 2.0 ** (22 - skipped)
+        # The discriminator's gradients are smaller: its own scale is not touched.
+        assert float(trainer.discriminator_optimizer.dynamic_scale) == 2.0**15
+        optimizer.dynamic_growth_steps = int(optimizer.step_counter) + 1
+        update(trainer, lightness, chroma)
+        assert float(optimizer.dynamic_scale) == 2 * scales[-1]
+
+
+class TestSchedules:
+    def test_closed_forms(self):
+        linear = _Schedule(2.0, "linear", 0, 100)
+        assert [float(linear(s)) for s in (0, 25, 100, 150)] == [2.0, 1.5, 0.0, 0.0]
+        cosine = _Schedule(2.0, "cosine", 0, 100)
+        for step in (0, 25, 50, 100, 150):
+            expected = 1 + math.cos(math.pi * min(step, 100) / 100)
+            assert float(cosine(step)) == pytest.approx(expected, abs=1e-6)
+        warm = _Schedule(2.0, "constant", 4, 100)
+        assert [float(warm(s)) for s in (0, 1, 3, 4, 99)] == [0.5, 1.0, 2.0, 2.0, 2.0]
+        both = _Schedule(2.0, "linear", 20, 100)
+        assert float(both(9)) == 1.0
+        assert [float(both(s)) for s in (19, 20, 60, 100)] == [2.0, 2.0, 1.0, 0.0]
+        assert float(_Schedule(2.0, "linear", 100, 100)(99)) == 2.0
+
+    def test_can_be_saved_with_an_optimizer(self):
+        schedule = _Schedule(2.0, "cosine", 3, 9)
+        optimizer = keras.optimizers.Adam(schedule)
+        again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+        assert again._learning_rate.get_config() == schedule.get_config()
+
+    def test_both_networks_follow_theirs(self):
+        trainer = make_trainer(
+            "training.learning_rate_schedule=linear",
+            "training.steps=4",
+            "training.generator_learning_rate=0.1",
+            "training.discriminator_learning_rate=0.2",
+            *PLAIN,
+        )
+        rates = []
+        for _ in range(3):
+            rates.append(
+                [
+                    float(o.learning_rate)
+                    for o in (trainer.generator_optimizer, trainer.discriminator_optimizer)
+                ]
+            )
+            update(trainer, *batch())
+        np.testing.assert_allclose(rates, [[0.1, 0.2], [0.075, 0.15], [0.05, 0.1]], rtol=1e-6)
+
+
+class TestMovingAverage:
+    @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+    def test_is_the_average_of_the_weights_after_each_step(self, precision):
+        trainer = make_trainer(
+            "training.ema_momentum=0.6",
+            "training.generator_learning_rate=0.01",
+            f"training.precision={precision}",
+        )
+        average = None
+        for step in range(4):
+            update(trainer, *batch(seed=step))
+            trainer.step.assign_add(1)
+            now = [v.numpy() for v in trainer.generator.trainable_variables]
+            average = (
+                now
+                if average is None
+                else [0.6 * a + 0.4 * w for a, w in zip(average, now, strict=True)]
+            )
+        generator = trainer.inference_generator()
+        found = [v.numpy() for v in generator.trainable_variables]
+        assert largest_difference(found, average) < 1e-6
+        assert largest_difference(found, now) > 1e-3
+        # Not averaged: the statistics of batch normalization.
+        still = [v.numpy() for v in generator.non_trainable_variables]
+        expected = [v.numpy() for v in trainer.generator.non_trainable_variables]
+        assert largest_difference(still, expected) == 0
+
+    def test_before_the_first_step_it_is_the_initial_weights(self):
+        trainer = make_trainer("training.ema_momentum=0.6")
+        found = trainer.inference_generator().get_weights()
+        assert largest_difference(found, trainer.generator.get_weights()) == 0
+
+    def test_the_copy_computes_what_the_generator_does_in_plain_float32(self):
+        trainer = make_trainer("training.precision=mixed_bfloat16", "generator.dropout=0.3")
+        update(trainer, *batch())
+        copy = trainer.inference_generator()
+        assert {layer.compute_dtype for layer in copy.layers} == {"float32"}
+        assert not any("pix2pix" in type(layer).__module__ for layer in copy.layers)
+        lightness, _ = batch(seed=5)
+        np.testing.assert_allclose(
+            copy(lightness), trainer.generator(lightness, training=False), atol=0.03
+        )
+        frozen = copy.get_weights()
+        update(trainer, *batch())
+        assert largest_difference(frozen, copy.get_weights()) == 0
+
+
+class Recorder(keras.callbacks.Callback):
+    def __init__(self, stop_at=None):
+        super().__init__()
+        self.stop_at, self.calls, self.logs = stop_at, [], []
+
+    def on_train_begin(self, logs=None):
+        self.calls.append("begin")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.calls.append(f"epoch {epoch}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.calls.append(batch)
+        self.logs.append(logs)
+        if batch == self.stop_at:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.calls.append(f"end {epoch}")
+        self.logs.append(logs)
+
+    def on_train_end(self, logs=None):
+        self.calls.append("end")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of 8 steps in epochs of 5, saved every third step, and what its callbacks saw."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    trainer = make_trainer("training.checkpoint_every=3", "training.sample_every=4", folder=folder)
+    recorder = Recorder()
+    logs = fit(trainer, callbacks=[recorder])
+    return trainer, folder, recorder, logs
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The folder of that run, copied to where a test may damage it."""
+    return shutil.copytree(finished[1], tmp_path / "moved")
+
+
+class TestRunFolder:
+    def test_holds_the_run(self, finished):
+        trainer, folder, _, _ = finished
+        assert Config.from_json((folder / "config.json").read_text()) == trainer.config
+        kept = sorted(p.stem for p in (folder / "checkpoints").glob("*.index"))
+        assert kept == ["step-4", "step-6", "step-8"]
+        assert list((folder / "logs").rglob("events*"))
+
+    def test_history_has_a_row_every_log_every_steps_from_step_0_on(self, finished):
+        rows = read_history(finished[1])
+        assert list(rows[0]) == ["step", "epoch", *METRICS]
+        assert [(r["step"], r["epoch"]) for r in rows] == [
+            ("0", "0"), ("2", "0"), ("4", "0"), ("6", "1")
+        ]  # fmt: skip
+        fresh = make_trainer()
+        stream = as_dataset(random_images()).training_batches(8)
+        expected = fresh.train_steps(iter(stream), 5).numpy()
+        for row in rows[:3]:  # the value at that very step, not an average
+            found = [float(row[name]) for name in METRICS]
+            np.testing.assert_allclose(found, expected[int(row["step"])], rtol=1e-3)
+
+    def test_sample_grids_show_gray_real_and_colourized_rows(self, finished):
+        samples = sorted((finished[1] / "samples").iterdir())
+        assert [p.name for p in samples] == ["step-000004.png", "step-000008.png"]
+        grid = tf.io.decode_png(samples[0].read_bytes()).numpy()
+        assert grid.shape == (3 * 8, 8 * 8, 3)
+        assert np.ptp(grid[:8].astype(int), axis=-1).max() <= 1
+        np.testing.assert_array_equal(grid[8:16], np.concatenate(random_images()[:8], axis=1))
+        assert (grid[16:] != grid[:8]).any()
+
+    def test_callbacks_are_called_as_keras_calls_them(self, finished):
+        _, _, recorder, logs = finished
+        assert recorder.calls == [
+            "begin", "epoch 0", 1, 3, 4, "end 0", "epoch 1", 0, 2, "end 1", "end"
+        ]  # fmt: skip
+        assert set(recorder.logs[0]) == set(METRICS)
+        assert logs == recorder.logs[-1]
+
+    def test_an_existing_one_is_not_overwritten(self, copied):
+        before = (copied / "history.csv").read_text()
+        with pytest.raises(TrainingError, match="already holds a run.*--resume"):
+            fit(make_trainer(folder=copied))
+        assert (copied / "history.csv").read_text() == before
+
+    def test_fitting_further_goes_on(self, copied, finished):
+        trainer = Trainer.resume(copied, changes=["training.steps=11"])
+        assert trainer.current_step == 8
+        fit(trainer)
+        assert trainer.current_step == 11
+        old, new = read_history(finished[1]), read_history(copied)
+        assert new[: len(old)] == old
+        assert [r["step"] for r in new] == ["0", "2", "4", "6", "8", "10"]
+        assert Config.from_json((copied / "config.json").read_text()).training.steps == 11
+        kept = sorted(p.stem for p in (copied / "checkpoints").glob("*.index"))
+        assert kept == ["step-11", "step-6", "step-9"] or kept == ["step-11", "step-8", "step-9"]
+
+    def test_a_finished_run_stays_finished(self, copied):
+        trainer = Trainer.resume(copied)
+        before = weights(trainer)
+        fit(trainer)
+        assert trainer.current_step == 8
+        assert largest_difference(before, weights(trainer)) == 0
+        assert len(read_history(copied)) == 4
+
+    def test_nothing_is_written_without_one(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        trainer = make_trainer()
+        fit(trainer, steps=2)
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(TrainingError, match="no run folder"):
+            trainer.save()
+
+
+class TestStopping:
+    def test_a_callback_stops_the_run_at_once_and_it_is_saved(self, tmp_path):
+        trainer = make_trainer(folder=tmp_path / "run")
+        recorder = Recorder(stop_at=1)
+        fit(trainer, callbacks=[recorder])
+        assert trainer.current_step == 2
+        assert recorder.calls == ["begin", "epoch 0", 1, "end 0", "end"]
+        assert Trainer.resume(tmp_path / "run").current_step == 2
+
+    def test_images_of_another_size_are_refused(self):
+        with pytest.raises(TrainingError, match="16 pixels wide, data.image_size is 8"):
+            fit(make_trainer(), random_images(8, 16))
+
+    def test_ctrl_c_without_a_folder_says_that_nothing_was_saved(self):
+        class CtrlC(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        handler = signal.getsignal(signal.SIGINT)
+        with pytest.raises(Interrupted, match="Stopped at step 2; there is no run folder"):
+            fit(make_trainer(), callbacks=[CtrlC()])
+        assert signal.getsignal(signal.SIGINT) is handler
+
+
+class TestNonFinite:
+    def test_a_loss_stops_the_run_by_name_and_step_and_the_last_checkpoint_stays(self, tmp_path):
+        images = random_images().astype(np.float32) / 255
+        images[7, 3, 3] = np.nan
+        dataset = as_dataset(images)
+        steps = [np.isnan(chroma).any() for _, chroma in dataset.training_batches(8).take(5)]
+        bad = int(np.argmax(steps))
+        assert 0 < bad < 5  # the seed puts the image somewhere in the middle
+        trainer = make_trainer("training.checkpoint_every=1", folder=tmp_path / "run")
+        with pytest.raises(NonFiniteLossError) as caught:
+            trainer.fit(dataset, verbose=0)
+        message = str(caught.value)
+        assert f"Stopped at step {bad}: generator_loss is nan" in message
+        good = bad - bad % 2  # saved after each call of two steps
+        assert f"checkpoints/step-{good}" in message and "Lower the learning rates" in message
+        resumed = Trainer.resume(tmp_path / "run")
+        assert resumed.current_step == good
+        assert all(np.isfinite(w).all() for w in weights(resumed))
+
+    def test_a_learning_rate_that_explodes_is_caught(self):
+        trainer = make_trainer("training.discriminator_learning_rate=1e30", *PLAIN)
+        with pytest.raises(NonFiniteLossError, match=r"step \d: \w+ is (nan|inf).*No checkpoint"):
+            fit(trainer)
+
+    def test_a_weight_that_is_not_finite_is_never_saved(self, copied):
+        trainer = Trainer.resume(copied)
+        kernel = trainer.discriminator.get_layer("conv1").kernel
+        kernel.assign(kernel * np.inf)
+        before = sorted(os.listdir(copied / "checkpoints"))
+        with pytest.raises(NonFiniteLossError, match="conv1/kernel is not finite.*step-8"):
+            trainer.save()
+        assert sorted(os.listdir(copied / "checkpoints")) == before
+
+
+def damage(folder, step, part="data-00000-of-00001"):
+    path = folder / "checkpoints" / f"step-{step}.{part}"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+class TestResume:
+    def test_brings_everything_back_even_where_the_folder_was_moved(self, finished, copied):
+        first, again = finished[0], Trainer.resume(copied)
+        assert again.current_step == 8
+        assert largest_difference(weights(first), weights(again)) == 0
+        for name in ("generator_optimizer", "discriminator_optimizer"):
+            states = [[v.numpy() for v in getattr(t, name).variables] for t in (first, again)]
+            assert largest_difference(*states) == 0
+
+    @pytest.mark.parametrize("part", ["data-00000-of-00001", "index"])
+    def test_a_damaged_newest_checkpoint_is_passed_over_and_named(self, copied, part):
+        damage(copied, 8, part)
+        with pytest.warns(UserWarning, match=r"step-8 is damaged and was passed over"):
+            trainer = Trainer.resume(copied)
+        assert trainer.current_step == 6
+        expected = tf.train.load_variable(
+            str(copied / "checkpoints" / "step-6"), "step/.ATTRIBUTES/VARIABLE_VALUE"
+        )
+        assert expected == 6
+        fit(trainer)
+        assert trainer.current_step == 8
+        assert Trainer.resume(copied).current_step == 8
+
+    def test_one_whose_files_are_gone_is_passed_over(self, copied):
+        for path in (copied / "checkpoints").glob("step-8.*"):
+            path.unlink()
+        with pytest.warns(UserWarning, match="step-8"):
+            assert Trainer.resume(copied).current_step == 6
+
+    @pytest.mark.filterwarnings("ignore:The checkpoint")
+    def test_all_damaged_is_an_error(self, copied):
+        for step in (4, 6, 8):
+            damage(copied, step)
+        with pytest.raises(TrainingError, match="None of the checkpoints in .* can be read"):
+            Trainer.resume(copied)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "generator.filters=8",
+            "generator.depth=3",
+            "generator.normalization=none",
+            "discriminator.depth=2",
+        ],
+    )
+    def test_other_networks_are_an_error(self, copied, change):
+        with pytest.raises(TrainingError, match="step-8 belongs to other networks"):
+            Trainer.resume(copied, changes=[change])
+
+    def test_a_folder_without_a_run_is_an_error(self, tmp_path):
+        with pytest.raises(TrainingError, match="not a run folder"):
+            Trainer.resume(tmp_path)
+        with pytest.raises(TrainingError, match="no checkpoint"):
+            make_trainer(folder=tmp_path).restore()
+
+    def test_a_run_that_ended_before_its_first_checkpoint_starts_again(self, copied):
+        shutil.rmtree(copied / "checkpoints")
+        with pytest.warns(UserWarning, match="no checkpoint yet: it starts at step 0"):
+            trainer = Trainer.resume(copied)
+        fit(trainer, steps=4)
+        assert [r["step"] for r in read_history(copied)] == ["0", "2"]
+        assert Trainer.resume(copied).current_step == 4
+
+    def test_changed_learning_rates_take_effect(self, copied):
+        def rates(trainer):
+            optimizers = (trainer.generator_optimizer, trainer.discriminator_optimizer)
+            return [float(o.learning_rate) for o in optimizers]
+
+        np.testing.assert_allclose(rates(Trainer.resume(copied)), [2e-4, 2.5e-5])
+        changed = Trainer.resume(copied, changes=["training.generator_learning_rate=1e-3"])
+        np.testing.assert_allclose(rates(changed), [1e-3, 2.5e-5])
+        # What a callback set stays: only an explicit change replaces it.
+        changed.discriminator_optimizer.learning_rate = 7e-5
+        fit(changed, steps=10)
+        np.testing.assert_allclose(rates(Trainer.resume(copied)), [1e-3, 7e-5])
+
+    def test_the_names_in_a_checkpoint_are_those_of_older_runs(self, copied):
+        listed = tf.train.list_variables(str(copied / "checkpoints" / "step-8"))
+        names = {name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE") for name, _ in listed}
+        network = {
+            "generator": {f"_operations/{i}/moving_{s}" for i in (2, 5, 8) for s in STATISTICS},
+            "discriminator": {f"_operations/{i}/moving_{s}" for i in (2, 5) for s in STATISTICS},
+        }
+        expected = {"_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter", "step"}
+        for name, count in (("generator", 14), ("discriminator", 10)):
+            expected |= {f"{name}/{path}" for path in network[name]}
+            optimizer = f"{name}_optimizer"
+            expected |= {f"{optimizer}/_iterations", f"{optimizer}/_learning_rate"}
+            expected |= {f"{optimizer}/_trainable_variables/{i}" for i in range(count)}
+            expected |= {f"{optimizer}/_variables/{i}" for i in range(2, 2 + 2 * count)}
+        assert names == expected
+
+
+STATISTICS = ("mean", "variance")
+
+
+# Bit for bit --------------------------------------------------------------------------------
+
+EXACT = """
+import json, os, signal, sys
+import keras
+import numpy as np
+from conftest import as_dataset, random_images, tiny_config
+from pix2pix_color.distribute import make_strategy
+from pix2pix_color.training import Interrupted, Trainer
+
+folder, phase = sys.argv[1:]
+dataset = as_dataset(random_images(20))  # epochs of 8 + 8 + 4 images
+config = tiny_config(
+    "training.deterministic=true", "training.steps=12", "training.checkpoint_every=2",
+    "training.ema_momentum=0.9", "training.clip_norm=1", "training.generator_learning_rate=0.01",
+    "data.flip=true", "generator.dropout=0.5", "discriminator.dropout=0.2")
+
+class Kill(keras.callbacks.Callback):
+    def __init__(self, trainer, step, number):
+        super().__init__()
+        self.trainer, self.step, self.number = trainer, step, number
+    def on_train_batch_end(self, batch, logs=None):
+        if self.trainer.current_step == self.step:
+            os.kill(os.getpid(), self.number)
+
+def start(name):
+    return Trainer(config, f"{folder}/{name}", make_strategy("cpu"))
+
+def fit(trainer, **options):
+    trainer.fit(dataset, verbose=0, **options)
+    return trainer
+
+def state(trainer):
+    parts = {
+        "generator": trainer.generator.variables,
+        "discriminator": trainer.discriminator.variables,
+        "generator_optimizer": trainer.generator_optimizer.variables,
+        "discriminator_optimizer": trainer.discriminator_optimizer.variables,
+        "inference": trainer.inference_generator().weights,
+        "step": [trainer.step],
+    }
+    return {name: [np.array(v) for v in variables] for name, variables in parts.items()}
+
+def same(one, other):
+    one, other = state(one), state(other)
+    return {n: all(np.array_equal(a, b) for a, b in zip(one[n], other[n], strict=True)) for n in one}
+
+def history(name):
+    return open(f"{folder}/{name}/history.csv").read()
+
+if phase == "stopped":
+    trainer = start("stopped")
+    try:
+        fit(trainer, callbacks=[Kill(trainer, 4, signal.SIGINT)])
+    except Interrupted as interrupted:
+        print(json.dumps({"step": trainer.current_step, "message": str(interrupted)}), flush=True)
+    trainer = Trainer.resume(f"{folder}/stopped", strategy=make_strategy("cpu"))
+    print(json.dumps({"resumed": trainer.current_step}), flush=True)
+    fit(trainer, callbacks=[Kill(trainer, 9, signal.SIGKILL)])
+else:
+    stopped = Trainer.resume(f"{folder}/stopped", strategy=make_strategy("cpu"))
+    resumed = stopped.current_step
+    fit(stopped)
+    whole = fit(start("whole"))
+    fit(start("halves"), steps=6)
+    halves = fit(Trainer.resume(f"{folder}/halves", strategy=make_strategy("cpu")))
+    print(json.dumps({
+        "resumed": resumed,
+        "dropout_states": len(stopped.checkpoint.random_states),
+        "stopped": same(whole, stopped),
+        "halves": same(whole, halves),
+        "history": [history("whole") == history(n) for n in ("stopped", "halves")],
+        "rows": [row.split(",")[0] for row in history("whole").splitlines()],
+        "moved": bool(np.abs(np.array(whole.generator.weights[0])
+                             - np.array(start("new").generator.weights[0])).max() > 0.01),
+    }))
+"""
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory):
+    """A deterministic run: stopped by Ctrl-C, resumed, killed, resumed, beside a whole one."""
+    folder = tmp_path_factory.mktemp("exact")
+    code, output, errors = run_python(EXACT, folder, "stopped", timeout=900)
+    assert code == -signal.SIGKILL, errors[-3000:]
+    stopped = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    code, output, errors = run_python(EXACT, folder, "compare", timeout=900)
+    assert code == 0, errors[-3000:]
+    return folder, stopped, json.loads(output.splitlines()[-1])
+
+
+class TestExactResume:
+    def test_ctrl_c_saves_and_says_how_to_go_on(self, exact):
+        folder, (interrupted, resumed), _ = exact
+        assert interrupted["step"] == resumed["resumed"] == 4
+        assert interrupted["message"] == (
+            "Stopped at step 4 and saved. To go on: "
+            f"pix2pix-color train --resume {folder / 'stopped'}"
+        )
+
+    def test_a_killed_run_goes_on_from_its_last_checkpoint(self, exact):
+        assert exact[2]["resumed"] == 8
+
+    def test_a_run_stopped_twice_ends_bit_for_bit_as_an_uninterrupted_one(self, exact):
+        assert exact[2]["moved"]
+        assert exact[2]["stopped"] == dict.fromkeys(exact[2]["stopped"], True)
+
+    def test_two_epochs_and_two_more_are_four_bit_for_bit(self, exact):
+        assert exact[2]["halves"] == dict.fromkeys(exact[2]["halves"], True)
+        assert exact[2]["dropout_states"] == 3  # one of the generator, two of the discriminator
+
+    def test_their_histories_are_the_same_without_duplicates(self, exact):
+        assert exact[2]["history"] == [True, True]
+        assert exact[2]["rows"] == ["step", "0", "2", "4", "6", "8", "10"]
+
+
+# Two replicas -------------------------------------------------------------------------------
+
+REPLICAS = """
+import json
+import numpy as np
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+from conftest import as_dataset, random_images, tiny_config
+from pix2pix_color import color
+from pix2pix_color.distribute import describe_strategy, make_strategy
+from pix2pix_color.training import Trainer, TrainingError
+
+# One for all: the collective operations of a second one would meet those of the first.
+two, one = make_strategy("mirrored", devices=["/cpu:0", "/cpu:1"]), make_strategy("cpu")
+dataset = as_dataset(random_images(40))
+plain = ["generator.normalization=none", "discriminator.normalization=none",
+         "training.generator_learning_rate=0.01", "training.discriminator_learning_rate=0.01"]
+found = {"strategy": describe_strategy(two)}
+
+def trained(strategy, *changes, steps=4):
+    trainer = Trainer(tiny_config(*changes), None, strategy)
+    return trainer, trainer.fit(dataset, steps=steps, verbose=0)
+
+def weights(trainer):
+    # A bias before a normalization has no gradient but rounding, which Adam makes into steps.
+    normalized = trainer.config.generator.normalization != "none"
+    last = ("chroma_conv", "logits")
+    return [np.array(v) for n in (trainer.generator, trainer.discriminator) for v in n.weights
+            if not (normalized and v.path.endswith("bias") and v.path.split("/")[0] not in last)]
+
+def distance(xs, ys):
+    return max(float((np.abs(x - y) / (1 + np.abs(x))).max()) for x, y in zip(xs, ys, strict=True))
+
+def compare(*changes):
+    (a, logs_a), (b, logs_b) = trained(one, *changes), trained(two, *changes)
+    start = weights(Trainer(a.config, None, one))
+    return {
+        "weights": distance(weights(a), weights(b)),
+        "moved": distance(start, weights(a)),
+        "inference": distance(a.inference_generator().trainable_variables,
+                              b.inference_generator().trainable_variables),
+        "averaged": distance(b.inference_generator().trainable_variables,
+                             b.generator.trainable_variables),
+        "losses": distance(list(logs_a.values()), list(logs_b.values())),
+    }
+
+found["plain"] = compare(*plain)
+found["clipped"] = compare(*plain, "training.clip_norm=0.1", "training.ema_momentum=0.6")
+found["synchronized"] = compare("training.synchronized_batch_norm=true")
+
+trainer, logs = trained(two, "training.precision=mixed_float16", steps=3)
+found["batch_norm"] = bool(np.isfinite(list(logs.values())).all())
+lightness, chroma = (tf.concat([part, part], 0) for part in color.split(random_images(4)))
+chroma = tf.tensor_scatter_nd_update(chroma, [[0, 0, 0, 0]], [1e30])  # first replica's share
+scale = trainer.generator_optimizer.dynamic_scale
+before, scale_before = weights(trainer), float(scale)
+broken = tf.data.Dataset.from_tensors((lightness, chroma)).repeat()
+trainer.train_steps(iter(two.experimental_distribute_dataset(broken)), 1)
+kernels = [i for i, w in enumerate(before) if w.ndim == 4]
+found["l1_with_1e30"] = {"scale": float(scale) / scale_before}
+
+trainer.discriminator_optimizer.dynamic_scale.assign(1e38)
+trainer.generator_optimizer.dynamic_scale.assign(1e38)
+def copies(trainer):  # of every replica
+    return [[np.array(c) for c in two.experimental_local_results(v.value)]
+            for n in (trainer.generator, trainer.discriminator) for v in n.trainable_variables]
+before = copies(trainer)
+good = tf.data.Dataset.from_tensors(color.split(random_images(8))).repeat()
+trainer.train_steps(iter(two.experimental_distribute_dataset(good)), 1)
+after = copies(trainer)
+found["overflow"] = {
+    "moved": max(distance(b, a) for b, a in zip(before, after)),
+    "apart": max(distance(a[:1], a[1:]) for a in after),
+    "scales": [float(o.dynamic_scale) / 1e38
+               for o in (trainer.generator_optimizer, trainer.discriminator_optimizer)],
+}
+
+try:
+    Trainer(tiny_config("training.batch_size=7"), None, two)
+except TrainingError as error:
+    found["odd"] = str(error)
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def replicas():
+    code, output, errors = run_python(REPLICAS, timeout=900)
+    assert code == 0, errors[-3000:]
+    return json.loads(output.splitlines()[-1])
+
+
+class TestTwoReplicas:
+    def test_are_two(self, replicas):
+        assert replicas["strategy"] == "MirroredStrategy on 2 CPU replicas"
+
+    @pytest.mark.parametrize("name", ["plain", "clipped"])
+    def test_give_the_weights_of_one(self, replicas, name):
+        found = replicas[name]
+        assert found["weights"] < 1e-5 and found["losses"] < 1e-5
+        assert found["moved"] > 0.01
+
+    def test_give_the_weights_of_one_with_synchronized_batch_normalization(self, replicas):
+        found = replicas["synchronized"]
+        assert found["weights"] < 1e-4 and found["losses"] < 1e-4
+        assert found["moved"] > 5e-4
+
+    def test_average_the_weights_as_one_does(self, replicas):
+        found = replicas["clipped"]
+        assert found["inference"] < 1e-5
+        assert found["averaged"] > 1e-3
+
+    def test_train_with_batch_normalization_of_their_own_and_loss_scaling(self, replicas):
+        assert replicas["batch_norm"]
+
+    def test_skip_a_step_together_when_gradients_overflow(self, replicas):
+        assert replicas["overflow"]["moved"] == 0
+        assert replicas["overflow"]["apart"] == 0
+        np.testing.assert_allclose(replicas["overflow"]["scales"], [0.5, 0.5])
+
+    def test_need_a_batch_that_can_be_shared_out(self, replicas):
+        assert replicas["odd"] == "training.batch_size 7 is not a multiple of the 2 replicas."
