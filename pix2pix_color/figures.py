@@ -455,7 +455,7 @@ def loss_curves(
             axes.plot(0, 38, "v", color="0.25", ms=6, ls="none", label="report, step 0")
     _draw_curve(axes, history, "generator_loss", "generator loss", _BLUE, smooth)
     _draw_curve(axes, history, "discriminator_loss", "discriminator loss", _VERMILION, smooth)
-    axes.legend(fontsize=8, frameon=False, loc="upper right")
+    axes.legend(fontsize=8, framealpha=0.85, edgecolor="none", loc="upper right")
     return figure
 
 
@@ -483,7 +483,7 @@ def accuracy_curve(
         _draw_band(axes, name, "report, range read off its Figure 5")
     _draw_curve(axes, history, "discriminator_accuracy", "accuracy", _BLUE, smooth)
     axes.axhline(0.5, color="0.4", lw=0.8, ls=":")
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.legend(fontsize=8, framealpha=0.85, edgecolor="none", loc="lower right")
     return figure
 
 
@@ -509,5 +509,5 @@ def loss_parts(
     figure, axes = _curve_axes(_last_step(history), (0.0, y_max), "part of the generator's loss")
     _draw_curve(axes, weighted, "l1_loss", f"{l1_weight:g} x L1", _GREEN, smooth)
     _draw_curve(axes, weighted, "adversarial_loss", "adversarial", _VERMILION, smooth)
-    axes.legend(fontsize=8, frameon=False, loc="upper right")
+    axes.legend(fontsize=8, framealpha=0.85, edgecolor="none", loc="upper right")
     return figure

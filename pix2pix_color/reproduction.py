@@ -222,7 +222,7 @@ def run_notebook(
         timeout=None,
         kernel_name="python3",
         record_timing=False,
-        extra_arguments=["--log-level=40"],  # errors: what it would warn of is not the reader's
+        extra_arguments=["--log-level=50"],  # a cell's own errors are in the notebook
         resources={"metadata": {"path": str(source.parent)}},
         on_cell_start=show,
     )
@@ -231,7 +231,9 @@ def run_notebook(
         client.execute(env=_kernel_environment(settings or {}))
     except CellExecutionError as error:
         failure = f"{error.ename}: {error.evalue}".splitlines()[0]
-    except DeadKernelError:
+    except (AssertionError, DeadKernelError):
+        if client.km is None:  # how nbclient ends after Ctrl-C
+            raise KeyboardInterrupt from None
         failure = "its Python died, for example for want of memory"
     if failure is None or destination != source:
         write_atomically(destination, nbformat.writes(notebook) + "\n")

@@ -496,13 +496,18 @@ class Trainer:
             raise TrainingError(f"{self._checkpoint_folder} holds no checkpoint to go on from.")
         for path in reversed(paths):
             try:
-                self.checkpoint.restore(path).assert_consumed()
-                return self.current_step
-            except tf.errors.OpError as error:
-                reason = str(error).splitlines()[0][:200]
+                reader = tf.train.load_checkpoint(path)
+                for name in reader.get_variable_to_shape_map():
+                    reader.get_tensor(name)
+            except Exception as error:  # IndexError, ValueError or TensorFlow's own: all damage
+                reason = str(error).splitlines()[0][:200] if str(error) else repr(error)
                 warnings.warn(
                     f"The checkpoint {path} is damaged and was passed over: {reason}", stacklevel=2
                 )
+                continue
+            try:
+                self.checkpoint.restore(path).assert_consumed()
+                return self.current_step
             except (AssertionError, ValueError) as error:
                 raise TrainingError(
                     f"The checkpoint {path} belongs to other networks than this configuration "
@@ -560,9 +565,10 @@ class Trainer:
         """
         generator = build_generator(self.config.generator, self.config.data.image_size)
         generator.set_weights(self.generator.get_weights())
-        if self.config.training.ema_momentum and self.current_step:
+        # Loss scaling may have skipped every step so far, and then there is no average yet.
+        optimizer = self.generator_optimizer
+        if self.config.training.ema_momentum and keras.ops.convert_to_numpy(optimizer.iterations):
             # Not Keras's finalize_variable_values: it accepts variables of the strategy only.
-            optimizer = self.generator_optimizer
             optimizer = getattr(optimizer, "inner_optimizer", optimizer)
             averages = optimizer._model_variables_moving_average
             for variable, average in zip(generator.trainable_variables, averages, strict=True):

@@ -600,6 +600,23 @@ def test_a_notebook_that_fails_is_named_and_kept(shipped: Path, tmp_path: Path, 
     assert "ZeroDivisionError" in (target / "01_dataset.ipynb").read_text()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+def test_ctrl_c_ends_a_notebook(tmp_path: Path):
+    import signal
+    import threading
+
+    write_notebook(tmp_path / "long.ipynb", "import time; time.sleep(600)")
+
+    def interrupt_soon(*_: int) -> None:
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduction.run_notebook(
+            tmp_path / "long.ipynb", tmp_path / "out.ipynb", on_cell=interrupt_soon
+        )
+    assert not (tmp_path / "out.ipynb").exists()
+
+
 def test_reproduce_stops_at_a_damaged_model(shipped: Path, tmp_path: Path, monkeypatch, capsys):
     fake_checkout(tmp_path, shipped)
     monkeypatch.chdir(tmp_path)

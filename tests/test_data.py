@@ -161,18 +161,21 @@ class TestFolder:
         assert load_dataset(tmp_path, limit=3).count == 3
 
 
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def replace_by_text(path):
+    path.write_text("This is not an image.")
+
+
 class TestErrors:
-    def damage_truncate(path):
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-    def damage_empty(path):
-        path.write_bytes(b"")
-
-    def damage_text(path):
-        path.write_text("This is not an image.")
-
     @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".gif", ".tiff", ".webp"])
-    @pytest.mark.parametrize("damage", [damage_truncate, damage_empty, damage_text])
+    @pytest.mark.parametrize("damage", [truncate, empty, replace_by_text])
     def test_a_file_that_cannot_be_read_is_named(self, tmp_path, suffix, damage):
         save_images(tmp_path, 3)
         bad = save_images(tmp_path / "bad", 1, (64, 64), suffix=suffix)[0]
@@ -232,7 +235,7 @@ class TestBatches:
         images = random_images(10)
         lightness, chroma = map(np.concatenate, zip(*as_dataset(images).batches(4), strict=True))
         np.testing.assert_array_equal(color.to_uint8(color.merge(lightness, chroma)), images)
-        assert 0 <= lightness.min() and lightness.max() <= 100
+        assert lightness.min() >= 0 and lightness.max() <= 100
 
 
 class Reader:
