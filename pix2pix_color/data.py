@@ -117,9 +117,7 @@ class ImageDataset:
             )
         start_epoch, start_batch = divmod(start_step, steps)
 
-        def one_epoch(
-            epoch: tf.Tensor, examples: tuple[tf.Tensor, tf.Tensor]
-        ) -> tf.data.Dataset:
+        def one_epoch(epoch: tf.Tensor, examples: tuple[tf.Tensor, tf.Tensor]) -> tf.data.Dataset:
             # Stateless operations: an epoch's order and flips are functions of its number,
             # which a resumed run knows, whatever else has drawn random numbers.
             order = tf.random.experimental.stateless_shuffle(
@@ -141,7 +139,11 @@ class ImageDataset:
 
         epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max)
         both = tf.data.Dataset.zip(epochs, self._examples.repeat())
-        return both.flat_map(one_epoch).prefetch(tf.data.AUTOTUNE)
+        # Several workers must share out the batches: of the files each would have a part only.
+        options = tf.data.Options()
+        by_data = tf.data.experimental.AutoShardPolicy.DATA
+        options.experimental_distribute.auto_shard_policy = by_data
+        return both.flat_map(one_epoch).prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 def load_dataset(

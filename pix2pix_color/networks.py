@@ -250,5 +250,3 @@ def build_discriminator(
         x = make.convolution(1, stride=stride, kernel=kernel, name="logits")(x)
     logits = layers.Activation("linear", dtype="float32", name="float32")(x)
     return keras.Model(image, logits, name="discriminator")
-
-

@@ -6,11 +6,7 @@ import pytest
 import tensorflow as tf
 
 from pix2pix_color.config import ConfigError, DiscriminatorConfig, GeneratorConfig
-from pix2pix_color.layers import (
-    FusedBatchNormalization,
-    MatmulGradientConv2D,
-    MatmulGradientConv2DTranspose,
-)
+from pix2pix_color.layers import FusedBatchNormalization
 from pix2pix_color.networks import (
     build_discriminator,
     build_generator,
@@ -405,48 +401,6 @@ class TestFusedBatchNormalization:
 
 
 class TestMatmulGradients:
-    """The convolutions whose filter gradient is a matrix product are still the convolutions."""
-
-    # TensorFlow's own bias gradient in bfloat16 is off by a few percent.
-    @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 6e-2)])
-    @pytest.mark.parametrize("size", [2, 4, 8, 16])
-    @pytest.mark.parametrize("stride", [1, 2])
-    @pytest.mark.parametrize(
-        ("kind", "plain"),
-        [
-            (MatmulGradientConv2D, keras.layers.Conv2D),
-            (MatmulGradientConv2DTranspose, keras.layers.Conv2DTranspose),
-        ],
-    )
-    def test_equal_keras_own(self, kind, plain, stride, size, precision, tolerance):
-        rng = np.random.default_rng(0)
-        x = tf.cast(rng.normal(0, 1, (3, size, size, 4)), precision)
-        policy = precision if precision == "float32" else "mixed_bfloat16"
-        options = {"strides": stride, "padding": "same"}
-        fast, slow = kind(5, 4, dtype=policy, **options), plain(5, 4, **options)
-        for layer in (fast, slow):
-            layer.build(x.shape)
-        kernel = tf.cast(tf.cast(slow.kernel, precision), tf.float32)  # what both can hold
-        for layer in (fast, slow):
-            layer.set_weights(
-                [kernel, rng.normal(0, 1, 5)] if layer is fast else fast.get_weights()
-            )
-        shape = slow(tf.cast(x, tf.float32)).shape
-        weights = tf.cast(tf.cast(rng.normal(0, 1, shape), precision), tf.float32)
-        expected = as_float(self.run(slow, tf.cast(x, tf.float32), weights))
-        found = self.run(fast, x, weights)
-        assert found[0].dtype == x.dtype
-        for one, other in zip(as_float(found), expected, strict=True):
-            assert one.shape == other.shape
-            np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * np.abs(other).max())
-
-    def run(self, layer, x, weights):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x)
-            loss = tf.reduce_sum(tf.cast(y, tf.float32) * weights)
-        return [y, *tape.gradient(loss, [x, layer.kernel.value, layer.bias.value])]
-
     def test_networks_with_them_have_the_same_weights_and_outputs(self):
         images = np.random.default_rng(0).uniform(0, 1, (2, 32, 32, 3)).astype(np.float32)
         for build, config, x in (

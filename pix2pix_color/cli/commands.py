@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from .errors import (
     is_ours,
     one_line,
     report,
-    without_stderr,
+    start_tensorflow,
 )
 
 if TYPE_CHECKING:
@@ -32,21 +31,6 @@ if TYPE_CHECKING:
 
     from ..colorizer import Colorizer
     from ..data import ImageDataset
-
-
-def _start_tensorflow() -> None:
-    """Imports TensorFlow without its start-up noise, which no variable turns off."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    try:
-        with without_stderr():
-            import absl.logging
-            import tensorflow  # noqa: F401
-    except ImportError as error:
-        raise CommandError(
-            f"TensorFlow cannot be imported ({error}). Install it: pip install tensorflow"
-        ) from error
-    absl.logging.set_verbosity(absl.logging.ERROR)
 
 
 def _say(text: str) -> None:
@@ -74,7 +58,7 @@ def train(options: argparse.Namespace) -> int:
                 f"{folder} already holds a run. Go on with it (pix2pix-color train --resume "
                 f"{folder}) or choose another folder with --run."
             )
-    _start_tensorflow()
+    start_tensorflow()
     from ..distribute import describe_strategy, is_chief, make_strategy
     from ..training import Trainer
 
@@ -164,7 +148,7 @@ def evaluate(options: argparse.Namespace) -> int:
     for name in ("metrics.json", "samples.png"):
         if folder is not None and (folder / name).exists() and not options.overwrite:
             raise CommandError(f"{folder / name} exists. Use another folder or --overwrite.")
-    _start_tensorflow()
+    start_tensorflow()
     from ..evaluation import evaluate
 
     # Where the output goes to a program, everything but the JSON goes to the error output.
@@ -226,7 +210,7 @@ def _sample_grid(generator: keras.Model, dataset: ImageDataset, count: int = 8) 
 
 def colorize(options: argparse.Namespace) -> int:
     """Colourizes images and folders of them; goes on after one that cannot be."""
-    _start_tensorflow()
+    start_tensorflow()
     from ..colorizer import ColorizerError
 
     jobs = _jobs(options.paths, options.output)
@@ -295,7 +279,7 @@ def export(options: argparse.Namespace) -> int:
     _run_config(options.folder)
     if options.output.exists() and not options.overwrite:
         raise CommandError(f"{options.output} exists. Choose another DEST or add --overwrite.")
-    _start_tensorflow()
+    start_tensorflow()
     from ..export import export_run
 
     _say(f"Exporting {options.folder}...")
@@ -309,7 +293,7 @@ def export(options: argparse.Namespace) -> int:
 
 def info(options: argparse.Namespace) -> int:
     """Describes the installation, a model or a run."""
-    _start_tensorflow()
+    start_tensorflow()
     if options.model is None:
         return _info_installation()
     folder = Path(options.model)
@@ -388,6 +372,6 @@ def reproduce(options: argparse.Namespace) -> int:
     """Reproduces the report from the root of a checkout."""
     from ..reproduction import reproduce
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    start_tensorflow()
     reproduce(options.output)
     return OK
