@@ -225,7 +225,7 @@ class TestErrors:
             raise ConnectionError("no route to host\nand a long tail")
 
         monkeypatch.setattr(tfds, "load", fail)
-        with pytest.raises(DataError, match="no route to host.*TFDS_DATA_DIR.*photographs") as e:
+        with pytest.raises(DataError, match=r"no route to host.*TFDS_DATA_DIR.*photographs") as e:
             load_dataset("cifar10")
         assert "tail" not in str(e.value)
 

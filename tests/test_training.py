@@ -19,9 +19,9 @@ from pix2pix_color.training import (
     METRICS,
     Interrupted,
     NonFiniteLossError,
+    Schedule,
     Trainer,
     TrainingError,
-    _Schedule,
 )
 
 PLAIN = ("generator.normalization=none", "discriminator.normalization=none")
@@ -239,21 +239,21 @@ class TestLearning:
 
 class TestSchedules:
     def test_closed_forms(self):
-        linear = _Schedule(2.0, "linear", 0, 100)
+        linear = Schedule(2.0, "linear", 0, 100)
         assert [float(linear(s)) for s in (0, 25, 100, 150)] == [2.0, 1.5, 0.0, 0.0]
-        cosine = _Schedule(2.0, "cosine", 0, 100)
+        cosine = Schedule(2.0, "cosine", 0, 100)
         for step in (0, 25, 50, 100, 150):
             expected = 1 + math.cos(math.pi * min(step, 100) / 100)
             assert float(cosine(step)) == pytest.approx(expected, abs=1e-6)
-        warm = _Schedule(2.0, "constant", 4, 100)
+        warm = Schedule(2.0, "constant", 4, 100)
         assert [float(warm(s)) for s in (0, 1, 3, 4, 99)] == [0.5, 1.0, 2.0, 2.0, 2.0]
-        both = _Schedule(2.0, "linear", 20, 100)
+        both = Schedule(2.0, "linear", 20, 100)
         assert float(both(9)) == 1.0
         assert [float(both(s)) for s in (19, 20, 60, 100)] == [2.0, 2.0, 1.0, 0.0]
-        assert float(_Schedule(2.0, "linear", 100, 100)(99)) == 2.0
+        assert float(Schedule(2.0, "linear", 100, 100)(99)) == 2.0
 
     def test_can_be_saved_with_an_optimizer(self):
-        schedule = _Schedule(2.0, "cosine", 3, 9)
+        schedule = Schedule(2.0, "cosine", 3, 9)
         optimizer = keras.optimizers.Adam(schedule)
         again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
         assert again._learning_rate.get_config() == schedule.get_config()
@@ -411,7 +411,7 @@ class TestRunFolder:
 
     def test_an_existing_one_is_not_overwritten(self, copied):
         before = (copied / "history.csv").read_text()
-        with pytest.raises(TrainingError, match="already holds a run.*--resume"):
+        with pytest.raises(TrainingError, match=r"already holds a run.*--resume"):
             fit(make_trainer(folder=copied))
         assert (copied / "history.csv").read_text() == before
 
@@ -454,7 +454,7 @@ class TestStopping:
         assert Trainer.resume(tmp_path / "run").current_step == 2
 
     def test_images_of_another_size_are_refused(self):
-        with pytest.raises(TrainingError, match="16 pixels wide, data.image_size is 8"):
+        with pytest.raises(TrainingError, match=r"16 pixels wide, data.image_size is 8"):
             fit(make_trainer(), random_images(8, 16))
 
     def test_ctrl_c_without_a_folder_says_that_nothing_was_saved(self):
@@ -497,7 +497,7 @@ class TestNonFinite:
         kernel = trainer.discriminator.get_layer("conv1").kernel
         kernel.assign(kernel * np.inf)
         before = sorted(os.listdir(copied / "checkpoints"))
-        with pytest.raises(NonFiniteLossError, match="conv1/kernel is not finite.*step-8"):
+        with pytest.raises(NonFiniteLossError, match=r"conv1/kernel is not finite.*step-8"):
             trainer.save()
         assert sorted(os.listdir(copied / "checkpoints")) == before
 
@@ -540,7 +540,7 @@ class TestResume:
     def test_all_damaged_is_an_error(self, copied):
         for step in (4, 6, 8):
             damage(copied, step)
-        with pytest.raises(TrainingError, match="None of the checkpoints in .* can be read"):
+        with pytest.raises(TrainingError, match=r"None of the checkpoints in .* can be read"):
             Trainer.resume(copied)
 
     @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from .errors import (
     is_ours,
     one_line,
     report,
-    start_tensorflow,
 )
+from .startup import start_tensorflow
 
 if TYPE_CHECKING:
     import keras

@@ -1,87 +1,31 @@
-"""The custom training loop: one `tf.function` step under a strategy, exact resume, history.
-
-    trainer = Trainer(Config.report(), "runs/report")
-    trainer.fit(load_dataset("cifar10"))
-    trainer.inference_generator().save("generator.keras")
-
-The replica function is pure mathematics; everything that prints, plots or saves is a Keras
-callback that runs between calls of `train_steps`.
-"""
+"""The training loop: one `tf.function` step under a strategy, run folder, exact resume."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import math
 import signal
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from . import color, losses, metrics
-from .config import Config
-from .data import ImageDataset
-from .distribute import device_kind, is_chief, make_strategy
-from .files import write_atomically
-from .networks import build_discriminator, build_generator
+from .. import losses, metrics
+from ..config import Config
+from ..data import ImageDataset
+from ..distribute import device_kind, is_chief, make_strategy
+from ..files import write_atomically
+from ..networks import build_discriminator, build_generator
+from .callbacks import METRICS, CheckpointWriter, HistoryWriter, SampleWriter
+from .errors import Interrupted, NonFiniteLossError, TrainingError
+from .optimizers import apply_gradients, has_schedule, make_optimizer
 
-__all__ = ["METRICS", "Interrupted", "NonFiniteLossError", "Trainer", "TrainingError"]
-
-METRICS = (
-    "generator_loss",
-    "adversarial_loss",
-    "l1_loss",
-    "discriminator_loss",
-    "discriminator_accuracy",
-)
-"""Columns of `history.csv` after `step` and `epoch`; `l1_loss` is not yet weighted."""
-
-
-class TrainingError(RuntimeError):
-    """A run that cannot start or go on as asked."""
-
-
-class NonFiniteLossError(TrainingError):
-    """A loss or a weight became infinite or not a number."""
-
-
-class Interrupted(TrainingError):
-    """Ctrl-C or SIGTERM: the run was saved and can go on."""
-
-
-@keras.saving.register_keras_serializable("pix2pix_color")
-class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear warm-up, then constant, or a linear or cosine decay to zero at `steps`."""
-
-    def __init__(self, peak: float, kind: str, warmup_steps: int, steps: int) -> None:
-        self.peak, self.kind, self.warmup_steps, self.steps = peak, kind, warmup_steps, steps
-
-    def __call__(self, step):
-        step = tf.cast(step, tf.float32)
-        span = max(1, self.steps - self.warmup_steps)
-        done = tf.clip_by_value((step - self.warmup_steps) / span, 0.0, 1.0)
-        factor = {
-            "constant": tf.ones_like(done),
-            "linear": 1.0 - done,
-            "cosine": 0.5 * (1.0 + tf.cos(math.pi * done)),
-        }[self.kind]
-        if self.warmup_steps:
-            factor *= tf.minimum(1.0, (step + 1.0) / self.warmup_steps)
-        return self.peak * factor
-
-    def get_config(self) -> dict:
-        return {
-            "peak": self.peak,
-            "kind": self.kind,
-            "warmup_steps": self.warmup_steps,
-            "steps": self.steps,
-        }
+__all__ = ["METRICS", "Trainer"]
 
 
 class Trainer:
@@ -132,11 +76,11 @@ class Trainer:
             self.discriminator = build_discriminator(
                 config.discriminator, size, seed=2 * training.seed + 1, **options
             )
-            self.generator_optimizer = self._make_optimizer(
-                training.generator_learning_rate, training.ema_momentum
+            self.generator_optimizer = make_optimizer(
+                training, training.generator_learning_rate, training.ema_momentum
             )
-            self.discriminator_optimizer = self._make_optimizer(
-                training.discriminator_learning_rate
+            self.discriminator_optimizer = make_optimizer(
+                training, training.discriminator_learning_rate
             )
             self.generator_optimizer.build(self.generator.trainable_variables)
             self.discriminator_optimizer.build(self.discriminator.trainable_variables)
@@ -171,38 +115,6 @@ class Trainer:
             else self._losses_and_gradients
         )
 
-    @property
-    def _has_schedule(self) -> bool:
-        training = self.config.training
-        return training.learning_rate_schedule != "constant" or training.warmup_steps > 0
-
-    def _make_optimizer(
-        self, learning_rate: float, ema_momentum: float = 0.0
-    ) -> keras.optimizers.Optimizer:
-        training = self.config.training
-        rate: float | _Schedule = learning_rate
-        if self._has_schedule:
-            rate = _Schedule(
-                learning_rate,
-                training.learning_rate_schedule,
-                training.warmup_steps,
-                training.steps,
-            )
-        optimizer = keras.optimizers.Adam(
-            rate,
-            beta_1=training.beta_1,
-            weight_decay=training.weight_decay or None,
-            global_clipnorm=training.clip_norm or None,
-            use_ema=ema_momentum > 0,
-            ema_momentum=ema_momentum or 0.99,
-        )
-        if training.weight_decay:
-            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        if training.precision == "mixed_float16":
-            # One each: the two losses differ in scale and would halve each other's.
-            return keras.mixed_precision.LossScaleOptimizer(optimizer)
-        return optimizer
-
     # The step ---------------------------------------------------------------------------
 
     def train_steps(self, iterator: Iterator, count: int | tf.Tensor) -> tf.Tensor:
@@ -230,6 +142,7 @@ class Trainer:
 
     def _update(self, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
         """Updates both networks from one forward pass of a replica's share of a batch."""
+        training = self.config.training
         replicas = tf.distribute.get_replica_context()
         count = replicas.all_reduce(
             tf.distribute.ReduceOp.SUM, tf.cast(tf.shape(lightness)[0], tf.float32)
@@ -237,9 +150,11 @@ class Trainer:
         row, generator_gradients, discriminator_gradients = self._replica_step(
             lightness, chroma, count
         )
-        self._apply(self.generator_optimizer, generator_gradients, self.generator)
-        if self.config.training.adversarial_weight:
-            self._apply(self.discriminator_optimizer, discriminator_gradients, self.discriminator)
+        apply_gradients(training, self.generator_optimizer, generator_gradients, self.generator)
+        if training.adversarial_weight:
+            apply_gradients(
+                training, self.discriminator_optimizer, discriminator_gradients, self.discriminator
+            )
         return row
 
     def _losses_and_gradients(self, lightness, chroma, count):
@@ -280,20 +195,6 @@ class Trainer:
 
     def _judge(self, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
         return self.discriminator(tf.concat([lightness, chroma], axis=-1), training=True)
-
-    def _apply(self, optimizer, gradients: Sequence[tf.Tensor], network: keras.Model) -> None:
-        training, replicas = self.config.training, self.strategy.num_replicas_in_sync
-        if training.clip_norm or training.precision == "mixed_float16":
-            # Keras clips, and looks for overflow, before it adds up the replicas' gradients.
-            # Here both see the whole gradient, shared out again for Keras's own sum.
-            if replicas > 1:
-                context = tf.distribute.get_replica_context()
-                gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
-            if training.clip_norm:
-                largest = optimizer.scale_loss(tf.constant(training.clip_norm))
-                gradients, _ = tf.clip_by_global_norm(gradients, largest)
-            gradients = [gradient / replicas for gradient in gradients]
-        optimizer.apply(gradients, network.trainable_variables)
 
     # The loop ---------------------------------------------------------------------------
 
@@ -554,7 +455,7 @@ class Trainer:
         for network in ("generator", "discriminator"):
             name, optimizer = f"{network}_learning_rate", getattr(self, f"{network}_optimizer")
             rate = getattr(self.config.training, name)
-            if rate != getattr(before.training, name) and not self._has_schedule:
+            if rate != getattr(before.training, name) and not has_schedule(self.config.training):
                 optimizer.learning_rate = rate
 
     def inference_generator(self) -> keras.Model:
@@ -595,85 +496,3 @@ def _stop_on_signal() -> Iterator[list[int]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-class HistoryWriter(keras.callbacks.Callback):
-    """Appends to `history.csv` the metrics of every `log_every`-th step, from step 0 on.
-
-    A row is the value at that very step, as the report's Figures 4 and 5 show it, not an
-    average. On resuming, rows beyond the checkpoint are dropped: they will be made again.
-    """
-
-    def __init__(self, trainer: Trainer) -> None:
-        super().__init__()
-        self.trainer = trainer
-        self.path = trainer.folder / "history.csv"
-        self._file = None
-
-    def on_train_begin(self, logs: Mapping | None = None) -> None:
-        header = ",".join(("step", "epoch", *METRICS))
-        kept = []
-        if self.path.exists():
-            rows = self.path.read_text(encoding="utf-8").splitlines()[1:]
-            kept = [r for r in rows if int(r.partition(",")[0]) < self.trainer.current_step]
-        write_atomically(self.path, "\n".join([header, *kept]) + "\n")
-        self._file = open(self.path, "a", encoding="utf-8", newline="")  # noqa: SIM115
-
-    def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
-        first, epoch, rows = self.trainer.recent
-        offset = -first % self.trainer.config.training.log_every
-        if offset < len(rows):
-            writer = csv.writer(self._file, lineterminator="\n")
-            writer.writerow([first + offset, epoch, *(f"{v:.6g}" for v in rows[offset])])
-            self._file.flush()
-
-    def on_train_end(self, logs: Mapping | None = None) -> None:
-        self._file.close()
-
-
-class CheckpointWriter(keras.callbacks.Callback):
-    """Saves every `checkpoint_every` steps and at the end, stopped by a signal or not."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        super().__init__()
-        self.trainer = trainer
-        self._saved = trainer.current_step
-
-    def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
-        every = self.trainer.config.training.checkpoint_every
-        if self.trainer.current_step // every > self._saved // every:
-            self._save()
-
-    def on_train_end(self, logs: Mapping | None = None) -> None:
-        if self.trainer.current_step > self._saved:
-            self._save()
-
-    def _save(self) -> None:
-        self.trainer.save()
-        self._saved = self.trainer.current_step
-
-
-class SampleWriter(keras.callbacks.Callback):
-    """Writes `samples/step-N.png`: gray, real and colourized rows of eight fixed images."""
-
-    def __init__(self, trainer: Trainer, dataset: ImageDataset, every: int) -> None:
-        super().__init__()
-        self.trainer, self.every = trainer, every
-        self._written = trainer.current_step
-        self._lightness, self._chroma = next(iter(dataset.batches(8)))
-
-    def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
-        step = self.trainer.current_step
-        if step // self.every > self._written // self.every:
-            self._written = step
-            self._write(step)
-
-    def _write(self, step: int) -> None:
-        fake = self.trainer.inference_generator()(self._lightness, training=False)
-        rows = [
-            color.merge(self._lightness, chroma)
-            for chroma in (tf.zeros_like(fake), self._chroma, fake)
-        ]
-        grid = tf.concat([tf.concat(tf.unstack(row), axis=1) for row in rows], axis=0)
-        png = tf.io.encode_png(color.to_uint8(grid)).numpy()
-        write_atomically(self.trainer.folder / "samples" / f"step-{step:06d}.png", png)
