@@ -12,11 +12,11 @@ import dataclasses
 import io
 import os
 import shutil
-import sys
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .quiet import without_stderr
 
 if TYPE_CHECKING:
     import keras
@@ -101,7 +101,7 @@ def setup(*, dataset: str | None = None, fast: bool | None = None) -> Settings:
         output=Path(output) if output else None,
     )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _without_stderr():
+    with without_stderr():
         import tensorflow as tf
 
         tf.zeros(()).numpy()  # starts the devices, which log too
@@ -155,20 +155,6 @@ def _graphviz() -> str:
             "itself (https://graphviz.org/download)."
         )
     return program
-
-
-@contextlib.contextmanager
-def _without_stderr() -> Iterator[None]:
-    """Sends file descriptor 2 nowhere: TensorFlow's C++ start-up writes to it directly."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _to_png(figure: Figure) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pix2pix_color import build_generator, colorizer, figures, notebook
+from pix2pix_color import build_generator, colorizer, figures, notebook, quiet
 from pix2pix_color.config import Config
 from pix2pix_color.data import DataError
 
@@ -209,7 +209,7 @@ def test_start_up_noise_is_silenced_and_stderr_comes_back():
         kept = os.dup(2)
         try:
             os.dup2(file.fileno(), 2)
-            with notebook._without_stderr():
+            with quiet.without_stderr():
                 os.write(2, b"noise")
             os.write(2, b"kept")
         finally:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
-from collections.abc import Iterator
 
+from ..quiet import without_stderr
 from .errors import CommandError
 
 
@@ -19,7 +17,7 @@ def start_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
-        with _without_stderr():
+        with without_stderr():
             import absl.logging
             import tensorflow as tf
 
@@ -29,17 +27,3 @@ def start_tensorflow() -> None:
             f"TensorFlow cannot be imported ({error}). Install it: pip install tensorflow"
         ) from error
     absl.logging.set_verbosity(absl.logging.ERROR)
-
-
-@contextlib.contextmanager
-def _without_stderr() -> Iterator[None]:
-    """Sends file descriptor 2, to which TensorFlow's C++ writes directly, nowhere."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
