@@ -39,7 +39,7 @@ _RGB_FROM_XYZ = (
 )
 _WHITE = (0.95047, 1.0, 1.08883)
 _EPSILON = 0.008856  # below it the cube root becomes a line; skimage's rounded value
-_BISECTIONS = 10  # the chroma that fits is found to a part in 1,024: below one 8-bit level
+_BISECTIONS = 14  # so fine that rounding elsewhere cannot move a colour by an 8-bit level
 
 
 def to_float(rgb: tf.Tensor) -> tf.Tensor:
