@@ -12,6 +12,7 @@ from conftest import as_dataset, random_images
 from skimage.color import lab2rgb, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from pix2pix_color.colorizer import Colorizer
 from pix2pix_color.data import load_dataset
 from pix2pix_color.evaluation import FIGURE_3, evaluate, find_image, sample_images
 from pix2pix_color.networks import GeneratorConfig, build_generator
@@ -108,7 +109,11 @@ def test_no_colour_at_all_scores_what_the_reference_says(generator):
     summary = evaluate(generator, load_dataset("cifar10", "test"), progress=False).summary()
     scores = summary["scores"]["no_colour"]
     assert summary["count"] == 9_894
-    assert scores["psnr"] == pytest.approx(24.13, abs=0.1)
-    assert scores["ssim"] == pytest.approx(0.932, abs=0.002)
+    # 24.13 dB and 0.932 are known for 2,000 of these images: two standard errors are 0.2 dB.
+    assert scores["psnr"] == pytest.approx(24.13, abs=0.2)
+    assert scores["ssim"] == pytest.approx(0.932, abs=0.003)
+    # What was shipped beside the model was measured on these images.
+    shipped = json.loads((Colorizer.load("report").folder / "metrics.json").read_text())
+    assert shipped["scores"]["no_colour"] == pytest.approx(scores, abs=2e-3)
     assert scores["report_psnr"] == pytest.approx(30.94, abs=0.05)
     assert scores["report_ssim"] == pytest.approx(0.998, abs=0.001)
