@@ -113,8 +113,9 @@ class Evaluation:
             scores[predictor], intervals[predictor] = {}, {}
             for name, values in series.items():
                 mean = float(np.mean(values))
-                half = 1.96 * float(np.std(values, ddof=1)) / np.sqrt(len(values))
-                half = half if len(values) > 1 else float("inf")
+                half = float("inf")  # of a single image nothing is known
+                if len(values) > 1:
+                    half = 1.96 * float(np.std(values, ddof=1)) / np.sqrt(len(values))
                 scores[predictor][name] = round(mean, 4)
                 intervals[predictor][name] = [round(mean - half, 4), round(mean + half, 4)]
         return {

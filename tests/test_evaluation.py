@@ -28,6 +28,7 @@ def photographs():
     return load_dataset("photographs", "test", limit=10)
 
 
+@pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB")  # out of gamut, clipped by both
 def test_scores_are_those_of_a_loop_over_scikit_image(generator, photographs):
     scores = evaluate(generator, photographs, batch_size=4, progress=False).per_image
     for i, image in enumerate(photographs.images.as_numpy_iterator()):
