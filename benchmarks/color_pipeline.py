@@ -58,7 +58,7 @@ def main() -> None:
     """Measures, prints, and writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=60_000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=9)
     options = parser.parse_args()
     shape = (options.count, 32, 32, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

@@ -45,9 +45,9 @@ class TestRgbToLab:
         np.testing.assert_allclose(color.rgb_to_lab(colours), expected, atol=0.02)
 
     def test_uint8_and_float_are_the_same_colour(self, grays):
-        floats = grays.astype(np.float64) / 255
+        floats = grays.astype(np.float64) / 255  # by formula in float32, uint8 by an exact table
         np.testing.assert_allclose(
-            color.rgb_to_lab(floats), color.rgb_to_lab(grays), rtol=0, atol=1e-4
+            color.rgb_to_lab(floats), color.rgb_to_lab(grays), rtol=0, atol=1e-3
         )
 
     def test_equals_scikit_image_on_both_sides_of_the_kinks(self):
