@@ -68,6 +68,11 @@ class DataConfig:
         flip: mirror half of the training images left to right (not in the report).
         fit: how an image of a folder becomes square: `"crop"` (scale the shorter side,
             then cut the centre) or `"resize"` (both sides scaled, aspect ratio lost).
+        color_space: what the generator predicts, and L1 and the discriminator compare:
+            `"lab"` chroma (report section 4.1) or `"rgb"` in [-1, 1] (Isola et al. 2017),
+            which the generator then turns into chroma itself.
+        lightness_scale: what the first convolutions of both networks see of L: `"report"`,
+            0 to 100 as in the authors' code, or `"unit"`, rescaled to [-1, 1].
     """
 
     dataset: str = "cifar10"
@@ -75,6 +80,8 @@ class DataConfig:
     drop_gray: bool = True
     flip: bool = False
     fit: Literal["crop", "resize"] = "crop"
+    color_space: Literal["lab", "rgb"] = "lab"
+    lightness_scale: Literal["report", "unit"] = "report"
 
     def __post_init__(self) -> None:
         _require_choices("data", self)
@@ -157,6 +164,7 @@ class DiscriminatorConfig:
         normalization: as in the generator (Figure 2: `"batch"`).
         dropout: rate after each activation (Figure 2: none).
         negative_slope: of the leaky ReLU (Figure 2: 0.2).
+        conditional: judge the colours beside the lightness (Figure 2); else the colours alone.
     """
 
     kind: Literal["patch", "cnn"] = "patch"
@@ -167,6 +175,7 @@ class DiscriminatorConfig:
     normalization: Literal["batch", "instance", "group", "none"] = "batch"
     dropout: float = 0.0
     negative_slope: float = 0.2
+    conditional: bool = True
 
     def __post_init__(self) -> None:
         _require_choices("discriminator", self)
@@ -260,6 +269,10 @@ class TrainingConfig:
         for name in ("beta_1", "ema_momentum"):
             _require(0 <= getattr(self, name) < 1, f"training.{name} must be in [0, 1).")
         _require(0 < self.real_label <= 1, "training.real_label must be in (0, 1].")
+        _require(
+            self.l1_weight > 0 or self.adversarial_weight > 0,
+            "training.l1_weight and training.adversarial_weight are both 0: nothing is learned.",
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from . import color
+from . import layers as _layers  # noqa: F401  registers what a saved generator may hold
 
 __all__ = ["any_size", "colorize_images"]
 

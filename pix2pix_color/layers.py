@@ -1,7 +1,8 @@
-"""Layers that train faster on a CPU than Keras's own, with the same variables and results.
+"""The layers that Keras does not have.
 
-They are only for training graphs: an exported generator is rebuilt with the plain Keras
-layers, which its weights fit.
+Most train faster on a CPU than Keras's own, with the same variables and results. They are
+only for training graphs: an exported generator is rebuilt with the plain Keras layers, which
+its weights fit. `RGBToChroma` ends a generator that predicts RGB, exported or not.
 """
 
 from __future__ import annotations
@@ -9,7 +10,14 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-__all__ = ["FusedBatchNormalization", "MatmulGradientConv2D", "MatmulGradientConv2DTranspose"]
+from . import color
+
+__all__ = [
+    "FusedBatchNormalization",
+    "MatmulGradientConv2D",
+    "MatmulGradientConv2DTranspose",
+    "RGBToChroma",
+]
 
 _LARGEST_MAP = 4  # above 4x4 outputs the convolution's own filter gradient is as fast
 
@@ -110,3 +118,12 @@ class MatmulGradientConv2DTranspose(keras.layers.Conv2DTranspose):
         # tf.convert_to_tensor reads the variable here: a custom gradient must not see one.
         outputs = _conv2d_transpose(inputs, tf.convert_to_tensor(self.kernel), self.strides[0])
         return outputs + tf.convert_to_tensor(self.bias)
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class RGBToChroma(keras.layers.Layer):
+    """Turns RGB in [-1, 1], (..., 3), into chroma, (a, b) / 128, (..., 2), dropping its L."""
+
+    def call(self, inputs):
+        _, chroma = color.split((inputs + 1.0) / 2.0)
+        return chroma

@@ -52,7 +52,8 @@ def l1_loss(real_chroma: tf.Tensor, fake_chroma: tf.Tensor) -> tf.Tensor:
     """Mean absolute difference of chroma, (a, b) / 128 (Isola et al. 2017, equation 3).
 
     Args:
-        real_chroma, fake_chroma: (batch, height, width, 2) in about [-1, 1].
+        real_chroma, fake_chroma: (batch, height, width, 2) in about [-1, 1]; or RGB in
+            [-1, 1], with 3 channels, where `data.color_space` is "rgb".
 
     Returns:
         (batch,), 0 to about 2.

@@ -17,14 +17,19 @@ from .layers import (
     FusedBatchNormalization,
     MatmulGradientConv2D,
     MatmulGradientConv2DTranspose,
+    RGBToChroma,
 )
 
 __all__ = [
     "build_discriminator",
     "build_generator",
+    "color_generator",
     "discriminator_layers",
     "receptive_field",
 ]
+
+_COLOR_CHANNELS = {"lab": 2, "rgb": 3}
+_UNIT_SCALE, _UNIT_OFFSET = 1 / 50, -1.0  # from L in [0, 100] to [-1, 1]
 
 
 class _Layers:
@@ -92,6 +97,8 @@ def build_generator(
     config: GeneratorConfig | None = None,
     image_size: int | None = 32,
     *,
+    color_space: str = "lab",
+    lightness_scale: str = "report",
     precision: str = "float32",
     fused_batch_norm: bool = False,
     matmul_gradients: bool = False,
@@ -103,6 +110,7 @@ def build_generator(
     Args:
         config: its shape; the default is Figure 1.
         image_size: height and width in pixels; `None` accepts any multiple of 2**depth.
+        color_space, lightness_scale: as in `DataConfig`; inputs and outputs stay the same.
         precision: Keras dtype policy of the layers; the output is always float32.
         fused_batch_norm: use `FusedBatchNormalization`, for training.
         matmul_gradients: use `MatmulGradientConv2D`, for bfloat16 training on a CPU.
@@ -127,6 +135,8 @@ def build_generator(
 
     lightness = keras.Input((image_size, image_size, 1), name="lightness")
     x, skips = lightness, {}
+    if lightness_scale == "unit":
+        x = layers.Rescaling(_UNIT_SCALE, _UNIT_OFFSET, dtype="float32", name="rescale")(x)
     for level in range(1, config.depth + 1):  # level n has size / 2**n pixels a side
         x = _down(make, x, config.filters * 2 ** (level - 1), kernel, f"down{level}")
         skips[level] = x
@@ -138,9 +148,21 @@ def build_generator(
         x = layers.ReLU(dtype=precision, name=f"up{level}_relu")(x)
         if level in skip_levels:
             x = layers.Concatenate(dtype=precision, name=f"skip{level}")([x, skips[level]])
-    x = _up(make, x, 2, kernel, "chroma")
+    x = _up(make, x, _COLOR_CHANNELS[color_space], kernel, "chroma")
     chroma = layers.Activation("tanh", dtype="float32", name="tanh")(x)
+    if color_space == "rgb":
+        chroma = RGBToChroma(dtype="float32", name="rgb_to_chroma")(chroma)
     return keras.Model(lightness, chroma, name="generator")
+
+
+def color_generator(generator: keras.Model) -> keras.Model:
+    """Returns the generator up to what it predicts itself, sharing its weights.
+
+    That is chroma, and the generator as it is, or RGB in [-1, 1] before its conversion.
+    """
+    if not isinstance(generator.layers[-1], RGBToChroma):
+        return generator
+    return keras.Model(generator.input, generator.get_layer("tanh").output, name="generator")
 
 
 def _down(make: _Layers, x, filters: int, kernel: int, name: str):
@@ -200,6 +222,8 @@ def build_discriminator(
     config: DiscriminatorConfig | None = None,
     image_size: int = 32,
     *,
+    color_space: str = "lab",
+    lightness_scale: str = "report",
     precision: str = "float32",
     fused_batch_norm: bool = False,
     matmul_gradients: bool = False,
@@ -211,11 +235,13 @@ def build_discriminator(
     Args:
         config: its shape; the default is Figure 2.
         image_size: height and width in pixels; a multiple of 2**depth.
+        color_space, lightness_scale: as in `DataConfig`.
         precision, fused_batch_norm, matmul_gradients, synchronized, seed: as in `build_generator`.
 
     Returns:
         A model from an image (batch, size, size, 3), L and (a, b) / 128 concatenated, to
-        float32 logits: (batch, rows, columns, 1), one a patch, or (batch, 1) of a CNN.
+        float32 logits: (batch, rows, columns, 1), one a patch, or (batch, 1) of a CNN. Of RGB
+        the image has 4 channels, L and RGB in [-1, 1]; unconditional, it has no L.
         Figure 2's final sigmoid is left to the losses, which work on logits.
 
     Raises:
@@ -228,8 +254,12 @@ def build_discriminator(
             f"{2**config.depth}, not {image_size}."
         )
     make = _Layers(config, precision, fused_batch_norm, matmul_gradients, synchronized, seed)
-    image = keras.Input((image_size, image_size, 3), name="image")
+    colors = _COLOR_CHANNELS[color_space]
+    image = keras.Input((image_size, image_size, config.conditional + colors), name="image")
     x = image
+    if config.conditional and lightness_scale == "unit":
+        scale, offset = [_UNIT_SCALE, *[1.0] * colors], [_UNIT_OFFSET, *[0.0] * colors]
+        x = layers.Rescaling(scale, offset, dtype="float32", name="rescale")(x)
     specification = discriminator_layers(config)
     hidden = specification if config.kind == "cnn" else specification[:-1]
     for number, (filters, kernel, stride) in enumerate(hidden, start=1):

@@ -152,6 +152,8 @@ class TestInvalidValues:
         [
             (lambda: DataConfig(image_size=0), "data.image_size"),
             (lambda: DataConfig(fit="stretch"), "data.fit"),
+            (lambda: DataConfig(color_space="hsv"), "data.color_space"),
+            (lambda: DataConfig(lightness_scale="units"), "data.lightness_scale"),
             (lambda: GeneratorConfig(depth=0), "generator.depth"),
             (lambda: GeneratorConfig(filters=0), "generator.filters"),
             (lambda: GeneratorConfig(kernel_size=0), "generator.kernel_size"),
@@ -173,6 +175,10 @@ class TestInvalidValues:
             (lambda: TrainingConfig(real_label=0), "training.real_label"),
             (lambda: TrainingConfig(real_label=1.1), "training.real_label"),
             (lambda: TrainingConfig(precision="float16"), "training.precision"),
+            (
+                lambda: TrainingConfig(l1_weight=0, adversarial_weight=0),
+                "training.l1_weight and training.adversarial_weight",
+            ),
         ],
     )
     def test_is_refused_by_name_however_the_object_is_made(self, make, name):

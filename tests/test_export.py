@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import random_images, tiny_config
+from conftest import random_images, run_python, tiny_config
 
 from pix2pix_color import color
 from pix2pix_color.colorizer import Colorizer, shipped_models
@@ -157,3 +157,35 @@ def test_the_shipped_report_model_is_whole_and_of_the_report_s_size():
     colorizer = Colorizer.load("report")  # checks every file
     assert colorizer.generator.count_params() == 6_268_610
     assert {layer.__module__.partition(".")[0] for layer in colorizer.generator.layers} == {"keras"}
+
+
+_COLOURIZE = """
+import sys
+import numpy as np
+from pix2pix_color import Colorizer
+images = np.load(sys.argv[2])
+np.save(sys.argv[3], Colorizer.load(sys.argv[1])(images))
+"""
+
+
+def test_a_generator_of_rgb_is_saved_loaded_and_exported_like_any_other(tmp_path):
+    generator = build_generator(
+        GeneratorConfig(depth=3, filters=8), 8, color_space="rgb", lightness_scale="unit", seed=0
+    )
+    lightness = np.random.default_rng(0).uniform(0, 100, (2, 16, 24, 1)).astype(np.float32)
+    chroma = any_size(generator)(lightness)  # at other sizes than its own
+    assert chroma.shape == (2, 16, 24, 2)
+    generator.save(tmp_path / "generator.keras")
+    export_saved_model(generator, tmp_path / "saved_model")
+    exported = tf.saved_model.load(tmp_path / "saved_model").signatures["chroma"]
+    np.testing.assert_allclose(
+        next(iter(exported(tf.constant(lightness)).values())), chroma, atol=1e-5
+    )
+    images = random_images(2, 16)
+    np.save(tmp_path / "images.npy", images)
+    # Another Python has imported nothing that registers the layer.
+    arguments = (tmp_path / n for n in ("generator.keras", "images.npy", "colored.npy"))
+    code, _, errors = run_python(_COLOURIZE, *arguments)
+    assert code == 0, errors
+    expected = colorize_images(images, any_size(generator), 8, 8).numpy().astype(int)
+    assert np.abs(np.load(tmp_path / "colored.npy").astype(int) - expected).max() <= 1

@@ -1,13 +1,18 @@
-"""The fast layers against the plain Keras layers that they stand in for."""
+"""The fast layers against the plain Keras layers that they stand in for, and the others."""
 
 from __future__ import annotations
 
 import keras
 import numpy as np
 import pytest
+import skimage.color
 import tensorflow as tf
 
-from pix2pix_color.layers import MatmulGradientConv2D, MatmulGradientConv2DTranspose
+from pix2pix_color.layers import (
+    MatmulGradientConv2D,
+    MatmulGradientConv2DTranspose,
+    RGBToChroma,
+)
 
 
 def gradients(layer: keras.layers.Layer, x: tf.Tensor, weight: tf.Tensor):
@@ -55,3 +60,9 @@ def test_outputs_and_gradients_are_the_plain_layer_s(
     for one, other in zip([y, *found][:last], [expected_y, *expected][:last], strict=True):
         one, other = np.asarray(tf.cast(one, tf.float32)), np.asarray(other)
         assert np.abs(one - other).max() <= tolerance * np.abs(other).max()
+
+
+def test_rgb_to_chroma_is_scikit_images_a_and_b():
+    rgb = np.random.default_rng(0).uniform(0, 1, (2, 5, 7, 3)).astype(np.float32)
+    expected = skimage.color.rgb2lab(rgb)[..., 1:] / 128
+    np.testing.assert_allclose(RGBToChroma()(2 * rgb - 1), expected, atol=1e-4)

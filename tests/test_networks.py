@@ -3,6 +3,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+import skimage.color
 import tensorflow as tf
 
 from pix2pix_color.config import ConfigError, DiscriminatorConfig, GeneratorConfig
@@ -10,6 +11,7 @@ from pix2pix_color.layers import FusedBatchNormalization
 from pix2pix_color.networks import (
     build_discriminator,
     build_generator,
+    color_generator,
     discriminator_layers,
     receptive_field,
 )
@@ -257,6 +259,79 @@ class TestDiscriminatorVariants:
     def test_a_size_that_cannot_be_halved_is_refused(self, size, depth):
         with pytest.raises(ConfigError, match=f"multiple of {2**depth}, not {size}"):
             build_discriminator(DiscriminatorConfig(depth=depth), size)
+
+
+class TestColorSpaceAndLightnessScale:
+    def test_the_report_has_neither_layer(self):
+        names = {
+            layer.name for m in (build_generator(), build_discriminator()) for layer in m.layers
+        }
+        assert not names & {"rescale", "rgb_to_chroma"}
+        assert (
+            color_generator(generator := build_generator(GeneratorConfig(filters=2))) is generator
+        )
+
+    @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+    def test_rescaled_lightness_is_the_same_network_fed_from_minus_one_to_one(self, precision):
+        config = GeneratorConfig(depth=2, filters=4)
+        plain, unit = (
+            build_generator(config, 8, lightness_scale=scale, seed=3, precision=precision)
+            for scale in ("report", "unit")
+        )
+        lightness = np.random.default_rng(0).uniform(0, 100, (2, 8, 8, 1)).astype(np.float32)
+        tolerance = 1e-6 if precision == "float32" else 1e-2
+        expected = plain(lightness / 50 - 1)
+        np.testing.assert_allclose(unit(lightness), expected, atol=tolerance)
+        assert np.abs(plain(lightness) - expected).max() > 5 * tolerance
+        assert np.ptp(unit.get_layer("rescale")(np.float32([0, 50, 100]))) == 2
+
+    def test_the_discriminator_rescales_lightness_and_leaves_colours(self):
+        config = DiscriminatorConfig(depth=1, filters=4)
+        for space, channels in (("lab", 3), ("rgb", 4)):
+            plain, unit = (
+                build_discriminator(config, 8, color_space=space, lightness_scale=scale, seed=3)
+                for scale in ("report", "unit")
+            )
+            assert unit.input_shape == (None, 8, 8, channels)
+            image = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, channels)).astype(np.float32)
+            rescaled = image.copy()
+            image[..., 0] = 50 * image[..., 0] + 50
+            np.testing.assert_allclose(unit(image), plain(rescaled), atol=1e-4)
+
+    @pytest.mark.parametrize(("space", "channels"), [("lab", 2), ("rgb", 3)])
+    @pytest.mark.parametrize("matmul_gradients", [False, True])
+    def test_an_unconditional_discriminator_sees_colours_alone(
+        self, space, channels, matmul_gradients
+    ):
+        model = build_discriminator(
+            DiscriminatorConfig(depth=1, filters=4, conditional=False),
+            8,
+            color_space=space,
+            lightness_scale="unit",
+            matmul_gradients=matmul_gradients,
+        )
+        assert model.input_shape == (None, 8, 8, channels)
+        assert_trains(model, 4, 8, 8, channels)
+
+    @pytest.mark.parametrize("matmul_gradients", [False, True])
+    def test_a_generator_of_rgb_still_gives_the_chroma_of_what_it_predicts(self, matmul_gradients):
+        generator = build_generator(
+            GeneratorConfig(depth=2, filters=4),
+            8,
+            color_space="rgb",
+            lightness_scale="unit",
+            matmul_gradients=matmul_gradients,
+            seed=0,
+        )
+        lightness = np.random.default_rng(0).uniform(0, 100, (2, 8, 8, 1)).astype(np.float32)
+        rgb = color_generator(generator)(lightness).numpy()
+        assert rgb.shape == (2, 8, 8, 3)
+        assert rgb.min() >= -1
+        assert rgb.max() <= 1
+        expected = skimage.color.rgb2lab((rgb + 1) / 2)[..., 1:] / 128
+        np.testing.assert_allclose(generator(lightness), expected, atol=1e-4)
+        assert np.abs(expected).max() > 0.01
+        assert_trains(color_generator(generator), 4, 8, 8, 1)
 
 
 class TestReceptiveField:

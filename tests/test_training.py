@@ -14,7 +14,7 @@ from conftest import as_dataset, random_images, run_python, tiny_config
 from pix2pix_color import color, losses
 from pix2pix_color.config import Config
 from pix2pix_color.distribute import make_strategy
-from pix2pix_color.networks import build_discriminator, build_generator
+from pix2pix_color.networks import build_discriminator, build_generator, color_generator
 from pix2pix_color.training import (
     METRICS,
     Interrupted,
@@ -181,6 +181,76 @@ class TestOneStep:
                 bound[network] * norm / 0.5, whole, atol=tolerance * np.abs(whole).max()
             )
             np.testing.assert_allclose(loose[network], whole, atol=tolerance * np.abs(whole).max())
+
+
+class TestColorSpace:
+    def test_losses_compare_rgb_with_the_images_own(self):
+        trainer = make_trainer("data.color_space=rgb", *PLAIN)
+        images = random_images(8)
+        lightness, chroma = color.split(images)
+        real = images.astype(np.float32) / 127.5 - 1
+        fake = color_generator(trainer.generator)(lightness)
+        real_logits, fake_logits = (
+            trainer.discriminator(tf.concat([lightness, rgb], -1)) for rgb in (real, fake)
+        )
+        expected = [
+            np.mean(losses.adversarial_loss(fake_logits)),
+            np.mean(np.abs(real - fake)),
+            np.mean(losses.discriminator_loss(real_logits, fake_logits)),
+        ]
+        row = update(trainer, lightness, chroma)
+        np.testing.assert_allclose(row[1:4], expected, rtol=1e-3)
+        assert row[0] == pytest.approx(row[1] + 100 * row[2], rel=1e-5)
+
+    def test_without_its_condition_the_discriminator_does_not_know_the_lightness(self):
+        trainer = make_trainer("discriminator.conditional=false", *PLAIN)
+        lightness, chroma = batch()
+        one, other = (trainer._judge(light, chroma) for light in (lightness, 100 - lightness))
+        np.testing.assert_array_equal(one, other)
+        expected = np.mean(
+            losses.discriminator_loss(
+                trainer.discriminator(chroma), trainer.discriminator(trainer.generator(lightness))
+            )
+        )
+        assert update(trainer, lightness, chroma)[3] == pytest.approx(expected, rel=1e-5)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            ("data.color_space=rgb",),
+            ("data.lightness_scale=unit",),
+            ("discriminator.conditional=false",),
+            (
+                "data.color_space=rgb",
+                "data.lightness_scale=unit",
+                "discriminator.conditional=false",
+            ),
+            ("data.color_space=rgb", "training.precision=mixed_bfloat16"),
+            ("training.l1_weight=0",),
+            ("generator.normalization=none", "discriminator.normalization=none"),
+        ],
+    )
+    def test_a_step_moves_both_networks_and_the_copy_computes_the_same(self, changes):
+        trainer = make_trainer(*changes)
+        before = weights(trainer)
+        lightness, chroma = batch()
+        row = update(trainer, lightness, chroma)
+        assert np.isfinite(row).all()
+        moved = [np.abs(a - b).max() for a, b in zip(before, weights(trainer), strict=True)]
+        assert min(m for m, w in zip(moved, before, strict=True) if w.ndim == 4) > 0
+        copy = trainer.inference_generator()
+        assert copy.output_shape == (None, 8, 8, 2)
+        tolerance = 1e-5 if trainer.config.training.precision == "float32" else 0.05
+        np.testing.assert_allclose(
+            copy(lightness, training=False),
+            trainer.generator(lightness, training=False),
+            atol=tolerance,
+        )
+
+    @pytest.mark.parametrize("change", ["data.color_space=rgb", "data.lightness_scale=unit"])
+    def test_cannot_change_on_resuming(self, copied, change):
+        with pytest.raises(TrainingError, match=change.partition("=")[0]):
+            Trainer.resume(copied, changes=[change])
 
 
 class TestLearning:

@@ -10,7 +10,15 @@ class TrainingError(RuntimeError):
 
 
 class NonFiniteLossError(TrainingError):
-    """A loss or a weight became infinite or not a number."""
+    """A loss or a weight became infinite or not a number.
+
+    Attributes:
+        step: where; the first such step of the losses.
+    """
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 class Interrupted(TrainingError):

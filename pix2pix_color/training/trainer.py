@@ -15,12 +15,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .. import losses, metrics
+from .. import color, losses, metrics
 from ..config import Config
 from ..data import ImageDataset
 from ..distribute import device_kind, is_chief, make_strategy
 from ..files import write_atomically
-from ..networks import build_discriminator, build_generator
+from ..networks import build_discriminator, build_generator, color_generator
 from .callbacks import METRICS, CheckpointWriter, HistoryWriter, SampleWriter
 from .errors import Interrupted, NonFiniteLossError, TrainingError
 from .optimizers import apply_gradients, has_schedule, make_optimizer
@@ -61,6 +61,8 @@ class Trainer:
         if training.deterministic:
             tf.config.experimental.enable_op_determinism()
         options = {
+            "color_space": config.data.color_space,
+            "lightness_scale": config.data.lightness_scale,
             "precision": training.precision,
             "fused_batch_norm": training.fused_batch_norm,
             "matmul_gradients": training.matmul_gradients
@@ -76,6 +78,7 @@ class Trainer:
             self.discriminator = build_discriminator(
                 config.discriminator, size, seed=2 * training.seed + 1, **options
             )
+            self._color_generator = color_generator(self.generator)
             self.generator_optimizer = make_optimizer(
                 training, training.generator_learning_rate, training.ema_momentum
             )
@@ -165,13 +168,16 @@ class Trainer:
             return tf.reduce_sum(per_example) / count  # over the *global* batch, once
 
         discriminator_loss = accuracy = adversarial_loss = tf.constant(0.0)
+        real = chroma
+        if self.config.data.color_space == "rgb":
+            real = 2.0 * color.merge(lightness, chroma) - 1.0
         with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
-            fake_chroma = self.generator(lightness, training=True)
-            l1_loss = mean(losses.l1_loss(chroma, fake_chroma))
+            fake = self._color_generator(lightness, training=True)
+            l1_loss = mean(losses.l1_loss(real, fake))
             generator_loss = training.l1_weight * l1_loss
             if adversarial:
-                real_logits = self._judge(lightness, chroma)
-                fake_logits = self._judge(lightness, fake_chroma)
+                real_logits = self._judge(lightness, real)
+                fake_logits = self._judge(lightness, fake)
                 adversarial_loss = mean(losses.adversarial_loss(fake_logits))
                 generator_loss += training.adversarial_weight * adversarial_loss
                 discriminator_loss = mean(
@@ -193,8 +199,10 @@ class Trainer:
         row = [generator_loss, adversarial_loss, l1_loss, discriminator_loss, accuracy]
         return tf.stack(row), generator_gradients, discriminator_gradients
 
-    def _judge(self, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
-        return self.discriminator(tf.concat([lightness, chroma], axis=-1), training=True)
+    def _judge(self, lightness: tf.Tensor, colors: tf.Tensor) -> tf.Tensor:
+        conditional = self.config.discriminator.conditional
+        image = tf.concat([lightness, colors], axis=-1) if conditional else colors
+        return self.discriminator(image, training=True)
 
     # The loop ---------------------------------------------------------------------------
 
@@ -314,7 +322,8 @@ class Trainer:
         kept = f"The last good checkpoint is {kept}." if kept else "No checkpoint was written."
         raise NonFiniteLossError(
             f"Stopped at step {step}: {what}. {kept} Lower the learning rates, set "
-            "training.clip_norm=1, or choose another training.precision."
+            "training.clip_norm=1, or choose another training.precision.",
+            step,
         )
 
     def _interruption(self) -> str:
@@ -441,6 +450,12 @@ class Trainer:
             raise TrainingError(f"{folder} is not a run folder: it has no config.json.")
         before = Config.from_json(path.read_text(encoding="utf-8"))
         config = before.override(*changes)
+        for name in ("color_space", "lightness_scale"):  # other networks of the same shapes
+            if getattr(config.data, name) != getattr(before.data, name):
+                raise TrainingError(
+                    f"data.{name} belongs to the networks and cannot change on resuming: start "
+                    "another run."
+                )
         trainer = cls(config, folder, strategy)
         trainer._resumed = True
         if trainer._checkpoint_paths():
@@ -462,9 +477,16 @@ class Trainer:
         """Returns a float32 copy of the generator from plain Keras layers.
 
         It holds the moving average of the weights where `training.ema_momentum` is on, and
-        depends neither on this package nor on the strategy.
+        depends neither on this package (unless `data.color_space` is "rgb") nor on the
+        strategy.
         """
-        generator = build_generator(self.config.generator, self.config.data.image_size)
+        data = self.config.data
+        generator = build_generator(
+            self.config.generator,
+            data.image_size,
+            color_space=data.color_space,
+            lightness_scale=data.lightness_scale,
+        )
         generator.set_weights(self.generator.get_weights())
         # Loss scaling may have skipped every step so far, and then there is no average yet.
         optimizer = self.generator_optimizer

@@ -1,0 +1,72 @@
+"""The report's experiments (sections 4.2.1, 4.2.2, 4.2.4): many runs, one table.
+
+    run_studies(find_studies(["ablations"]))
+    print(study_table(find_studies(["ablations"])[0], open_results(FOLDER).rows))
+
+A study is data (`studies`). Its runs (`jobs`) are trained and scored one after another
+(`runs`, `runner`), into one results table (`table`), which is compared with the report's own
+run and shown (`comparison`, `report`). `search` is the automatic search on the same runner.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .studies import (
+    BUDGET,
+    FOLDER,
+    IMAGES,
+    REPORT,
+    SEARCH,
+    STUDIES,
+    Study,
+    StudyError,
+    Variant,
+    base_config,
+    find_studies,
+)
+from .table import Results, TableError
+
+_LAZY = {
+    "Runner": "runner",
+    "flops_per_image": "cost",
+    "open_results": "report",
+    "publish": "report",
+    "rows_of": "report",
+    "run_search": "search",
+    "run_studies": "runner",
+    "run_study": "runner",
+    "sample_sheet": "report",
+    "study_table": "report",
+}
+
+__all__ = [
+    "BUDGET",
+    "FOLDER",
+    "IMAGES",
+    "REPORT",
+    "SEARCH",
+    "STUDIES",
+    "Results",
+    "Study",
+    "StudyError",
+    "TableError",
+    "Variant",
+    "base_config",
+    "find_studies",
+    *_LAZY,
+]
+
+if TYPE_CHECKING:
+    from .cost import flops_per_image
+    from .report import open_results, publish, rows_of, sample_sheet, study_table
+    from .runner import Runner, run_studies, run_study
+    from .search import run_search
+
+
+def __getattr__(name: str) -> Any:
+    # The command line lists studies without NumPy, and shows results without TensorFlow.
+    if name in _LAZY:
+        return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

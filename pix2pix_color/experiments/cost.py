@@ -1,0 +1,82 @@
+"""What a configuration costs: parameters, and floating-point operations an image."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import keras
+from keras import layers
+
+from ..config import Config
+from ..networks import build_discriminator, build_generator
+
+__all__ = ["Cost", "cost_of", "flops_per_image", "forward_flops"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """The size of both networks and their forward passes.
+
+    Attributes:
+        generator_parameters, discriminator_parameters: all of them, trainable or not.
+        generator_flops, discriminator_flops: of one image forward.
+    """
+
+    generator_parameters: int
+    discriminator_parameters: int
+    generator_flops: int
+    discriminator_flops: int
+
+
+def forward_flops(network: keras.Model) -> int:
+    """Returns the operations of one image's forward pass: two a multiplication.
+
+    Convolutions and dense layers only, border padding counted as pixels: the rest is well
+    below a hundredth of them.
+    """
+    total = 0
+    for layer in network.layers:
+        if isinstance(layer, layers.Conv2D | layers.Conv2DTranspose):
+            # A transposed convolution is the gradient of one from its output to its input.
+            backward = isinstance(layer, layers.Conv2DTranspose)
+            _, rows, columns, _ = (layer.input if backward else layer.output).shape
+            total += 2 * rows * columns * _size(layer.kernel)
+        elif isinstance(layer, layers.Dense):
+            total += 2 * _size(layer.kernel)
+    return total
+
+
+def _size(kernel: keras.Variable) -> int:
+    return functools.reduce(int.__mul__, kernel.shape)
+
+
+@functools.cache
+def _cost(generator_config, discriminator_config, image_size: int, color_space: str) -> Cost:
+    generator = build_generator(generator_config, image_size, color_space=color_space)
+    discriminator = build_discriminator(discriminator_config, image_size, color_space=color_space)
+    return Cost(
+        generator.count_params(),
+        discriminator.count_params(),
+        forward_flops(generator),
+        forward_flops(discriminator),
+    )
+
+
+def cost_of(config: Config) -> Cost:
+    """Returns the cost of a configuration's networks, by building them once."""
+    data = config.data
+    return _cost(config.generator, config.discriminator, data.image_size, data.color_space)
+
+
+def flops_per_image(config: Config) -> int:
+    """Returns the operations of one image in one training step.
+
+    A backward pass costs a forward pass for the gradients of the inputs and one for those of
+    the weights. The generator goes forward and back once; the discriminator goes forward and
+    back on real and on fake, and once more back to the fake input, for the generator.
+    Without an adversarial loss there is no discriminator.
+    """
+    cost = cost_of(config)
+    adversarial = 7 * cost.discriminator_flops if config.training.adversarial_weight else 0
+    return 3 * cost.generator_flops + adversarial

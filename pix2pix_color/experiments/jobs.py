@@ -1,0 +1,132 @@
+"""Which runs a set of studies needs: each once, however many studies share it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from ..config import Config, ConfigError
+from .cost import flops_per_image
+from .studies import REPORT, Study, StudyError, Variant
+from .table import UNCOUNTED, config_hash
+
+__all__ = ["Job", "make_job", "plan"]
+
+_ROWS = 100  # in a run's history: the signals are looked at as often
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One run: a variant with a seed.
+
+    Attributes:
+        study, variant, changes: where it comes from; of a shared run, the first place.
+        seed: of the run.
+        config: complete, with the steps that spend the budget.
+        budget: images seen, as the study states it.
+        images: this run's share of it.
+        split: what scores it: `"test"`, or the held-out part of the train split.
+    """
+
+    study: str
+    variant: str
+    changes: tuple[str, ...]
+    seed: int
+    config: Config
+    budget: int
+    images: int
+    split: str = "test"
+
+    @property
+    def config_hash(self) -> str:
+        """What identifies the configuration but for seed, length and logging."""
+        return config_hash(self.config)
+
+    @property
+    def key(self) -> tuple:
+        """The same for the same run, in whichever study."""
+        return self.config_hash, self.seed, self.images, self.split
+
+    @property
+    def run(self) -> str:
+        """The name of its run folder."""
+        prefix = "" if self.split == "test" else "search-"
+        return f"{prefix}{self.config_hash}-seed{self.seed}-{self.images}"
+
+    @property
+    def tflop(self) -> float:
+        """The operations that its training takes, in units of 10**12."""
+        training = self.config.training
+        return flops_per_image(self.config) * training.steps * training.batch_size / 1e12
+
+    def __str__(self) -> str:
+        return f"{self.study} / {self.variant}, seed {self.seed}"
+
+
+def make_job(
+    study: str,
+    variant: Variant,
+    seed: int,
+    base: Config,
+    budget: int,
+    **options: Any,
+) -> Job:
+    """Returns the run of a variant with a seed.
+
+    Raises:
+        StudyError: a change that does not exist, networks that cannot be built, or a change
+            of what the runner itself decides.
+    """
+    where = f"Study {study}, variant {variant.name!r}"
+    for change in variant.changes:
+        section, _, name = change.partition("=")[0].strip().partition(".")
+        if section == "training" and name in UNCOUNTED:
+            raise StudyError(f"{where}: {section}.{name} is the runner's to set, not a change.")
+    try:
+        config = base.override(*variant.changes)
+        images = budget
+        if variant.equal == "flops":
+            images = round(budget * flops_per_image(base) / flops_per_image(config))
+        flops_per_image(config)  # builds the networks: what cannot be built shows here
+        steps = max(1, images // config.training.batch_size)
+        config = config.override(
+            f"training.steps={steps}",
+            f"training.seed={seed}",
+            f"training.log_every={min(50, max(1, steps // _ROWS))}",
+            f"training.checkpoint_every={max(1, steps // 10)}",
+            "training.keep_checkpoints=2",
+            "training.sample_every=0",
+        )
+    except (ConfigError, ValueError) as error:
+        raise StudyError(f"{where}: {error}") from error
+    return Job(study, variant.name, variant.changes, seed, config, budget, images, **options)
+
+
+def plan(
+    studies: Sequence[Study], base: Config, budget: int, seeds: Sequence[int] | None = None
+) -> list[Job]:
+    """Returns the runs of the studies, each once: all first seeds, then all second ones.
+
+    So whatever ends a long evening early leaves every study with its first comparison.
+
+    Args:
+        studies: in the order in which to run them.
+        base: what the variants change.
+        budget: images seen by a variant.
+        seeds: instead of each variant's own.
+
+    Raises:
+        StudyError: as in `make_job`; nothing has been trained then.
+    """
+    jobs: dict[tuple, Job] = {}
+    for study in studies:
+        names = [variant.name for variant in study.variants]
+        if len(set(names)) < len(names):
+            raise StudyError(f"Study {study.name} has two variants of the same name.")
+        # The baseline comes first: every other run is compared with it.
+        for variant in sorted(study.variants, key=lambda variant: variant.name != REPORT.name):
+            for seed in variant.seeds if seeds is None else seeds:
+                job = make_job(study.name, variant, seed, base, budget)
+                jobs.setdefault(job.key, job)
+    return sorted(jobs.values(), key=lambda job: job.seed)

@@ -1,0 +1,315 @@
+"""One run of a study: train, save, score, in a run folder that can be gone on with."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import io
+import json
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from .. import __version__, color
+from ..config import Config, ConfigError
+from ..data import ImageDataset, load_dataset
+from ..distribute import device_kind
+from ..evaluation import Evaluation, evaluate, sample_images
+from ..files import replacing, write_atomically
+from ..training import METRICS, NonFiniteLossError, Trainer, TrainingError
+from .cost import cost_of, flops_per_image
+from .jobs import Job
+from .table import TABLE_VERSION, Row, rounded
+
+__all__ = [
+    "Data",
+    "Scorer",
+    "describe_device",
+    "finished_generator",
+    "open_trainer",
+    "perform",
+    "train",
+]
+
+SAMPLES = 8
+"""Test images that each run colourizes, the same for all."""
+
+
+class Data:
+    """Reads each split once, however many runs use it.
+
+    Args:
+        base: says which data set scores every run alike.
+        limit: so many images of the test split are read.
+    """
+
+    def __init__(self, base: Config, limit: int | None) -> None:
+        self.base, self.limit = base, limit
+        self._read: dict[tuple, ImageDataset] = {}
+
+    def train(self, config: Config) -> ImageDataset:
+        """Returns the train split as a configuration wants it."""
+        return self._load(config, "train", None)
+
+    def test(self) -> ImageDataset:
+        """Returns the first images of the base's test split, for every run the same."""
+        return self._load(self.base, "test", self.limit)
+
+    def _load(self, config: Config, split: str, limit: int | None) -> ImageDataset:
+        data = config.data
+        key = (data.dataset, split, data.image_size, data.drop_gray, data.fit)
+        if key not in self._read:
+            self._read[key] = load_dataset(
+                data.dataset,
+                split,
+                image_size=data.image_size,
+                drop_gray=data.drop_gray,
+                fit=data.fit,
+                limit=limit,
+            )
+        return self._read[key]
+
+
+class Scorer:
+    """Scores runs on the same images, and the baselines on them only once.
+
+    Args:
+        dataset: the images that score.
+        limit: how many were read, for the table.
+    """
+
+    def __init__(self, dataset: ImageDataset, limit: int | None) -> None:
+        self.dataset, self.limit = dataset, limit
+        self.samples = sample_images(dataset, SAMPLES)
+        self._baselines: dict[str, dict[str, float]] = {}
+
+    def __call__(self, generator: keras.Model) -> tuple[Evaluation, Row]:
+        """Returns a generator's scores, and the columns that they fill."""
+        options: dict[str, Any] = {"progress": False}
+        if "baselines" in inspect.signature(evaluate).parameters:
+            options["baselines"] = not self._baselines
+        evaluation = evaluate(generator, self.dataset, **options)
+        summary = evaluation.summary()
+        self._baselines |= {k: v for k, v in summary["scores"].items() if k != "model"}
+        row, intervals = {}, summary["intervals"]["model"]
+        for name, mean in summary["scores"]["model"].items():
+            row[name] = mean
+            row[f"{name}_low"], row[f"{name}_high"] = intervals.get(name, (None, None))
+        row |= {f"{k}_psnr": v["psnr"] for k, v in self._baselines.items() if "psnr" in v}
+        return evaluation, row
+
+    def strip(self, generator: keras.Model | None = None) -> bytes:
+        """Returns a PNG of the sample images side by side, as they are or colourized."""
+        images = self.samples
+        if generator is not None:
+            lightness, _ = color.split(images)
+            images = color.to_uint8(color.merge(lightness, generator(lightness, training=False)))
+        buffer = io.BytesIO()
+        Image.fromarray(np.concatenate(list(np.asarray(images)), axis=1)).save(buffer, "png")
+        return buffer.getvalue()
+
+
+_UNSPENT = {"steps": 0, "seconds": 0.0, "steady_seconds": 0.0, "steady_steps": 0}
+
+
+def _spent(folder: Path) -> dict[str, float]:
+    """Returns what the sessions of a run have taken so far."""
+    path = folder / "spent.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else dict(_UNSPENT)
+
+
+class _Clock(keras.callbacks.Callback):
+    """Adds up steps and seconds in `spent.json`, over all sessions of a run."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        super().__init__()
+        self.trainer, self.spent = trainer, _spent(trainer.folder)
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping | None = None) -> None:
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
+        first, _, rows = self.trainer.recent
+        seconds = time.perf_counter() - self._start
+        self.spent["steps"] = self.trainer.current_step
+        self.spent["seconds"] += seconds
+        if first > self._first:  # the first call of a session also builds the graph
+            self.spent["steady_seconds"] += seconds
+            self.spent["steady_steps"] += len(rows)
+        write_atomically(self.trainer.folder / "spent.json", json.dumps(self.spent))
+
+    def on_train_begin(self, logs: Mapping | None = None) -> None:
+        self._first = self.trainer.current_step
+
+
+def open_trainer(job: Job, folder: Path, strategy: tf.distribute.Strategy) -> Trainer:
+    """Returns the trainer of a run, at its newest checkpoint where there is one."""
+    if (folder / "config.json").is_file():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # without a checkpoint it starts again, below
+                trainer = Trainer.resume(folder, strategy=strategy)
+            if trainer.config == job.config and trainer.current_step:
+                return trainer
+        except (TrainingError, ConfigError):
+            pass
+    shutil.rmtree(folder, ignore_errors=True)
+    return Trainer(job.config, folder, strategy)
+
+
+def train(
+    trainer: Trainer, dataset: ImageDataset, *, steps: int | None = None, verbose: int | str = 0
+) -> None:
+    """Trains a run to its end, or to a step, and keeps the time."""
+    if trainer.current_step < (steps or trainer.config.training.steps):
+        trainer.fit(dataset, steps=steps, callbacks=[_Clock(trainer)], verbose=verbose)
+
+
+def finished_generator(trainer: Trainer) -> keras.Model:
+    """Returns the generator for inference, its normalization freed of where it started.
+
+    Keras's moving statistics start at mean 0 and variance 1, which still weigh 0.99 to the
+    power of the steps: a fifth after the 156 steps of a batch of 640. Taken out exactly, as
+    Adam does it, they leave batch sizes comparable; after a thousand steps nothing changes.
+    """
+    generator = trainer.inference_generator()
+    for layer in generator.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and trainer.current_step:
+            start = layer.momentum**trainer.current_step
+            layer.moving_mean.assign(layer.moving_mean / (1 - start))
+            layer.moving_variance.assign((layer.moving_variance - start) / (1 - start))
+    return generator
+
+
+def describe_device(strategy: tf.distribute.Strategy) -> str:
+    """Returns what trains, such as `"CPU, 2 cores"` or the name of a GPU."""
+    kind, count = device_kind(strategy), strategy.num_replicas_in_sync
+    if kind == "CPU":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return f"CPU, {cores} cores"
+    name = kind
+    for device in tf.config.list_physical_devices(kind):
+        name = tf.config.experimental.get_device_details(device).get("device_name", kind)
+    return name if count == 1 else f"{count} x {name}"
+
+
+def perform(
+    job: Job,
+    folder: Path,
+    data: Data,
+    scorer: Scorer,
+    strategy: tf.distribute.Strategy,
+    *,
+    keep_generator: bool = True,
+    verbose: int | str = 0,
+    work: Callable[[Trainer], str] | None = None,
+) -> Row:
+    """Trains and scores one run, or what is left of it.
+
+    Args:
+        job: the run.
+        folder: its run folder.
+        data, scorer: what it learns from, and what scores it.
+        strategy: what it trains on.
+        keep_generator: leave `generator.keras` in the folder (about 25 MB).
+        verbose: as in `Trainer.fit`.
+        work: trains instead of `train`, and returns the run's status.
+
+    Returns:
+        Its row; the status is "done", what `work` returned, "diverged at step N" or
+        "failed: ..." and why.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; the run was saved.
+    """
+    saved = folder / "generator.keras"
+    status, scores = "done", {}
+    try:
+        if not saved.is_file():
+            trainer = open_trainer(job, folder, strategy)
+            if work is None:
+                train(trainer, data.train(job.config), verbose=verbose)
+            else:
+                status = work(trainer)
+            write_atomically(folder / "status", status)
+            with replacing(saved) as temporary:
+                finished_generator(trainer).save(temporary)
+        status = (folder / "status").read_text(encoding="utf-8")
+        generator = keras.models.load_model(saved, compile=False)
+        evaluation, scores = scorer(generator)
+        evaluation.save(folder, step=_spent(folder)["steps"])
+        with replacing(folder / "per_image.npz") as temporary:
+            np.savez_compressed(temporary, **evaluation.per_image["model"])
+        write_atomically(folder / "samples.png", scorer.strip(generator))
+    except NonFiniteLossError as error:
+        status = f"diverged at step {error.step}"
+    except (ConfigError, ValueError, tf.errors.OpError, TrainingError) as error:
+        if type(error).__name__ == "Interrupted":
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        status = f"failed: {reason[:300]}"
+    row = rounded((*_facts(job, folder, scorer, strategy, status).items(), *scores.items()))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "row.json", json.dumps(row, indent=2) + "\n")
+    if not status.startswith("failed"):
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    if not keep_generator:
+        saved.unlink(missing_ok=True)
+    return row
+
+
+def _facts(
+    job: Job, folder: Path, scorer: Scorer, strategy: tf.distribute.Strategy, status: str
+) -> Row:
+    """Returns every column but the scores."""
+    cost, training = cost_of(job.config), job.config.training
+    spent = _spent(folder)
+    steps, seconds, count = spent["steps"], spent["steady_seconds"], spent["steady_steps"]
+    return {
+        "table_version": TABLE_VERSION,
+        "package_version": __version__,
+        "study": job.study,
+        "variant": job.variant,
+        "seed": job.seed,
+        "changes": " ".join(job.changes),
+        "config_hash": job.config_hash,
+        "run": job.run,
+        "status": status,
+        "dataset": scorer.dataset.name,
+        "split": job.split,
+        "limit": scorer.limit,
+        "count": scorer.dataset.count,
+        "budget": job.budget,
+        "images": job.images,
+        "steps": steps,
+        "batch_size": training.batch_size,
+        "generator_parameters": cost.generator_parameters,
+        "discriminator_parameters": cost.discriminator_parameters,
+        "gflop_per_image": flops_per_image(job.config) / 1e9,
+        "tflop": flops_per_image(job.config) * steps * training.batch_size / 1e12,
+        "seconds": spent["seconds"],
+        "images_per_second": count * training.batch_size / seconds if seconds else None,
+        "device": describe_device(strategy),
+        **_final_metrics(folder / "history.csv"),
+    }
+
+
+def _final_metrics(path: Path) -> dict[str, float | None]:
+    """Returns the mean metrics of the last tenth of a run's history."""
+    rows = []
+    if path.is_file():
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    if not rows:
+        return dict.fromkeys(METRICS)
+    last = rows[-max(1, len(rows) // 10) :]
+    return {name: float(np.mean([float(row[name]) for row in last])) for name in METRICS}

@@ -1,0 +1,178 @@
+"""An automatic search around the report's hyperparameters, on the same runner (Optuna).
+
+It maximizes the true PSNR on the last images of the *train* split, which its trials do not
+learn from; the test split is never looked at. PSNR needs no model of its own, so that it can
+be taken while a trial runs, and is the score that every other study reports first. It rewards
+caution, though: gray over a wrong colour. The weight of L1, which decides just that, is
+therefore not searched.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data import ImageDataset
+from ..training import Trainer
+from .jobs import Job, make_job
+from .runner import Runner, clean_stop
+from .runs import Scorer, finished_generator, train
+from .studies import BUDGET, SEARCH, StudyError, Variant
+from .table import Results
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["HELD_OUT", "TRIALS", "run_search", "split_off", "suggest"]
+
+TRIALS = 16
+HELD_OUT = 2_000
+"""Images at the end of the train split that score the trials; at most a fifth of it."""
+_REPORTS = 5  # scores of a trial while it runs: the pruner's grounds
+_STORAGE = "search.db"
+
+
+def suggest(trial: optuna.Trial) -> tuple[str, ...]:
+    """Returns a point of the search space around the report's, as changes."""
+    rate = trial.suggest_float("generator_learning_rate", 2e-5, 2e-3, log=True)
+    ratio = trial.suggest_float("learning_rate_ratio", 1 / 32, 1.0, log=True)
+    values = {
+        "training.generator_learning_rate": f"{rate:.3g}",
+        "training.discriminator_learning_rate": f"{rate * ratio:.3g}",
+        "training.batch_size": trial.suggest_categorical("batch_size", [16, 32, 64, 128, 256]),
+        "training.real_label": f"{trial.suggest_float('real_label', 0.8, 1.0):.3g}",
+        "generator.dropout": f"{trial.suggest_float('dropout', 0.0, 0.5):.3g}",
+        "training.weight_decay": f"{trial.suggest_float('weight_decay', 1e-3, 1.0, log=True):.3g}",
+    }
+    return tuple(f"{name}={value}" for name, value in values.items())
+
+
+_REPORTS_POINT = {
+    "generator_learning_rate": 2e-4,
+    "learning_rate_ratio": 1 / 8,
+    "batch_size": 64,
+    "real_label": 0.9,
+    "dropout": 0.0,
+    "weight_decay": 1e-3,  # the least of the space: without effect in so few steps
+}
+
+
+def split_off(dataset: ImageDataset) -> tuple[ImageDataset, ImageDataset]:
+    """Returns the train split without its last images, and these, held out."""
+    held = min(HELD_OUT, dataset.count // 5)
+    kept = dataset.count - held
+    return (
+        dataclasses.replace(dataset, images=dataset.images.take(kept), count=kept),
+        dataclasses.replace(
+            dataset,
+            images=dataset.images.skip(kept).cache(),
+            count=held,
+            split="train, held out",
+        ),
+    )
+
+
+def _open_study(folder: Path) -> optuna.Study:
+    try:
+        import optuna
+    except ImportError as error:
+        raise StudyError(
+            f"The search needs Optuna ({error}): pip install pix2pix_color[experiments]"
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        study_name=SEARCH.name,
+        storage=f"sqlite:///{folder / _STORAGE}",
+        direction="maximize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+        load_if_exists=True,
+    )
+    states = optuna.trial.TrialState
+    if not study.trials:
+        study.enqueue_trial(_REPORTS_POINT)
+    for trial in study.get_trials(states=(states.RUNNING,)):
+        # Killed: the same point once more, and its run folder goes on from its checkpoint.
+        study.tell(trial.number, state=states.FAIL)
+        study.enqueue_trial(trial.params)
+    return study
+
+
+def run_search(
+    runner: Runner, *, budget: int = BUDGET, trials: int = TRIALS, seed: int = 0
+) -> Results:
+    """Runs the trials that are not done yet; each is a row of the results table.
+
+    A trial sees half the budget. Hopeless ones are pruned (Optuna's median rule on the scores
+    taken while they run). Stopped at any moment, the same call goes on.
+
+    Args:
+        runner: of the grid studies.
+        budget: images seen by a grid variant.
+        trials: how many, pruned ones counted.
+        seed: of the sampler, and of every trial's run.
+
+    Raises:
+        StudyError: Optuna is not installed.
+        Interrupted: Ctrl-C or SIGTERM; the trial in progress was saved.
+    """
+    study = _open_study(runner.folder / f"search-{budget // 2}-seed{seed}")
+    import optuna
+
+    train_set, held_out = split_off(runner.data.train(runner.base))
+    scorer = Scorer(held_out, held_out.count)
+    over = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    with clean_stop():
+        while (number := len(study.get_trials(deepcopy=False, states=over))) < trials:
+            # Seeded by the number of trials that are over, so that a search that was stopped
+            # draws what an uninterrupted one would.
+            study.sampler = optuna.samplers.TPESampler(seed=1_000 * seed + number)
+            trial = study.ask()
+            job = make_job(
+                SEARCH.name,
+                Variant(f"trial {number}", suggest(trial)),
+                seed,
+                runner.base,
+                budget // 2,
+                split=held_out.split,
+            )
+            runner.say(f"[{number + 1}/{trials}] {job}: {' '.join(job.changes)}")
+            _run_trial(runner, study, trial, job, train_set, scorer)
+    return runner.results
+
+
+def _run_trial(
+    runner: Runner,
+    study: optuna.Study,
+    trial: optuna.Trial,
+    job: Job,
+    train_set: ImageDataset,
+    scorer: Scorer,
+) -> None:
+    """Trains in parts, with a score after each, and tells Optuna how it ended."""
+    import optuna
+
+    steps = job.config.training.steps
+
+    def work(trainer: Trainer) -> str:
+        for part in range(1, _REPORTS + 1):
+            end = max(1, round(steps * part / _REPORTS))
+            if trainer.current_step >= end:
+                continue
+            train(trainer, train_set, steps=end, verbose=runner.verbose)
+            if part < _REPORTS:
+                _, scores = scorer(finished_generator(trainer))
+                trial.report(scores["psnr"], part)
+                if trial.should_prune():
+                    return f"pruned at step {trainer.current_step}"
+        return "done"
+
+    row: dict[str, Any] = runner.done(job) or runner.perform(job, scorer, work)
+    states = optuna.trial.TrialState
+    if row["status"] == "done" and np.isfinite(row["psnr"]):
+        study.tell(trial, row["psnr"])
+    else:  # diverged and failed trials are hopeless too
+        study.tell(trial, state=states.PRUNED)

@@ -1,0 +1,308 @@
+"""The studies as data, what runs they need, what these cost, and the table of their results."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import pytest
+from conftest import run_python, tiny_config
+
+from pix2pix_color.cli import experiment
+from pix2pix_color.cli.errors import UsageError
+from pix2pix_color.config import Config
+from pix2pix_color.experiments.comparison import gain_over, paired_gain, seed_deviation
+from pix2pix_color.experiments.cost import cost_of, flops_per_image
+from pix2pix_color.experiments.jobs import plan
+from pix2pix_color.experiments.studies import (
+    BUDGET,
+    REPORT,
+    SEARCH,
+    STUDIES,
+    Study,
+    StudyError,
+    Variant,
+    base_config,
+    find_studies,
+    find_variants,
+)
+from pix2pix_color.experiments.table import COLUMNS, Results, TableError, config_hash
+
+
+def study(*variants: Variant, name: str = "mine") -> Study:
+    return Study(name, "mine", "Mine", "4.2.1", "A claim.", "A question?", (REPORT, *variants))
+
+
+class TestStudies:
+    def test_every_one_says_what_the_report_does_and_starts_from_it(self):
+        assert len({s.name for s in STUDIES}) == len(STUDIES)
+        for s in STUDIES:
+            assert s.section in ("4.2.1", "4.2.2", "4.2.4")
+            assert s.claim.endswith((".", ")."))
+            assert "?" in s.question
+            assert s.variants[0] is REPORT
+            assert all(v.changes for v in s.variants[1:])
+
+    def test_listing_them_loads_neither_tensorflow_nor_numpy(self):
+        script = (
+            "import sys; from pix2pix_color.cli import experiment;"
+            "assert not {'tensorflow', 'numpy'} & set(sys.modules)"
+        )
+        code, _, errors = run_python(script)
+        assert code == 0, errors
+
+    def test_are_found_by_name_by_group_and_all_in_order(self):
+        assert [s.name for s in find_studies(["l1-weight", "ablations"])] == [
+            "l1-weight",
+            "ablations",
+        ]
+        assert {s.group for s in find_studies(["discriminator"])} == {"discriminator"}
+        assert find_studies(["all"]) == (*STUDIES, SEARCH)
+
+    def test_an_unknown_name_suggests_the_nearest(self):
+        with pytest.raises(StudyError, match="did you mean 'ablations'"):
+            find_studies(["ablation"])
+        with pytest.raises(StudyError, match="did you mean 'depth 2'"):
+            find_variants(find_studies(["generator-depth"])[0], ["deph 2"])
+
+    def test_a_part_keeps_the_baseline(self):
+        part = find_variants(find_studies(["generator-depth"])[0], ["depth 3"])
+        assert [v.name for v in part.variants] == ["report", "depth 3"]
+
+
+class TestPlan:
+    base = tiny_config("data.dataset=photographs")
+
+    def test_the_whole_set_fits_the_evening_and_every_network_builds(self):
+        jobs = plan(STUDIES, base_config(), BUDGET)
+        assert len(jobs) + 16 <= 75
+        assert [j.seed for j in jobs] == sorted(j.seed for j in jobs)
+        assert jobs[0].variant == "report"
+        # The report's run costs six minutes on two cores; grid and search are to take 8 hours.
+        assert sum(j.tflop for j in jobs) / jobs[0].tflop < 64
+
+    def test_a_run_that_several_studies_share_is_planned_once(self):
+        jobs = plan(
+            [
+                study(Variant("a", ("training.l1_weight=1",)), name="one"),
+                study(Variant("b", ("training.l1_weight=1.0",)), name="two"),
+            ],
+            self.base,
+            80,
+        )
+        assert [(j.study, j.variant, j.seed) for j in jobs] == [
+            ("one", "report", 0),
+            ("one", "a", 0),
+            ("one", "report", 1),
+            ("one", "report", 2),
+        ]
+
+    def test_spends_the_budget_in_images_or_in_operations(self):
+        wide = ("discriminator.filters=8",)
+        jobs = plan(
+            [study(Variant("wide", wide), Variant("equal", wide, equal="flops"))],
+            self.base,
+            8_000,
+            seeds=[5],
+        )
+        report, images, flops = jobs
+        assert all(j.seed == 5 for j in jobs)
+        assert report.config.training.steps == images.config.training.steps == 1_000
+        assert flops.tflop == pytest.approx(report.tflop, rel=0.01)
+        assert flops.images < images.images == report.images == 8_000
+        assert flops.config_hash == images.config_hash
+        assert flops.run != images.run
+        big = plan([study(Variant("big", ("training.batch_size=32",)))], self.base, 8_000, [0])[1]
+        assert big.config.training.steps == 250
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ("generator.deph=3", r"variant 'wrong'.*did you mean 'generator.depth'"),
+            ("generator.depth=4", "variant 'wrong'.*multiple of 16"),
+            ("discriminator.depth=4", "variant 'wrong'.*too deep"),
+            ("training.steps=3", "training.steps is the runner's"),
+            ("training.seed=3", "training.seed is the runner's"),
+        ],
+    )
+    def test_a_variant_that_cannot_be_run_is_refused_by_name(self, change, message):
+        with pytest.raises(StudyError, match=message):
+            plan([study(Variant("wrong", (change,)))], self.base, 80)
+
+    def test_two_variants_of_one_name_are_refused(self):
+        with pytest.raises(StudyError, match="two variants of the same name"):
+            plan([study(Variant("a", ("data.flip=1",)), Variant("a"))], self.base, 80)
+
+
+class TestConfigHash:
+    def test_ignores_seed_length_and_logging_and_nothing_else(self):
+        report = config_hash(Config.report())
+        for name, value in (("seed", 3), ("steps", 9), ("log_every", 2), ("sample_every", 0)):
+            assert config_hash(Config.report().override(f"training.{name}={value}")) == report
+        for change in ("training.beta_1=0.4", "data.flip=true", "generator.skip_connections=(1,)"):
+            assert config_hash(Config.report().override(change)) != report
+
+
+class TestCost:
+    def test_equals_a_count_by_hand(self):
+        config = Config.report().override(
+            "data.image_size=4", "generator.depth=1", "generator.filters=2",
+            "discriminator.depth=1", "discriminator.filters=2",
+        )  # fmt: skip
+        # Kernel weights times the 2x2 pixels of the smaller side of each convolution, twice.
+        generator = 2 * 4 * (16 * 1 * 2) + 2 * 4 * (16 * 2 * 2)
+        discriminator = 2 * 4 * (16 * 3 * 2) + 2 * 4 * (16 * 2 * 4) + 2 * 4 * (16 * 4 * 1)
+        cost = cost_of(config)
+        assert (cost.generator_flops, cost.discriminator_flops) == (generator, discriminator)
+        assert flops_per_image(config) == 3 * generator + 7 * discriminator
+        alone = config.override("training.adversarial_weight=0")
+        assert flops_per_image(alone) == 3 * generator
+        cnn = cost_of(config.override("discriminator.kind=cnn")).discriminator_flops
+        assert cnn == 2 * 4 * (16 * 3 * 2) + 2 * (2 * 2 * 2)
+
+    def test_the_reports_step(self):
+        cost = cost_of(Config.report())
+        assert cost.generator_parameters == 6_268_610
+        assert cost.discriminator_parameters == 2_768_577
+        assert flops_per_image(Config.report()) / 1e9 == pytest.approx(0.86, abs=0.005)
+
+
+def row(**values) -> dict:
+    """A row of the table, complete but for what does not matter."""
+    defaults = dict.fromkeys(COLUMNS) | {
+        "table_version": 1, "package_version": "0", "study": "s", "variant": "v", "seed": 0,
+        "changes": "", "config_hash": "00", "run": "r", "status": "done", "dataset": "d",
+        "split": "test", "limit": 9, "count": 9, "budget": 100, "images": 100, "device": "CPU",
+    }  # fmt: skip
+    return defaults | values
+
+
+class TestTable:
+    def test_reads_what_it_wrote_and_replaces_the_same_run(self, tmp_path):
+        results = Results(tmp_path / "results.csv")
+        results.add(row(config_hash="1e5", psnr=20.5, psnr_low=None, seconds=3.0))
+        results.add(row(config_hash="1e5", seed=1, variant="2", ssim=0.5))
+        results.add(row(config_hash="1e5", psnr=21.0, psnr_low=20.25))
+        again = Results(tmp_path / "results.csv")
+        assert [r["psnr"] for r in again.rows] == [21.0, None]
+        assert again.rows[0]["config_hash"] == "1e5"
+        assert again.rows[0]["psnr_low"] == 20.25
+        assert again.rows[1]["variant"] == "2"
+        assert again.rows[1]["ssim"] == 0.5
+
+    def test_two_runners_do_not_lose_each_others_rows(self, tmp_path):
+        one, other = (Results(tmp_path / "results.csv") for _ in range(2))
+        one.add(row(seed=0))
+        other.add(row(seed=1))
+        one.add(row(seed=2))
+        assert [r["seed"] for r in Results(tmp_path / "results.csv").rows] == [0, 1, 2]
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("study,variant\na,b\n", "is not a results table"),
+            ("", "is not a results table"),
+            ("table_version,package_version\n2,9.1\n", r"version 2 .* reads version 1.*\(9\.1\)"),
+            ("table_version,study\n1,a\n", "is damaged: it lacks the columns package_version"),
+        ],
+    )
+    def test_another_versions_or_no_table_is_refused(self, tmp_path, text, message):
+        (tmp_path / "results.csv").write_text(text)
+        with pytest.raises(TableError, match=message):
+            Results(tmp_path / "results.csv")
+
+    def test_a_damaged_number_is_refused(self, tmp_path):
+        results = Results(tmp_path / "results.csv")
+        results.add(row())
+        path = tmp_path / "results.csv"
+        path.write_text(path.read_text().replace(",100,", ",1o0,", 1))
+        with pytest.raises(TableError, match="is damaged.*1o0"):
+            Results(path)
+
+
+class TestComparison:
+    def test_a_paired_gain_is_as_sure_as_its_differences(self):
+        rng = np.random.default_rng(0)
+        easy = rng.normal(20, 5, 400)  # images differ by much, the gain by little
+        gains = rng.normal(0.5, 0.1, 400)
+        mean, low, high = paired_gain(easy + gains, easy)
+        assert mean == pytest.approx(gains.mean())
+        assert high - low == pytest.approx(2 * 1.96 * gains.std(ddof=1) / 20)
+
+    def test_an_infinite_score_is_left_out(self):
+        assert paired_gain([1.0, np.inf, 3.0], [0.0, 5.0, 2.0])[0] == 1.0
+
+    def test_the_seed_deviation_is_found_from_many_pairs(self):
+        rng = np.random.default_rng(0)
+        rows = [
+            row(config_hash=str(v), seed=s, psnr=20 + v + rng.normal(0, 0.3))
+            for v in range(2_000)
+            for s in range(2)
+        ]
+        assert seed_deviation(rows) == pytest.approx(0.3, rel=0.1)
+        for r in rows[:200]:  # a few unstable variants do not hide the rest
+            r["psnr"] += rng.normal(0, 10)
+        assert seed_deviation(rows) == pytest.approx(0.3, rel=0.2)
+        assert seed_deviation(rows[::2]) is None
+
+    def test_a_gain_counts_images_and_seeds(self):
+        report = [row(psnr=p, psnr_low=p - 1, psnr_high=p + 1) for p in (20.0, 20.2)]
+        own = [row(psnr=21.0, psnr_low=20, psnr_high=22, psnr_gain_low=0.6, psnr_gain_high=1.2)]
+        gain = gain_over(own, report, 0.2)
+        assert gain.mean == pytest.approx(0.9)
+        seeds = 1.96 * np.sqrt(0.2**2 + 0.2**2 / 2)
+        assert gain.high - gain.mean == pytest.approx(np.hypot(0.3, seeds))
+        assert gain.is_clear
+        del own[0]["psnr_gain_low"]  # without pairs the images weigh as two samples
+        assert not gain_over(own, report, None).is_clear
+
+
+class TestCommand:
+    def options(self, *words) -> argparse.Namespace:
+        parser = argparse.ArgumentParser()
+        experiment.add_arguments(parser)
+        return parser.parse_args([str(word) for word in words])
+
+    def run(self, *words) -> int:
+        return experiment.run(self.options(*words))
+
+    def test_list_shows_every_study_with_its_claim(self, capsys):
+        assert self.run("list") == 0
+        shown = capsys.readouterr().out
+        for s in (*STUDIES, SEARCH):
+            assert s.name in shown
+            assert s.claim in shown
+
+    def test_dry_run_says_what_it_costs_and_trains_nothing(self, capsys, tmp_path):
+        words = ("--dry-run", "--budget", "6_400", "--folder", tmp_path / "runs")
+        assert self.run("run", "generator-width", *words) == 0
+        shown = capsys.readouterr().out
+        gflop = flops_per_image(base_config().override("generator.filters=64")) / 1e9
+        line = f"width x2, seed 0: 6,400 images, 100 steps, {gflop:.2f} GFLOP an image"
+        assert line in shown
+        assert "5 runs" in shown
+        assert not (tmp_path / "runs").exists()
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (("runn", "all"), "did you mean 'run'"),
+            (("run",), "needs the name of a study"),
+            (("run", "skip-conections"), "did you mean 'skip-connections'"),
+            (("report", "all", "--variant", "depth 2"), "--variant goes with"),
+        ],
+    )
+    def test_a_mistake_is_one_line(self, words, message):
+        with pytest.raises(UsageError, match=message):
+            self.run(*words)
+
+    def test_a_report_without_results_says_so(self, tmp_path):
+        with pytest.raises(TableError, match="run a study first"):
+            self.run("report", "all", "--folder", tmp_path)
+
+    @pytest.mark.parametrize("option", ["--budget", "--images"])
+    @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+    def test_counts_are_positive_whole_numbers(self, option, value, capsys):
+        with pytest.raises(SystemExit):
+            self.options("run", "all", option, value)
+        assert "positive whole number" in capsys.readouterr().err

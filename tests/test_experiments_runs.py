@@ -1,0 +1,410 @@
+"""Studies run, for real and tiny, on the photographs inside scikit-image."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import weakref
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import run_python, tiny_config
+
+from pix2pix_color.distribute import make_strategy
+from pix2pix_color.experiments import runner as runner_module
+from pix2pix_color.experiments import runs, search
+from pix2pix_color.experiments.jobs import plan
+from pix2pix_color.experiments.report import (
+    open_results,
+    publish,
+    rows_of,
+    sample_sheet,
+    study_table,
+)
+from pix2pix_color.experiments.runner import Runner, released, run_studies
+from pix2pix_color.experiments.studies import REPORT, SEARCH, Study, StudyError, Variant
+from pix2pix_color.experiments.table import Results
+from pix2pix_color.training import Interrupted, Trainer
+
+BASE = tiny_config("data.dataset=photographs")
+CPU = make_strategy("cpu")
+OPTIONS = {"base": BASE, "images": 30, "budget": 80, "verbose": 0, "say": lambda text: None}
+TWO = dataclasses.replace(REPORT, seeds=(0, 1))
+
+
+def study(name: str, *variants: Variant) -> Study:
+    return Study(name, "mine", f"Title of {name}", "4.2.1", "A claim.", "A question?", variants)
+
+
+FIRST = study("first", TWO, Variant("RGB", ("data.color_space=rgb",)))
+SECOND = study(
+    "second",
+    TWO,
+    Variant("explodes", ("training.generator_learning_rate=1e30", "training.l1_weight=1e30")),
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """The folder of two studies that share their baseline; one variant of them diverges."""
+    folder = tmp_path_factory.mktemp("experiments")
+    run_studies([FIRST, SECOND], folder, **OPTIONS)
+    return folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Path:
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def rows_by_variant(folder: Path) -> dict[tuple[str, int], dict]:
+    return {(r["variant"], r["seed"]): r for r in Results(folder / "results.csv").rows}
+
+
+class TestResults:
+    def test_a_row_a_run_and_the_baseline_only_once(self, finished):
+        rows = Results(finished / "results.csv").rows
+        found = [(r["study"], r["variant"], r["seed"]) for r in rows]
+        assert found == [
+            ("first", "report", 0),
+            ("first", "RGB", 0),
+            ("second", "explodes", 0),
+            ("first", "report", 1),
+        ]
+
+    def test_say_what_was_run_and_what_it_cost(self, finished):
+        row = rows_by_variant(finished)["report", 1]
+        network = keras.models.load_model(finished / row["run"] / "generator.keras", compile=False)
+        assert row["generator_parameters"] == network.count_params()
+        assert (row["steps"], row["batch_size"], row["images"]) == (10, 8, 80)
+        assert row["tflop"] == pytest.approx(row["gflop_per_image"] * 80 / 1e3, rel=1e-4)
+        assert row["seconds"] > 0
+        assert row["images_per_second"] > 0
+        assert (row["dataset"], row["split"], row["limit"]) == ("photographs", "test", 30)
+        history = (finished / row["run"] / "history.csv").read_text().splitlines()
+        assert float(history[-1].split(",")[2]) == pytest.approx(row["generator_loss"], rel=1e-4)
+
+    def test_scores_are_those_of_the_saved_generator(self, finished):
+        row = rows_by_variant(finished)["RGB", 0]
+        metrics = json.loads((finished / row["run"] / "metrics.json").read_text())
+        assert metrics["scores"]["model"]["psnr"] == pytest.approx(row["psnr"], rel=1e-5)
+        assert metrics["count"] == row["count"]
+        assert row["psnr_low"] < row["psnr"] < row["psnr_high"]
+        assert row["no_colour_psnr"] == pytest.approx(
+            metrics["scores"]["no_colour"]["psnr"], rel=1e-5
+        )
+
+    def test_the_gain_is_paired_with_the_reports_run_of_the_same_seed(self, finished):
+        rows = rows_by_variant(finished)
+        own, report = rows["RGB", 0], rows["report", 0]
+        assert own["psnr_gain"] == pytest.approx(own["psnr"] - report["psnr"], abs=1e-3)
+        scores = [np.load(finished / row["run"] / "per_image.npz")["psnr"] for row in (own, report)]
+        half = 1.96 * np.std(scores[0] - scores[1], ddof=1) / np.sqrt(own["count"])
+        assert own["psnr_gain_high"] - own["psnr_gain"] == pytest.approx(half, abs=1e-3)
+        assert report["psnr_gain"] is None
+
+    def test_a_variant_that_diverges_is_recorded_and_the_others_go_on(self, finished):
+        row = rows_by_variant(finished)["explodes", 0]
+        assert row["status"].startswith("diverged at step ")
+        assert row["psnr"] is None
+        assert not (finished / row["run"] / "generator.keras").exists()
+
+    def test_checkpoints_do_not_stay(self, finished):
+        assert not list(finished.glob("*/checkpoints"))
+
+
+class TestGoingOn:
+    def refuse(self, monkeypatch):
+        def perform(*_, **__):
+            raise AssertionError("nothing is left to be done")
+
+        monkeypatch.setattr(runner_module, "perform", perform)
+
+    def test_what_is_done_is_skipped(self, copied, monkeypatch):
+        self.refuse(monkeypatch)
+        before = (copied / "results.csv").read_bytes()
+        run_studies([SECOND, FIRST], copied, **OPTIONS)
+        assert (copied / "results.csv").read_bytes() == before
+
+    def test_the_rows_are_enough_and_so_are_the_folders(self, copied, monkeypatch, tmp_path):
+        self.refuse(monkeypatch)
+        before = rows_by_variant(copied)
+        (tmp_path / "rows").mkdir()
+        shutil.copy(copied / "results.csv", tmp_path / "rows" / "results.csv")
+        run_studies([FIRST, SECOND], tmp_path / "rows", **OPTIONS)
+        (copied / "results.csv").unlink()
+        run_studies([FIRST, SECOND], copied, **OPTIONS)
+        assert rows_by_variant(copied) == before
+
+    def test_a_failure_is_recorded_and_tried_again(self, copied, monkeypatch):
+        run = rows_by_variant(copied)["RGB", 0]["run"]
+        before = rows_by_variant(copied)["RGB", 0]
+        shutil.rmtree(copied / run)
+        table = Results(copied / "results.csv")
+        table.rows = [row for row in table.rows if row["run"] != run]
+        table.write()
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "fit", lambda *_, **__: tf.ensure_shape(tf.zeros(3), [4]))
+            run_studies([FIRST], copied, **OPTIONS)
+        row = rows_by_variant(copied)["RGB", 0]
+        assert row["status"].startswith("failed: ")
+        assert row["psnr"] is None
+        run_studies([FIRST], copied, **OPTIONS)
+        row = rows_by_variant(copied)["RGB", 0]
+        assert row["status"] == "done"
+        assert row["psnr"] == pytest.approx(before["psnr"], rel=1e-3)
+
+    def test_rescoring_trains_nothing(self, copied, monkeypatch):
+        monkeypatch.setattr(runs, "train", None)
+        before = rows_by_variant(copied)
+        run_studies([FIRST], copied, **{**OPTIONS, "images": 20}, rescore=True)
+        after = rows_by_variant(copied)
+        assert after["report", 0]["limit"] == after["RGB", 0]["limit"] == 20
+        assert after["RGB", 0]["psnr"] != before["RGB", 0]["psnr"]
+        assert after["RGB", 0]["psnr_gain"] != before["RGB", 0]["psnr_gain"]
+        assert after["explodes", 0] == before["explodes", 0]
+
+    def test_an_invalid_study_is_refused_before_anything_is_trained(self, tmp_path):
+        deep = study("deep", TWO, Variant("too deep", ("generator.depth=4",)))
+        with pytest.raises(StudyError, match="too deep"):
+            run_studies([FIRST, deep], tmp_path / "runs", **OPTIONS)
+        assert not (tmp_path / "runs").exists()
+
+    def test_generators_can_be_discarded_and_then_count_as_done(self, tmp_path, monkeypatch):
+        one = study("one", dataclasses.replace(REPORT, seeds=(0,)))
+        run_studies([one], tmp_path, **OPTIONS, keep_generators=False)
+        assert not list(tmp_path.glob("*/generator.keras"))
+        self.refuse(monkeypatch)
+        run_studies([one], tmp_path, **OPTIONS)
+
+
+_STUDY = """
+import os, signal, sys
+from conftest import tiny_config
+from pix2pix_color.experiments import runs
+from pix2pix_color.experiments.runner import run_study
+from pix2pix_color.experiments.studies import REPORT, Study, Variant
+from pix2pix_color.training import Interrupted
+
+folder, *stops = sys.argv[1:]
+changes = ("data.dataset=photographs", "training.deterministic=true", "generator.dropout=0.3")
+variants = (REPORT, Variant("depth 1", ("generator.depth=1",)))
+study = Study("two", "mine", "Two", "4.2.1", "A claim.", "A question?", variants)
+
+class Stop(runs._Clock):
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, logs)
+        if stops and self.trainer.config.generator.depth == 1:
+            step, _, name = stops[0].partition(":")
+            if self.trainer.current_step == int(step):
+                os.kill(os.getpid(), getattr(signal, name))
+                stops.pop()
+
+runs._Clock = Stop
+while True:
+    try:
+        base = tiny_config(*changes)
+        run_study(study, folder, base=base, budget=160, images=30, seeds=[0], verbose=0)
+        break
+    except Interrupted as stop:
+        print("INTERRUPTED", stop, flush=True)
+"""
+
+
+def test_a_study_that_was_killed_and_stopped_ends_with_the_same_table(tmp_path):
+    def run(folder: str, *stops: str):
+        return run_python(_STUDY, tmp_path / folder, *stops)
+
+    code, _, errors = run("whole")
+    assert code == 0, errors
+    code, output, _ = run("killed", "7:SIGKILL")  # its last checkpoint is of step 6
+    assert code == -9
+    assert "two / report, seed 0: done" in output
+    assert len(Results(tmp_path / "killed" / "results.csv").rows) == 1
+    code, output, errors = run("killed", "15:SIGTERM")
+    assert code == 0, errors
+    assert "2 runs, 1 of them done" in output
+    assert "INTERRUPTED two / depth 1, seed 0: Stopped at step 15 and saved." in output
+    assert "give the same command again" in output
+    whole, killed = (Results(tmp_path / f / "results.csv").rows for f in ("whole", "killed"))
+    for row in (*whole, *killed):
+        assert row.pop("seconds") > 0
+        assert row.pop("images_per_second") > 0
+    assert len(whole) == 2
+    assert killed == whole
+    for row in whole:  # and with the same history, without a hole or a repetition
+        histories = [
+            (tmp_path / f / row["run"] / "history.csv").read_text() for f in ("whole", "killed")
+        ]
+        assert histories[0] == histories[1]
+        assert len(histories[0].splitlines()) == 21
+
+
+class TestFinishedGenerator:
+    def test_its_statistics_do_not_remember_where_they_started(self):
+        trainer = Trainer(tiny_config())
+        shape = trainer.generator.get_layer("down1_norm").moving_mean.shape
+        lightness = np.random.default_rng(0).uniform(0, 100, (8, 8, 8, 1)).astype(np.float32)
+        for _ in range(3):  # the same batch: its moving averages are its own statistics
+            trainer.generator(lightness, training=True)
+        trainer.step.assign(3)
+        features = trainer.generator.get_layer("down1_conv")(lightness)
+        generator = runs.finished_generator(trainer)
+        layer = generator.get_layer("down1_norm")
+        assert layer.moving_mean.shape == shape
+        axes = (0, 1, 2)
+        np.testing.assert_allclose(layer.moving_mean, np.mean(features, axes), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(layer.moving_variance, np.var(features, axes), rtol=1e-2)
+        plain = trainer.inference_generator().get_layer("down1_norm")
+        assert np.abs(plain.moving_mean - np.mean(features, axes)).max() > 0.1
+
+    def test_a_long_run_is_left_as_it_is(self):
+        trainer = Trainer(tiny_config())
+        trainer.step.assign(5_000)
+        plain, finished = trainer.inference_generator(), runs.finished_generator(trainer)
+        for one, other in zip(plain.get_weights(), finished.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_the_memory_of_a_run_is_given_back():
+    def train() -> weakref.ref:
+        trainer = Trainer(tiny_config("training.precision=mixed_bfloat16"), strategy=CPU)
+        data = tf.data.Dataset.from_tensors((tf.zeros([8, 8, 8, 1]), tf.zeros([8, 8, 8, 2])))
+        trainer.train_steps(iter(data.repeat()), 1)
+        return weakref.ref(trainer.step.handle)
+
+    with released():
+        handle = train()
+    assert handle() is None
+
+
+def test_the_time_left_is_that_of_the_operations_left(finished, tmp_path):
+    jobs = plan([FIRST], BASE, 80)
+    assert Runner(tmp_path, base=BASE).time_left(jobs) == "unknown until a run is done"
+    runner = Runner(finished, base=BASE)
+    for row in runner.results.rows:
+        row["seconds"] = 600 * row["tflop"] / jobs[0].tflop
+    assert runner.time_left([jobs[0]] * 13) == "about 2 h 10 min"
+
+
+class TestReport:
+    def test_finds_each_variants_rows_wherever_they_were_run(self, finished):
+        rows = open_results(finished).rows
+        found = rows_of(SECOND, rows, 80, BASE)
+        assert [(name, len(own)) for name, own in found.items()] == [("report", 2), ("explodes", 1)]
+        assert found["report"][0]["study"] == "first"
+        assert rows_of(SECOND, rows, 81, BASE) == {"report": [], "explodes": []}
+
+    def test_shows_claim_cost_scores_and_gain(self, finished):
+        rows = open_results(finished).rows
+        text = study_table(FIRST, rows, base=BASE)
+        by_variant = rows_by_variant(finished)
+        own = by_variant["RGB", 0]["psnr"]
+        report = np.mean([by_variant["report", seed]["psnr"] for seed in (0, 1)])
+        assert "The report: A claim." in text
+        assert "Budget 80 images a variant; photographs, test split" in text
+        (line,) = [line for line in text.splitlines() if line.startswith("| RGB |")]
+        assert f"| {own:.2f} [" in line
+        assert f"| {own - report:+.2f} [" in line
+        assert "report psnr" not in text.lower()
+        (line,) = [
+            line
+            for line in study_table(SECOND, rows, base=BASE).splitlines()
+            if line.startswith("| explodes |")
+        ]
+        assert "diverged at step" in line
+
+    def test_says_when_nothing_was_run(self, finished):
+        text = study_table(FIRST, open_results(finished).rows, budget=123, base=BASE)
+        assert text.endswith("No run yet.\n")
+
+    def test_the_sample_sheet_is_the_same_from_a_published_copy(self, finished, tmp_path):
+        assert publish(finished, tmp_path / "small") == 4  # the real ones, and three runs
+        sheets = [
+            sample_sheet(FIRST, f, budget=80, base=BASE) for f in (finished, tmp_path / "small")
+        ]
+        for sheet in sheets:
+            assert list(sheet) == ["real", "report", "RGB"]
+            assert all(images.shape == (8, 8, 8, 3) for images in sheet.values())
+            np.testing.assert_array_equal(sheet["RGB"], sheets[0]["RGB"])
+            assert (sheet["RGB"] != sheet["report"]).any()
+        assert open_results(tmp_path / "small").rows == open_results(finished).rows
+
+    def test_the_samples_are_the_generators_colours(self, finished):
+        row = rows_by_variant(finished)["report", 0]
+        generator = keras.models.load_model(
+            finished / row["run"] / "generator.keras", compile=False
+        )
+        scorer = runs.Scorer(runs.Data(BASE, 30).test(), 30)
+        sheet = sample_sheet(FIRST, finished, budget=80, base=BASE)
+        np.testing.assert_array_equal(sheet["real"], scorer.samples)
+        assert scorer.strip(generator) == (finished / row["run"] / "samples.png").read_bytes()
+
+
+class TestSearch:
+    def runner(self, folder: Path) -> Runner:
+        return Runner(folder, base=BASE, images=30, verbose=0, say=lambda text: None)
+
+    def search(self, folder: Path, trials: int):
+        return search.run_search(self.runner(folder), budget=160, trials=trials).rows
+
+    def test_an_interrupted_one_goes_on_with_the_same_points(self, tmp_path, monkeypatch):
+        first = self.search(tmp_path, 1)
+        assert first[0]["study"] == SEARCH.name
+        assert first[0]["images"] == 80
+        assert first[0]["split"] == "train, held out"
+        assert "training.generator_learning_rate=0.0002 " in first[0]["changes"]
+        assert "training.discriminator_learning_rate=2.5e-05 " in first[0]["changes"]
+
+        def stop(*_, **__):
+            raise KeyboardInterrupt
+
+        lines = []
+        with monkeypatch.context() as patch:
+            patch.setattr(search, "train", stop)
+            runner = self.runner(tmp_path)
+            runner.say = lines.append
+            with pytest.raises(Interrupted, match="same command again"):
+                search.run_search(runner, budget=160, trials=2)
+        rows = self.search(tmp_path, 2)
+        assert len(rows) == 2
+        assert lines[0].endswith(rows[1]["changes"])
+        assert rows[1]["status"] == "done" or rows[1]["status"].startswith("pruned")
+        assert self.search(tmp_path, 2) == rows
+        assert "| 0 | `training" in study_table(SEARCH, rows)
+
+    def test_trials_are_scored_on_images_that_they_do_not_learn_from(self):
+        dataset = runs.Data(BASE, None).train(BASE)
+        kept, held = search.split_off(dataset)
+        both = [
+            image.tobytes() for part in (kept, held) for image in part.images.as_numpy_iterator()
+        ]
+        assert both == [image.tobytes() for image in dataset.images.as_numpy_iterator()]
+        assert kept.count + held.count == dataset.count == len(both)
+        assert held.count == dataset.count // 5
+        assert len(list(held.images)) == held.count
+
+
+def test_data_are_read_once_and_all_runs_are_scored_alike(monkeypatch):
+    calls = []
+    original = runs.load_dataset
+
+    def count(*arguments, **options):
+        calls.append((*arguments, options["drop_gray"]))
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(runs, "load_dataset", count)
+    data = runs.Data(BASE, 30)
+    kept = study("kept", TWO, Variant("gray kept", ("data.drop_gray=false",)))
+    for job in plan([kept], BASE, 80):
+        data.train(job.config)
+        data.test()
+    assert calls == [
+        ("photographs", "train", True),
+        ("photographs", "test", True),
+        ("photographs", "train", False),
+    ]
