@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from .config import Config, ConfigError, nearest
-from .files import replacing, verify_checksums
+from .files import replacing, shipped_folder, verify_checksums
 from .inference import any_size, colorize_images
 
 __all__ = ["Colorizer", "ColorizerError", "read_image", "shipped_models"]
@@ -28,19 +28,13 @@ class ColorizerError(RuntimeError):
     """A model or an image that cannot be used, or an output that is in the way."""
 
 
-def _shipped_folder() -> Path:
-    """Returns where the shipped models lie: inside an installed package, or in a checkout."""
-    package = Path(__file__).resolve().parent
-    installed = package / "saved_models"
-    return installed if installed.is_dir() else package.parent / "saved_models"
-
-
 def shipped_models() -> list[str]:
-    """Returns the names of the models that came with this package."""
-    folder = _shipped_folder()
+    """Returns the names of the models that came with this package and colourize."""
+    folder = shipped_folder()
     if not folder.is_dir():
         return []
-    return sorted(p.name for p in folder.iterdir() if (p / "saved_model").is_dir())
+    # The reference classifier lies beside them and has no generator.
+    return sorted(p.name for p in folder.iterdir() if (p / "generator.keras").is_file())
 
 
 class Colorizer:
@@ -76,7 +70,7 @@ class Colorizer:
             ChecksumError: a shipped file is missing or was changed.
         """
         name = str(name_or_path)
-        path = _shipped_folder() / name if name in shipped_models() else Path(name_or_path)
+        path = shipped_folder() / name if name in shipped_models() else Path(name_or_path)
         if not path.exists():
             models = shipped_models()
             hint = nearest(name, models) if models else "No model is shipped here."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,10 @@ class ImageDataset:
         images: uint8 (size, size, 3) RGB, in a fixed order.
         count: number of images.
         gray_count: number of gray images that were left out.
+        labels: int64 (count,), what each image shows, or `None` where nobody has said (the
+            report does not use labels; the reference classifier does).
+        class_names: the meaning of each label.
+        load_split: reads another split of the same data in the same way.
     """
 
     name: str
@@ -65,6 +69,19 @@ class ImageDataset:
     images: tf.data.Dataset
     count: int
     gray_count: int
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
+    load_split: Callable[[str], ImageDataset] | None = None
+
+    def other_split(self, split: str) -> ImageDataset:
+        """Returns another split, read with the same options, without a limit.
+
+        Raises:
+            DataError: it cannot be read, or this data set was made by hand.
+        """
+        if self.load_split is None:
+            raise DataError(f"{self.name} was not read by load_dataset: it has no other split.")
+        return self.load_split(split)
 
     def batches(self, batch_size: int = 256) -> tf.data.Dataset:
         """Returns (lightness, chroma) batches in order, for evaluation; ranges as in `color`."""
@@ -182,8 +199,9 @@ def load_dataset(
         raise DataError(f"Unknown fit {fit!r}: {nearest(fit, FITS)}")
     name = str(dataset)
     files: list[str] | None = None
+    labels, class_names = None, ()
     if name == "cifar10":
-        images = _cifar10(split)
+        images, labels, class_names = _cifar10(split)
     elif name == "photographs":
         images = tf.data.Dataset.from_tensor_slices(photographs(split))
     elif Path(name).is_dir():
@@ -201,19 +219,34 @@ def load_dataset(
     )
     if limit is not None:
         images = images.take(limit)
-    colored = images.filter(lambda image: not is_gray(image)) if drop_gray else images
-    kept = colored.cache()
+    numbered = images.enumerate()
+    if drop_gray:
+        numbered = numbered.filter(lambda _, image: not is_gray(image))
+    numbered = numbered.cache()
     try:
-        count, total = _count(kept), int(images.cardinality())  # counting fills the cache
+        kept = _numbers(numbered)  # which fills the cache
     except tf.errors.OpError as error:
         raise DataError(_explain(error, files)) from error
-    if count == 0:
+    total = int(images.cardinality())
+    if len(kept) == 0:
         raise DataError(f"{name} ({split}) has no colour image: {total} read, all of them gray.")
-    return ImageDataset(name, split, kept, count, total - count)
+    return ImageDataset(
+        name,
+        split,
+        numbered.map(lambda _, image: image),
+        len(kept),
+        total - len(kept),
+        labels[kept] if labels is not None else None,
+        class_names,
+        functools.partial(
+            load_dataset, dataset, image_size=image_size, drop_gray=drop_gray, fit=fit
+        ),
+    )
 
 
-def _count(images: tf.data.Dataset) -> int:
-    return int(images.reduce(np.int64(0), lambda count, _: count + 1))
+def _numbers(numbered: tf.data.Dataset) -> np.ndarray:
+    numbers = numbered.map(lambda number, _: number).batch(1_024)
+    return np.concatenate([np.empty(0, np.int64), *numbers.as_numpy_iterator()])
 
 
 def _square(image: tf.Tensor, *, size: int, fit: str) -> tf.Tensor:
@@ -232,11 +265,25 @@ def _square(image: tf.Tensor, *, size: int, fit: str) -> tf.Tensor:
     return tf.ensure_shape(tf.cond(fits, lambda: image, resized), [size, size, 3])
 
 
-def _cifar10(split: str) -> tf.data.Dataset:
+def _cifar10(split: str) -> tuple[tf.data.Dataset, np.ndarray, tuple[str, ...]]:
+    """Returns the images, the label of each, and the names of the ten classes."""
     import tensorflow_datasets as tfds
 
     try:
-        return tfds.load("cifar10", split=split, shuffle_files=False).map(lambda x: x["image"])
+        examples, info = tfds.load("cifar10", split=split, shuffle_files=False, with_info=True)
+        # A label is a byte beside an image to decode: read apart, it skips the decoding.
+        encoded = tfds.load(
+            "cifar10",
+            split=split,
+            shuffle_files=False,
+            decoders={"image": tfds.decode.SkipDecoding()},
+        )
+        labels = encoded.map(lambda example: example["label"]).batch(1_024)
+        return (
+            examples.map(lambda example: example["image"]),
+            np.concatenate(list(labels.as_numpy_iterator())),
+            tuple(info.features["label"].names),
+        )
     except Exception as error:  # TFDS lets whatever its downloader met escape
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise DataError(

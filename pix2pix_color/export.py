@@ -167,7 +167,12 @@ def model_card(folder: Path, name: str, config: Config) -> str:
         "",
         "`generator.keras` (lightness 0-100 to (a, b) / 128), `saved_model/` (uint8 images of any "
         "size, gray or RGB, to uint8 RGB; needs TensorFlow only), `config.json`, `history.csv`, "
-        "`metrics.json`, `SHA256SUMS`.",
+        "`metrics.json`, `SHA256SUMS`"
+        + (
+            ", `evaluation/` (every score on both splits, with intervals and figures)."
+            if (folder / "evaluation").is_dir()
+            else "."
+        ),
     ]
     return "\n".join(lines) + "\n"
 

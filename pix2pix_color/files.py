@@ -13,10 +13,18 @@ from pathlib import Path
 __all__ = [
     "ChecksumError",
     "replacing",
+    "shipped_folder",
     "verify_checksums",
     "write_atomically",
     "write_checksums",
 ]
+
+
+def shipped_folder() -> Path:
+    """Returns where the shipped models lie: inside an installed package, or in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "saved_models"
+    return installed if installed.is_dir() else package.parent / "saved_models"
 
 
 @contextlib.contextmanager

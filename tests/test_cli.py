@@ -169,17 +169,84 @@ def test_evaluate_prints_a_table_or_json_and_saves(run_folder: Path, tmp_path: P
     summary = json.loads(capsys.readouterr().out)
     assert summary["split"] == "test"
     assert summary["step"] == 8
-    assert set(summary["scores"]) == {"model", "no_colour"}
+    assert {"model", "no_colour", "own_mean_chroma", "real"} < set(summary["scores"])
+    assert summary["reference"]["split"] == "train"
+    assert summary["reference"]["count"] > 20
 
-    assert cli.main([*command, "-o", str(tmp_path / "scores")]) == 0
-    assert "| no colour at all |" in capsys.readouterr().out
-    saved = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    scores = tmp_path / "scores"
+    assert cli.main([*command, "-o", str(scores)]) == 0
+    output = capsys.readouterr().out
+    assert "| no colour at all |" in output
+    assert "Left out: fcd: " in output
+    assert max(map(len, output.splitlines())) < 160  # it is read in a terminal
+    saved = json.loads((scores / "metrics.json").read_text())
     assert saved["scores"] == summary["scores"]
-    with Image.open(tmp_path / "scores" / "samples.png") as samples:
+    assert saved["model"] == run_folder.name  # and no path of this machine
+    made = {path.name for path in scores.iterdir()}
+    assert {"scores.csv", "table.md", "scores.png", "psnr-against-report-psnr.png"} < made
+    assert {"images-by-psnr.png", "images-by-report-ssim.png", "images-by-accuracy-2.png"} < made
+    with Image.open(scores / "samples.png") as samples:
         assert samples.width > samples.height
 
-    assert "--overwrite" in error_line(capsys, 1, *command, "-o", tmp_path / "scores")
-    assert cli.main([*command, "-o", str(tmp_path / "scores"), "--overwrite"]) == 0
+    assert "--overwrite" in error_line(capsys, 1, *command, "-o", scores)
+    assert cli.main([*command, "-o", str(scores), "--overwrite"]) == 0
+
+
+def test_evaluate_compares_two_models_on_both_splits(run_folder, shipped, tmp_path: Path, capsys):
+    command = ["evaluate", "--model", str(run_folder), "--against", str(shipped), "--split", "both"]
+    options = ["--dataset", "photographs", "--limit", "12", "-o", str(tmp_path), "--json"]
+    capsys.readouterr()
+    assert cli.main([*command, *options]) == 0
+    contents = json.loads(capsys.readouterr().out)
+    assert set(contents) == {"train", "test"}
+    for split, content in contents.items():
+        saved = json.loads((tmp_path / split / "metrics.json").read_text())
+        assert saved == content
+        assert (saved["split"], saved["count"], saved["against"]) == (split, 12, "shipped")
+        assert saved["reference"]["count"] > 12
+        # The one was exported from the other.
+        assert saved["difference"]["scores"]["psnr"]["difference"] == pytest.approx(0, abs=1e-3)
+    table = (tmp_path / "side_by_side.md").read_text()
+    assert "| the other model | train, 12 images | test, 12 images | train - test |" in table
+
+    line = error_line(capsys, 1, *command, *options)
+    assert "metrics.json exists" in line
+    assert cli.main([*command, *options[:4]]) == 0
+    output = capsys.readouterr().out
+    assert "| the model - the other model, 12 images |" in output
+    assert "Train and test side by side:" in output
+
+
+def test_evaluate_says_when_the_inception_weights_cannot_be_had(run_folder, capsys, monkeypatch):
+    from pix2pix_color.evaluation import EvaluationError, inception
+
+    def offline():
+        raise EvaluationError("The Inception weights could not be downloaded.")
+
+    monkeypatch.setattr(inception, "load_inception", offline)
+    command = ["evaluate", "--model", run_folder, "--dataset", "photographs", "--limit", "3"]
+    assert "Inception weights" in error_line(capsys, 1, *command, "--inception")
+
+    def quarters(images):
+        import tensorflow as tf
+
+        return tf.reshape(tf.nn.avg_pool2d(tf.cast(images, tf.float32), 4, 4, "VALID"), [-1, 12])
+
+    monkeypatch.setattr(inception, "load_inception", lambda: quarters)
+    assert cli.main([str(word) for word in [*command, "--inception", "--json"]]) == 0
+    assert json.loads(capsys.readouterr().out)["inception_fid"]["model"] > 0
+
+
+def test_evaluate_refuses_a_model_of_another_size(run_folder, tmp_path: Path, capsys):
+    from pix2pix_color import build_generator
+    from pix2pix_color.config import GeneratorConfig
+
+    other = tmp_path / "generator.keras"
+    build_generator(GeneratorConfig(depth=2, filters=4), 16).save(other)
+    command = ("evaluate", "--model", run_folder, "--against", other, "--dataset", "photographs")
+    line = error_line(capsys, 1, *command, "--limit", "3")
+    assert f"{run_folder} and {other} cannot be scored" in line
+    assert "'against' takes images of shape (16, 16, 1)" in line
 
 
 def test_export_then_info_then_colorize(shipped: Path, gray_file: Path, tmp_path: Path, capsys):
@@ -212,7 +279,7 @@ def test_info_of_a_run_and_of_the_installation(run_folder: Path, capsys, monkeyp
 
 def test_info_reports_a_damaged_shipped_model(shipped: Path, tmp_path: Path, capsys, monkeypatch):
     shutil.copytree(shipped, tmp_path / "saved_models" / "mine")
-    monkeypatch.setattr(colorizer, "_shipped_folder", lambda: tmp_path / "saved_models")
+    monkeypatch.setattr(colorizer, "shipped_folder", lambda: tmp_path / "saved_models")
     assert cli.main(["info"]) == 0
     assert "checksums right" in capsys.readouterr().out
     (tmp_path / "saved_models" / "mine" / "config.json").write_text("{}")
@@ -403,7 +470,7 @@ def test_an_unknown_split(run_folder, capsys):
 
 def test_a_model_that_is_not_there(shipped, gray_file: Path, tmp_path: Path, capsys, monkeypatch):
     shutil.copytree(shipped, tmp_path / "saved_models" / "report")
-    monkeypatch.setattr(colorizer, "_shipped_folder", lambda: tmp_path / "saved_models")
+    monkeypatch.setattr(colorizer, "shipped_folder", lambda: tmp_path / "saved_models")
     command = ("colorize", gray_file, "-o", tmp_path / "o.png", "--model", "reprot")
     assert "did you mean 'report'?" in error_line(capsys, 1, *command)
 

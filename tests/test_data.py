@@ -380,3 +380,38 @@ class TestCifar10:
         }
         for split, wanted in FIGURE_3:
             assert wanted in hashes[split]
+
+
+# Labels and other splits --------------------------------------------------------------------
+
+
+@pytest.mark.cifar10
+def test_labels_stay_with_their_images():
+    import tensorflow_datasets as tfds
+
+    dataset = load_dataset("cifar10", "test", limit=600)
+    assert dataset.gray_count > 0  # or the labels could not have shifted
+    expected = [
+        int(example["label"])
+        for example in tfds.as_numpy(tfds.load("cifar10", split="test").take(600))
+        if (example["image"] != example["image"][..., :1]).any()
+    ]
+    np.testing.assert_array_equal(dataset.labels, expected)
+    assert len(dataset.labels) == dataset.count
+    assert dataset.class_names[0] == "airplane"
+
+
+def test_other_data_have_no_labels():
+    dataset = load_dataset("photographs", "test", limit=5)
+    assert dataset.labels is None
+    assert dataset.class_names == ()
+
+
+def test_another_split_is_read_in_the_same_way_but_whole():
+    test = load_dataset("photographs", "test", image_size=16, limit=5)
+    train = test.other_split("train")
+    assert (train.name, train.split) == ("photographs", "train")
+    assert train.images.element_spec.shape == (16, 16, 3)
+    assert train.count == load_dataset("photographs", "train", image_size=16).count
+    with pytest.raises(DataError, match="not read by load_dataset"):
+        as_dataset(random_images(3)).other_split("train")

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pix2pix_color import color, figures
+from pix2pix_color.figures import color_space
 
 
 def random_images(*shape: int, seed: int = 0) -> np.ndarray:
@@ -109,7 +110,7 @@ def test_lab_planes_shows_the_three_planes_on_their_scales():
 
 def test_the_ab_colours_are_gray_in_the_middle_and_right_at_the_ends():
     at = np.array([0, 127, 255])
-    a, b = (figures._ab_colormap(channel, 60.0)(at)[:, :3] for channel in (1, 2))
+    a, b = (color_space._ab_colormap(channel, 60.0)(at)[:, :3] for channel in (1, 2))
     assert np.ptp(a[1]) < 0.02 and np.ptp(b[1]) < 0.02
     assert a[0].argmax() == 1 and a[2].argmax() == 0  # green, red
     assert b[0].argmax() == 2 and b[2].argmin() == 2  # blue, yellow
@@ -261,6 +262,103 @@ def test_curves_take_a_csv_of_one_row_and_name_a_missing_column(draw, tmp_path):
         draw({"step": np.arange(3)})
 
 
+# Scores ---------------------------------------------------------------------------------
+
+
+PANELS = {
+    "PSNR": {"model": (23.0, 22.9, 23.2), "no colour": (24.0, 23.8, 24.1)},
+    "FCD": {"model": (5.0, None, None)},
+}
+
+
+def test_score_intervals_draw_a_point_and_an_interval_for_each_predictor():
+    figure = figures.score_intervals(PANELS, highlight=["model"])
+    assert [axes.get_title() for axes in figure.axes] == ["PSNR", "FCD"]
+    points = {x.get_gid(): x for x in figure.axes[0].lines if x.get_gid()}
+    assert {name: x.get_xdata()[0] for name, x in points.items()} == {"model": 23, "no colour": 24}
+    assert points["model"].get_color() != points["no colour"].get_color()
+    bars = [x for x in figure.axes[0].lines if len(x.get_xdata()) == 2 and x.get_marker() == "None"]
+    assert [list(x.get_xdata()) for x in bars] == [[22.9, 23.2], [23.8, 24.1]]
+    # A predictor is on the same height in every panel; without interval there is only the point.
+    (alone,) = figure.axes[1].lines
+    assert alone.get_ydata()[0] == points["model"].get_ydata()[0] == 0
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["model", "no colour"]
+    with pytest.raises(ValueError, match="at least one score"):
+        figures.score_intervals({})
+
+
+def test_psnr_scatter_counts_every_image_and_states_the_correlation():
+    rng = np.random.default_rng(0)
+    true = rng.normal(24, 4, 500)
+    report = 30 + 0.1 * (true - 24) + rng.normal(0, 1, 500)
+    figure = figures.psnr_scatter(np.append(report, np.inf), np.append(true, 20.0))
+    axes = figure.axes[0]
+    assert axes.collections[0].get_array().sum() == 500
+    assert axes.get_title() == "500 images"
+    from scipy.stats import pearsonr, spearmanr
+
+    pearson, spearman = pearsonr(true, report)[0], spearmanr(true, report)[0]
+    (text,) = axes.texts
+    assert text.get_text() == f"correlation {pearson:.2f}, of ranks {spearman:.2f}"
+    equal = line(figure, "equal")
+    np.testing.assert_array_equal(equal.get_xdata(), equal.get_ydata())
+    tied = figures.psnr_scatter([1, 1, 2, 3], [5, 6, 6, 7]).axes[0].texts[0].get_text()
+    assert tied.endswith(f"{spearmanr([1, 1, 2, 3], [5, 6, 6, 7])[0]:.2f}")
+    assert "nan" in figures.psnr_scatter([30, 30], [20, 21]).axes[0].texts[0].get_text()
+    with pytest.raises(ValueError, match="one value an image"):
+        figures.psnr_scatter([1, 2], [1, 2, 3])
+    with pytest.raises(ValueError, match="at least two"):
+        figures.psnr_scatter([1, np.inf], [1, 2])
+
+
+def test_best_median_worst_are_in_order_and_do_not_overlap():
+    scores = np.array([5.0, 1.0, 4.0, np.nan, 2.0, 6.0, 3.0, np.inf, 0.0])
+    groups = figures.best_median_worst(scores, 3)
+    assert {name: list(group) for name, group in groups.items()} == {
+        "best": [7, 5, 0], "median": [2, 6, 4], "worst": [1, 8, 3]
+    }  # fmt: skip
+    lower = figures.best_median_worst(scores, 2, better="lower")
+    assert list(lower["best"]) == [8, 1] and list(lower["worst"]) == [7, 3]
+    for count in (1, 2, 4):
+        few = figures.best_median_worst(np.arange(count))
+        assert [len(group) for group in few.values()] == [1, 1, 1]
+        assert few["best"][0] == count - 1 and few["worst"][0] == 0
+    with pytest.raises(ValueError, match="one score an image"):
+        figures.best_median_worst([])
+    with pytest.raises(ValueError, match="'higher' or 'lower'"):
+        figures.best_median_worst([1.0], better="more")
+
+
+def test_ranked_images_show_pairs_with_their_scores():
+    real, fake = random_images(2, 9)
+    scores = np.array([5.0, 1.0, 4.0, 9.0, 2.0, 6.0, 3.0, 8.0, 0.0])
+    figure = figures.ranked_images(real, fake, scores, each=2, digits=1, title="PSNR")
+    drawn = drawn_images(figure)
+    order = [3, 7, 0, 2, 1, 8]
+    np.testing.assert_array_equal(drawn[0:2], real[[3, 7]])
+    np.testing.assert_array_equal(drawn[2:4], fake[[3, 7]])
+    np.testing.assert_array_equal(drawn[8:12], np.concatenate([real[[1, 8]], fake[[1, 8]]]))
+    captions = [a.get_xlabel() for a in figure.axes if a.get_xlabel()]
+    assert captions == [f"{scores[i]:.1f}" for i in order]
+    titles = [a.get_ylabel() for a in figure.axes[::2]]
+    assert titles[::2] == ["best: real", "median: real", "worst: real"]
+    assert figure.get_suptitle() == "PSNR"
+    # The chosen ones alone give the same picture.
+    chosen = np.sort(order)
+    again = figures.ranked_images(real[chosen], fake[chosen], scores[chosen], each=2)
+    for one, other in zip(drawn, drawn_images(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="as many"):
+        figures.ranked_images(real, fake, scores[:3])
+
+
+def test_wrapped_squares_are_what_is_left_of_a_square_in_8_bits():
+    square, wrapped = (line.get_xydata() for line in figures.wrapped_squares().axes[0].lines)
+    error = np.arange(256)
+    np.testing.assert_array_equal(square, np.stack([error, error**2], axis=-1))
+    np.testing.assert_array_equal(wrapped, np.stack([error, error**2 % 256], axis=-1))
+
+
 def test_figures_can_be_saved_without_warnings(history, tmp_path):
     import warnings
 
@@ -272,6 +370,9 @@ def test_figures_can_be_saved_without_warnings(history, tmp_path):
                 figures.accuracy_curve(history),
                 figures.lab_planes(random_images()),
                 figures.image_grid(random_images(2, 3), row_titles=["a", "b"]),
+                figures.score_intervals(PANELS),
+                figures.psnr_scatter(np.arange(30.0), np.arange(30.0) % 7),
+                figures.ranked_images(*random_images(2, 4), np.arange(4), title="SSIM ↑"),
             )
         ):
             path = tmp_path / f"{number}.png"

@@ -1,16 +1,16 @@
-"""Scores against scikit-image, closed forms, and what the report printed."""
+"""Scores of fidelity against scikit-image, closed forms and what the report printed.
+
+Below them, what holds for every score: what it refuses, and that images do not mix.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+import tensorflow as tf
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from pix2pix_color import evaluation, metrics
-
-REPORT_IMAGES = Path(__file__).parents[2] / "shared" / "report" / "figure3"
+from pix2pix_color import color, metrics
 
 
 def images(seed: int, shape=(5, 32, 32, 3)) -> np.ndarray:
@@ -58,6 +58,15 @@ def test_ssim_of_constant_images_is_finite_and_one_when_equal():
     np.testing.assert_allclose(metrics.ssim(black, white), c1 / (1 + c1), rtol=1e-6)
 
 
+def test_mae_rgb_is_the_mean_over_pixels_and_channels(pair):
+    real, fake = pair
+    expected = np.abs(real.astype(float) - fake).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(metrics.mae_rgb(real, fake), expected, rtol=1e-5)
+    one_channel = np.zeros((1, 4, 4, 3), np.float32)
+    one_channel[..., 1] = 0.3
+    np.testing.assert_allclose(metrics.mae_rgb(one_channel, one_channel * 0), 0.1, rtol=1e-6)
+
+
 def test_report_psnr_wraps_exactly_as_numpy_s_uint8_does(pair):
     real, fake = uint8(pair[0]), uint8(pair[1])
     wrapped = ((real - fake) ** 2).reshape(len(real), -1)  # uint8 throughout
@@ -100,35 +109,6 @@ def test_report_ssim_is_scikit_image_s_of_opencv_s_gray(pair):
     np.testing.assert_allclose(metrics.report_ssim(real, fake), expected, atol=5e-4)
 
 
-@pytest.mark.skipif(not REPORT_IMAGES.is_dir(), reason="the report's own images are not here")
-@pytest.mark.parametrize("row", [2, 3, 4])
-def test_the_report_s_figure_3_scores_are_recomputed_from_its_own_images(row):
-    from skimage.io import imread
-
-    real, fake = (
-        imread(REPORT_IMAGES / f"row{row}_{kind}.png")[None, ..., :3]
-        for kind in ("real", "colorized")
-    )
-    printed = evaluation.FIGURE_3[row - 1]
-    assert metrics.report_psnr(real, fake).numpy()[0] == pytest.approx(
-        printed.report_psnr, abs=1e-3
-    )
-    assert metrics.report_ssim(real, fake).numpy()[0] == pytest.approx(
-        printed.report_ssim, abs=1e-3
-    )
-
-
-@pytest.mark.parametrize("score", [metrics.psnr, metrics.ssim])
-def test_true_scores_refuse_wrong_input(score):
-    good = np.zeros((1, 8, 8, 3), np.float32)
-    with pytest.raises(ValueError, match="float32"):
-        score(good.astype(np.uint8), good)
-    with pytest.raises(ValueError, match="batch, height, width, 3"):
-        score(good[..., :1], good)
-    with pytest.raises(ValueError, match="differ in shape"):
-        score(good, np.zeros((1, 9, 8, 3), np.float32))
-
-
 @pytest.mark.parametrize("score", [metrics.report_psnr, metrics.report_ssim])
 def test_report_scores_refuse_floats(score):
     with pytest.raises(ValueError, match="uint8"):
@@ -146,3 +126,121 @@ def test_discriminator_accuracy_counts_both_kinds_of_patches():
     fake = np.array([[[[-1.0], [-2.0]]], [[[0.0], [1.0]]]], np.float32)
     # p >= 0.5 is a logit >= 0: zero counts as "real" on both sides.
     np.testing.assert_allclose(metrics.discriminator_accuracy(real, fake), [0.75, 0.5])
+
+
+RGB_SCORES = {
+    "mae_rgb": metrics.mae_rgb,
+    "psnr": metrics.psnr,
+    "ssim": metrics.ssim,
+}
+LAB_SCORES = {
+    "chroma_auc": metrics.chroma_auc,
+    "chroma_errors": metrics.chroma_errors,
+    "ciede2000": metrics.ciede2000,
+    "ciede2000_map": metrics.ciede2000_map,
+    "mae_ab": metrics.mae_ab,
+    "nazeri_accuracy": lambda real, fake: metrics.nazeri_accuracy(real, fake, 0.05),
+}
+ONE_IMAGE_SCORES = {
+    "chroma_histogram": lambda real, fake: metrics.chroma_histogram(fake),
+    "colorfulness": lambda real, fake: metrics.colorfulness(fake),
+    "pixel_weights": lambda real, fake: metrics.pixel_weights(fake, np.arange(1, 485)),
+}
+SCORES = RGB_SCORES | LAB_SCORES | ONE_IMAGE_SCORES
+IN_RGB = (*RGB_SCORES, "colorfulness")
+NEEDS_A_WINDOW = "ssim"
+
+
+def arguments(name: str, pair) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the pair in the colour space that the score takes."""
+    return pair if name in IN_RGB else tuple(color.rgb_to_lab(part).numpy() for part in pair)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_an_image_scores_the_same_alone_as_among_others(name, pair):
+    real, fake = arguments(name, pair)
+    together = SCORES[name](real, fake).numpy()
+    alone = [SCORES[name](real[i : i + 1], fake[i : i + 1]).numpy()[0] for i in range(len(real))]
+    assert together.dtype in (np.float32, np.float64) and len(together) == len(real)
+    np.testing.assert_allclose(together, alone, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_a_graph_of_unknown_size_gives_the_same(name, pair):
+    real, fake = arguments(name, pair)
+    unknown = tf.TensorSpec([None, None, None, 3])
+    graph = tf.function(SCORES[name], input_signature=[unknown, unknown], autograph=False)
+    np.testing.assert_allclose(graph(real, fake), SCORES[name](real, fake), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_no_image_gives_no_score(name, pair):
+    real, fake = arguments(name, pair)
+    none = SCORES[name](real[:0], fake[:0])
+    assert none.shape == (0, *SCORES[name](real, fake).shape[1:])
+
+
+@pytest.mark.parametrize("name", [name for name in SCORES if name != NEEDS_A_WINDOW])
+def test_an_image_may_be_a_single_pixel(name, pair):
+    real, fake = arguments(name, [part[:, :1, :1] for part in pair])
+    assert np.isfinite(SCORES[name](real, fake)).all()
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_what_is_not_a_number_shows_in_its_own_image_only(name, pair):
+    real, fake = arguments(name, pair)
+    broken = fake.copy()
+    broken[1, 3, 4, 1:] = np.nan
+    score, expected = (SCORES[name](real, images).numpy() for images in (broken, fake))
+    assert np.isnan(score[1]).any()
+    np.testing.assert_array_equal(score[[0, 2, 3, 4]], expected[[0, 2, 3, 4]])
+
+
+@pytest.mark.parametrize("name", [*RGB_SCORES, *LAB_SCORES])
+def test_equal_images_get_the_best_score(name, pair):
+    real, _ = arguments(name, pair)
+    best = {"psnr": np.inf, "ssim": 1.0, "chroma_auc": 1.0, "nazeri_accuracy": 1.0}
+    np.testing.assert_allclose(SCORES[name](real, real), best.get(name, 0.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*RGB_SCORES, *LAB_SCORES])
+def test_pair_scores_refuse_wrong_input(name):
+    score, good = SCORES[name], np.zeros((1, 8, 8, 3), np.float32)
+    with pytest.raises(ValueError, match="real must be float32, not uint8"):
+        score(good.astype(np.uint8), good)
+    with pytest.raises(ValueError, match="fake must be float32, not float64"):
+        score(good, good.astype(np.float64))
+    with pytest.raises(ValueError, match="batch, height, width, 3"):
+        score(good[..., :1], good)
+    with pytest.raises(ValueError, match="batch, height, width, 3"):
+        score(good[0], good[0])
+    with pytest.raises(ValueError, match="differ in shape"):
+        score(good, np.zeros((1, 9, 8, 3), np.float32))
+    with pytest.raises(ValueError, match="differ in shape"):
+        score(np.zeros((2, 8, 8, 3), np.float32), good)  # one image is not compared with two
+
+
+@pytest.mark.parametrize("name", ONE_IMAGE_SCORES)
+def test_scores_of_one_image_refuse_wrong_input(name):
+    score, good = SCORES[name], np.zeros((1, 8, 8, 3), np.float32)
+    with pytest.raises(ValueError, match="must be float32, not uint8"):
+        score(None, good.astype(np.uint8))
+    with pytest.raises(ValueError, match="batch, height, width, 3"):
+        score(None, good[..., :2])
+
+
+@pytest.mark.parametrize("name", IN_RGB)
+def test_rgb_scores_refuse_another_range(name):
+    good = np.full((2, 8, 8, 3), 0.5, np.float32)
+    with pytest.raises(ValueError, match=r"RGB in \[0, 1\], not \[127.5, 127.5\]"):
+        SCORES[name](good, good * 255)
+    with pytest.raises(ValueError, match=r"RGB in \[0, 1\], not \[-0.5"):
+        SCORES[name](good, good - 1)
+    SCORES[name](good, good + np.float32(0.5005))  # what rounding may do is no other range
+
+
+@pytest.mark.parametrize("name", RGB_SCORES)
+def test_rgb_scores_refuse_real_images_of_another_range_too(name):
+    good = np.full((2, 8, 8, 3), 0.5, np.float32)
+    with pytest.raises(ValueError, match=r"real must be RGB in \[0, 1\]"):
+        SCORES[name](good * 255, good)

@@ -20,7 +20,13 @@ nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
-NAMES = ("01_dataset", "02_networks", "03_training", "04_image_comparison")
+NAMES = (
+    "01_dataset",
+    "02_networks",
+    "03_training",
+    "04_image_comparison",
+    "05_what_the_scores_mean",
+)
 MACHINE_PATH = re.compile(r"/(?:root|tmp|home|work|var|Users|content)/|[A-Z]:\\Users")
 
 

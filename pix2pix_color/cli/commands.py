@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..config import Config, ConfigError
-from ..files import replacing, write_atomically
+from ..files import replacing
 from .errors import (
     FAILED,
     OK,
@@ -27,8 +25,6 @@ from .errors import (
 from .startup import start_tensorflow
 
 if TYPE_CHECKING:
-    import keras
-
     from ..colorizer import Colorizer
     from ..data import ImageDataset
 
@@ -65,7 +61,7 @@ def train(options: argparse.Namespace) -> int:
     devices = options.device_list.split(",") if options.device_list else None
     strategy = make_strategy(options.strategy, tpu=options.tpu, devices=devices)
     _say(f"Devices: {describe_strategy(strategy)}.")
-    dataset = _load(config, config.data.dataset, "train")
+    dataset = load(config, config.data.dataset, "train")
     if options.resume is not None:
         trainer = Trainer.resume(folder, changes=changes, strategy=strategy)
         _say(f"Going on with {folder} at step {trainer.current_step:,}.")
@@ -112,7 +108,7 @@ def _run_config(folder: Path) -> Config:
         raise CommandError(f"{path} cannot be used: {error}") from error
 
 
-def _load(
+def load(
     config: Config, name: str, split: str, limit: int | None = None, file: Any = None
 ) -> ImageDataset:
     """Loads a split the way the configuration asks, and says what it holds."""
@@ -140,72 +136,6 @@ def _load_colorizer(model: str) -> Colorizer:
     from ..colorizer import Colorizer
 
     return Colorizer.load(model)
-
-
-def evaluate(options: argparse.Namespace) -> int:
-    """Scores a model beside its baselines, as a table or as JSON."""
-    folder = options.output
-    for name in ("metrics.json", "samples.png"):
-        if folder is not None and (folder / name).exists() and not options.overwrite:
-            raise CommandError(f"{folder / name} exists. Use another folder or --overwrite.")
-    start_tensorflow()
-    from ..evaluation import evaluate
-
-    # Where the output goes to a program, everything but the JSON goes to the error output.
-    aside = sys.stderr if options.json else sys.stdout
-    colorizer = _load_colorizer(options.model)
-    generator, config = colorizer.generator, colorizer.config or Config.report()
-    dataset = _load(config, options.dataset, options.split, options.limit, aside)
-    try:
-        evaluation = evaluate(generator, dataset, batch_size=options.batch_size)
-    except ValueError as error:
-        raise CommandError(f"{options.model} cannot be scored: {error}") from error
-    steps = _steps_taken(colorizer)
-    if options.json:
-        _say(json.dumps({"model": options.model, "step": steps, **evaluation.summary()}, indent=2))
-    else:
-        trained = f", trained for {steps:,} steps" if steps else ""
-        _say(f"\nModel {options.model}{trained}.\n\n{evaluation.table().strip()}\n")
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        evaluation.save(folder / "metrics.json", step=steps)
-        write_atomically(folder / "samples.png", _sample_grid(generator, dataset))
-        print(f"Saved metrics.json and samples.png in {folder}.", file=aside)
-    return OK
-
-
-def _steps_taken(colorizer: Colorizer) -> int | None:
-    """Returns the steps a model was trained for, from its folder; None where it cannot be known."""
-    if colorizer.folder is None:
-        return None
-    scores, history = colorizer.folder / "metrics.json", colorizer.folder / "history.csv"
-    if (colorizer.folder / "SHA256SUMS").is_file() and scores.is_file():
-        return json.loads(scores.read_text(encoding="utf-8")).get("step")
-    if colorizer.config is None or not history.is_file():
-        return None
-    last = int(history.read_text(encoding="utf-8").splitlines()[-1].partition(",")[0])
-    # A generator is saved at the end of a run; only every log_every-th step has a row.
-    training = colorizer.config.training
-    return training.steps if last < training.steps <= last + training.log_every else last + 1
-
-
-def _sample_grid(generator: keras.Model, dataset: ImageDataset, count: int = 8) -> bytes:
-    """Returns a PNG of gray, real and colourized rows of images that nobody has chosen."""
-    import numpy as np
-
-    from .. import color, figures
-    from ..evaluation import sample_images
-
-    real = sample_images(dataset, count)
-    lightness, _ = color.split(real)
-    chroma = generator(lightness, training=False)
-    rows = [color.merge(lightness, np.zeros_like(chroma)), real, color.merge(lightness, chroma)]
-    figure = figures.image_grid(
-        [np.asarray(row) for row in rows], row_titles=("gray", "real", "colourized")
-    )
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
 
 
 def colorize(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..config import Config, nearest
-from . import commands
+from . import classifier, commands, evaluation
 from .errors import EXIT_CODES, USAGE
 
 _STRATEGIES = "auto, cpu, gpu, mirrored, multi_worker, tpu"
@@ -117,8 +117,11 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="MODEL", default="report", help=_MODELS)
+    parser.add_argument(
+        "--against", metavar="MODEL", help="a second model, to compare on the same images"
+    )
     parser.add_argument("--dataset", metavar="DATA", default="cifar10", help=_DATASETS)
-    parser.add_argument("--split", metavar="NAME", default="test", help="train or test")
+    parser.add_argument("--split", metavar="NAME", default="test", help="train, test or both")
     parser.add_argument("--limit", metavar="N", type=_positive, help="only the first N images")
     parser.add_argument("--batch-size", metavar="N", type=_positive, default=256)
     parser.add_argument(
@@ -126,10 +129,15 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="FOLDER",
         type=Path,
-        help="also write metrics.json and samples.png there",
+        help="also write metrics.json, scores.csv (every image), table.md and figures there",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace those files")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--inception",
+        action="store_true",
+        help="also the Inception FID, with weights that Keras downloads: many minutes",
+    )
 
 
 def _add_colorize(parser: argparse.ArgumentParser) -> None:
@@ -179,10 +187,19 @@ def _positive(text: str) -> int:
 
 _COMMANDS: dict[str, tuple[Any, Any, str]] = {
     "train": (_add_train, commands.train, "train a generator and its discriminator"),
-    "evaluate": (_add_evaluate, commands.evaluate, "score a model against the truth and no colour"),
+    "evaluate": (
+        _add_evaluate,
+        evaluation.run,
+        "score a model against the truth, beside what needs no model",
+    ),
     "colorize": (_add_colorize, commands.colorize, "colourize images of any size"),
     "export": (_add_export, commands.export, "make a run into a folder that colourizes anywhere"),
     "info": (_add_info, commands.info, "show versions, devices, models, or one model or run"),
+    "train-classifier": (
+        classifier.add_arguments,
+        classifier.run,
+        "train the reference classifier that judges colourized images",
+    ),
     "reproduce": (
         _add_reproduce,
         commands.reproduce,

@@ -1,0 +1,42 @@
+"""Scores a generator against the truth, always beside what needs no model.
+
+    evaluation = evaluate(Colorizer.load("report").generator, load_dataset("cifar10", "test"))
+    print(evaluation.table())
+    evaluation.write("scores")
+
+Two protocols stand side by side: the true one, and the report's own, whose names begin with
+`report_` and which cannot see colour (see `metrics`).
+"""
+
+from .batch_norm import with_batch_statistics
+from .comparison import Difference, Gap, compare, gaps, side_by_side
+from .errors import EvaluationError
+from .images import FIGURE_3, ReportImage, find_image, images_at, sample_images
+from .inception import inception_fid
+from .protocol import BASELINES, PROTOCOL, REAL, SCORES, Score, predictor_title
+from .results import Evaluation
+from .scoring import evaluate
+
+__all__ = [
+    "BASELINES",
+    "FIGURE_3",
+    "PROTOCOL",
+    "REAL",
+    "SCORES",
+    "Difference",
+    "Evaluation",
+    "EvaluationError",
+    "Gap",
+    "ReportImage",
+    "Score",
+    "compare",
+    "evaluate",
+    "find_image",
+    "gaps",
+    "images_at",
+    "inception_fid",
+    "predictor_title",
+    "sample_images",
+    "side_by_side",
+    "with_batch_statistics",
+]

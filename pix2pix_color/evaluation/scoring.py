@@ -1,0 +1,346 @@
+"""Scores models and baselines in one pass over the images."""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from .. import color, metrics
+from ..data import ImageDataset
+from .baselines import Reference, baseline_chroma, measure_reference, with_other_images
+from .distances import chroma_distances, feature_distances
+from .errors import EvaluationError
+from .images import digest
+from .protocol import BASELINES, REAL
+from .results import Evaluation
+from .totals import summarize
+
+if TYPE_CHECKING:
+    from ..classifier import Classifier
+
+__all__ = ["evaluate"]
+
+_BLOCK_PIXELS = 2**18  # scored at a time: 256 images of CIFAR-10
+_SMALLEST = 7  # the window of SSIM
+_DIGEST = 16  # hexadecimal digits that tell images apart
+
+Predict = Callable[[tf.Tensor], tf.Tensor]
+
+
+def evaluate(
+    generator: keras.Model | Mapping[str, keras.Model],
+    dataset: ImageDataset,
+    *,
+    baselines: bool = True,
+    reference: ImageDataset | None = None,
+    classifier: Classifier | str | None = "auto",
+    batch_size: int = 256,
+    progress: bool = True,
+) -> Evaluation:
+    """Scores a generator on every image of a data set, beside what needs no model.
+
+    Args:
+        generator: from lightness (batch, size, size, 1) to chroma (batch, size, size, 2); or
+            several by their names. A single one is named "model".
+        dataset: the images, of the generator's size.
+        baselines: score `protocol.BASELINES` too.
+        reference: the images that give the mean chroma and the class rebalancing; the default
+            is the train split of the same data.
+        classifier: `"auto"` takes the shipped one where it fits the images; `None` leaves out
+            what needs one (semantic accuracy and fcd).
+        batch_size: images that a generator sees at a time; without influence on the scores,
+            unless it normalizes with the statistics of its batch.
+        progress: show a progress bar.
+
+    Returns:
+        The scores of every image, and of all of them with intervals.
+
+    Raises:
+        EvaluationError: (a ValueError) no image, a generator that takes or gives other shapes
+            than the data set has, or that predicts something that is not finite.
+    """
+    models = dict(generator) if isinstance(generator, Mapping) else {"model": generator}
+    size = _check(models, dataset, baselines, batch_size)
+    reference = reference or _default_reference(dataset)
+    if reference.count < 1:
+        raise EvaluationError(f"The reference {reference.name} ({reference.split}) has no image.")
+    measured = measure_reference(reference)
+    judge, left_out = _choose_classifier(classifier, dataset, size)
+    names = list(BASELINES) if baselines else []
+    if baselines and dataset.count == 1:
+        names.remove("other_chroma")
+        left_out["other_chroma"] = "there is only one image"
+    scorer = _Scorer(models, names, measured, judge, left_out, batch_size)
+    # Blocks of whole batches: every generator sees batches of just the size asked for.
+    block = batch_size * max(1, _BLOCK_PIXELS // size**2 // batch_size)
+    batches = with_other_images(dataset).batch(block).prefetch(2)
+    labels = np.full(dataset.count, -1) if dataset.labels is None else dataset.labels
+    with tqdm(total=dataset.count, desc="evaluate", unit="image", disable=not progress) as bar:
+        for images, others in batches:
+            done = len(scorer.digests)
+            scorer.add(images, others, labels[done : done + len(images)])
+            bar.update(len(images))
+    return scorer.evaluation(dataset)
+
+
+def _check(
+    models: dict[str, keras.Model], dataset: ImageDataset, baselines: bool, batch_size: int
+) -> int:
+    """Refuses what cannot be scored and returns the image size."""
+    where, element = f"{dataset.name} ({dataset.split})", dataset.images.element_spec
+    if not models and not baselines:
+        raise EvaluationError("There is nothing to score: neither a model nor the baselines.")
+    for name in {*BASELINES, REAL} & set(models):
+        raise EvaluationError(f"{name!r} is the name of a baseline: name the model otherwise.")
+    if batch_size < 1:
+        raise EvaluationError(f"batch_size must be at least 1, not {batch_size}.")
+    if dataset.count < 1:
+        raise EvaluationError(f"{where} has no image to score.")
+    if dataset.labels is not None and len(dataset.labels) != dataset.count:
+        raise EvaluationError(
+            f"{where} has {len(dataset.labels)} labels for {dataset.count} images."
+        )
+    size = element.shape[0] if element.shape.rank == 3 else None
+    if element.dtype != tf.uint8 or size is None or element.shape != (size, size, 3):
+        raise EvaluationError(
+            f"{where} must hold uint8 RGB images of shape (size, size, 3), 0 to 255, not "
+            f"{element.dtype.name} of shape {element.shape}."
+        )
+    if size < _SMALLEST:
+        raise EvaluationError(
+            f"SSIM needs images of at least 7x7 pixels, {where} has {size}x{size}."
+        )
+    for name, model in models.items():
+        expected, given = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
+        if expected[-1] != 1 or expected[0] not in (None, size):
+            raise EvaluationError(
+                f"The generator {name!r} takes images of shape {expected}, the data set {where} "
+                f"has ({size}, {size}, 1)."
+            )
+        if given[-1] != 2 or given[0] not in (None, size):
+            raise EvaluationError(
+                f"The generator {name!r} predicts {given}, not chroma (a, b) of shape "
+                f"({size}, {size}, 2): it was made for another colour space or size."
+            )
+    return size
+
+
+def _default_reference(dataset: ImageDataset) -> ImageDataset:
+    # A data set made by hand has no other split: it is its own reference, as is recorded.
+    if dataset.split == "train" or dataset.load_split is None:
+        return dataset
+    return dataset.other_split("train")
+
+
+def _choose_classifier(
+    classifier: Classifier | str | None, dataset: ImageDataset, size: int
+) -> tuple[Classifier | None, dict[str, str]]:
+    """Returns the classifier and why semantic accuracy or fcd is left out."""
+    from ..classifier import ClassifierError, load_classifier
+
+    needed, asked = ("semantic_accuracy", "fcd"), not isinstance(classifier, str | None)
+    if classifier is None:
+        return None, dict.fromkeys(needed, "no classifier was asked for")
+    try:
+        judge = (
+            classifier
+            if asked
+            else load_classifier("classifier" if classifier == "auto" else classifier)
+        )
+    except ClassifierError as error:
+        if classifier != "auto":
+            raise
+        return None, dict.fromkeys(needed, str(error))
+    if size != judge.image_size:
+        side = judge.image_size
+        reason = f"the classifier takes {side}x{side} images, these are {size}x{size}"
+        if classifier != "auto":
+            raise EvaluationError(f"{dataset.name} cannot be judged: {reason}.")
+        return None, dict.fromkeys(needed, reason)
+    left_out = {}
+    if dataset.labels is None:
+        left_out["semantic_accuracy"] = "the images have no labels"
+    elif tuple(dataset.class_names) != tuple(judge.class_names):
+        left_out["semantic_accuracy"] = "the labels mean other classes than the classifier's"
+    if dataset.count < 2 * judge.feature_count:
+        left_out["fcd"] = (
+            f"{dataset.count} images are fewer than twice the classifier's "
+            f"{judge.feature_count} features"
+        )
+    return (None if len(left_out) == len(needed) else judge), left_out
+
+
+def _histogram(lab: tf.Tensor) -> tf.Tensor:
+    """Returns the ab histograms, with gray in the middle of a bin, not at the corner of four.
+
+    There rounding would choose among the four for every pixel of an image without colour.
+    """
+    half = metrics.CHROMA_BIN / 2
+    return metrics.chroma_histogram(lab + tf.constant([0.0, half, half]))
+
+
+# One trace for batches and images of every size: tracing takes longer than some evaluations.
+_IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8)
+_LAB = tf.TensorSpec([None, None, None, 3], tf.float32)
+_CHROMA = tf.TensorSpec([None, None, None, 2], tf.float32)
+_PER_PIXEL = tf.TensorSpec([None, None, None], tf.float32)
+_PER_BIN = tf.TensorSpec([484], tf.float32)  # bins of metrics.chroma_histogram
+
+
+@tf.function(input_signature=[_IMAGES, _PER_BIN], autograph=False)
+def _score_real(
+    images: tf.Tensor, bin_weights: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
+    """Returns Lab, pixel weights, scores and ab histograms of uint8 images."""
+    lab = color.rgb_to_lab(images)
+    weights = metrics.pixel_weights(lab, bin_weights)
+    scores = {
+        "colorfulness": metrics.colorfulness(color.to_float(images)),
+        "rebalancing_weight": tf.reduce_sum(weights, axis=[1, 2]),
+    }
+    return lab, weights, scores, _histogram(lab)
+
+
+@tf.function(input_signature=[_IMAGES, _LAB, _PER_PIXEL, _CHROMA], autograph=False)
+def _score_fake(
+    images: tf.Tensor, lab: tf.Tensor, weights: tf.Tensor, chroma: tf.Tensor
+) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
+    """Returns colourized uint8 images, their scores and ab histograms.
+
+    What is scored is the image as delivered: clipped to what sRGB can show.
+    """
+    real, fake = color.to_float(images), color.merge(lab[..., :1], chroma)
+    delivered, fake_lab = color.to_uint8(fake), color.rgb_to_lab(fake)
+    scores = {
+        "psnr": metrics.psnr(real, fake),
+        "ssim": metrics.ssim(real, fake),
+        "mae_rgb": metrics.mae_rgb(real, fake),
+        "mae_ab": metrics.mae_ab(lab, fake_lab),
+        "ciede2000": metrics.ciede2000(lab, fake_lab),
+        "chroma_auc": metrics.chroma_auc(lab, fake_lab),
+        "chroma_auc_rebalanced": metrics.chroma_auc(lab, fake_lab, pixel_weights=weights),
+        "accuracy_2": metrics.nazeri_accuracy(lab, fake_lab, epsilon=0.02),
+        "accuracy_5": metrics.nazeri_accuracy(lab, fake_lab, epsilon=0.05),
+        "colorfulness": metrics.colorfulness(fake),
+        "report_psnr": metrics.report_psnr(images, delivered),
+        "report_ssim": metrics.report_ssim(images, delivered),
+    }
+    return delivered, scores, _histogram(fake_lab)
+
+
+class _Scorer:
+    """Collects the scores of every predictor, a block of images at a time."""
+
+    def __init__(
+        self,
+        models: dict[str, keras.Model],
+        baselines: list[str],
+        reference: Reference,
+        classifier: Classifier | None,
+        left_out: dict[str, str],
+        batch_size: int,
+    ) -> None:
+        self.baselines, self.reference, self.left_out = baselines, reference, left_out
+        self.batch_size = batch_size
+        self.predict = {
+            name: tf.function(
+                functools.partial(model, training=False), autograph=False, reduce_retracing=True
+            )
+            for name, model in models.items()
+        }
+        self.classify = classifier and tf.function(
+            classifier, autograph=False, reduce_retracing=True
+        )
+        self.digests: list[str] = []
+        self.columns: dict[str, dict[str, list[np.ndarray]]] = {
+            name: defaultdict(list) for name in (*models, *baselines, REAL)
+        }
+        self.histograms: dict[str, list[np.ndarray]] = defaultdict(list)
+        self.features: dict[str, list[np.ndarray]] = defaultdict(list)
+
+    def add(self, images: tf.Tensor, others: tf.Tensor, labels: np.ndarray) -> None:
+        """Scores a block of images; `labels` (batch,) are used where they are known."""
+        lab, weights, scores, histograms = _score_real(images, self.reference.bin_weights)
+        self._keep(REAL, images, labels, scores, histograms)
+        self.digests += [digest(image)[:_DIGEST] for image in images.numpy()]
+        chroma = {name: self._predict(name, lab[..., :1]) for name in self.predict}
+        if self.baselines:
+            chroma |= baseline_chroma(images, others, self.reference.mean_chroma)
+        for name, values in chroma.items():
+            if name in self.columns:
+                fake, scores, histograms = _score_fake(images, lab, weights, values)
+                self._keep(name, fake, labels, scores, histograms)
+
+    def _predict(self, name: str, lightness: tf.Tensor) -> tf.Tensor:
+        parts = [
+            self.predict[name](lightness[start : start + self.batch_size])
+            for start in range(0, len(lightness), self.batch_size)
+        ]
+        chroma = tf.cast(tf.concat(parts, axis=0), tf.float32)
+        if not np.isfinite(chroma.numpy()).all():
+            raise EvaluationError(f"The generator {name!r} predicts values that are not finite.")
+        return chroma
+
+    def _keep(
+        self,
+        name: str,
+        images: tf.Tensor,
+        labels: np.ndarray,
+        scores: dict[str, tf.Tensor],
+        histograms: tf.Tensor,
+    ) -> None:
+        for score, values in scores.items():
+            self.columns[name][score].append(values.numpy().astype(np.float64))
+        narrow = np.min_scalar_type(int(np.prod(images.shape[1:3])))  # the most a bin can hold
+        self.histograms[name].append(histograms.numpy().astype(narrow))
+        if self.classify is not None:
+            logits, features = self.classify(images)
+            self.features[name].append(features.numpy())
+            if "semantic_accuracy" not in self.left_out:
+                right = np.argmax(logits.numpy(), axis=-1) == labels
+                self.columns[name]["recognized"].append(right.astype(np.float64))
+
+    def evaluation(self, dataset: ImageDataset) -> Evaluation:
+        """Returns what was collected, with the scores of the whole set."""
+        if len(self.digests) != dataset.count:
+            raise EvaluationError(
+                f"{dataset.name} ({dataset.split}) says that it has {dataset.count} images, and "
+                f"has {len(self.digests)}."
+            )
+        per_image = {
+            name: {score: np.concatenate(parts) for score, parts in series.items()}
+            for name, series in self.columns.items()
+        }
+        scores, intervals = summarize(per_image)
+        if not np.any(per_image[REAL]["colorfulness"]):
+            self.left_out["colorfulness_ratio"] = "the real images have no colour"
+            for part in (*scores.values(), *intervals.values()):
+                part.pop("colorfulness_ratio", None)
+        distances = {"chroma_distance": chroma_distances(_joined(self.histograms))}
+        if self.features and "fcd" not in self.left_out:
+            distances["fcd"] = feature_distances(_joined(self.features))
+        for score, found in distances.items():
+            for name, (value, interval) in found.items():
+                scores[name][score], intervals[name][score] = value, interval
+        return Evaluation(
+            dataset.name,
+            dataset.split,
+            tuple(self.digests),
+            dataset.labels,
+            per_image,
+            scores,
+            intervals,
+            self.left_out,
+            self.reference.described(),
+        )
+
+
+def _joined(parts: dict[str, list[np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate(blocks) for name, blocks in parts.items()}

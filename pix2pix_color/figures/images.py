@@ -1,0 +1,143 @@
+"""Images in rows: grids, samples of classes, the report's Figure 3, maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .style import GRAY, SMALL, draw_image, require, row_title
+
+__all__ = ["class_samples", "comparison_table", "heat_maps", "image_grid"]
+
+
+def image_grid(
+    rows: Sequence[Sequence[np.ndarray]],
+    *,
+    row_titles: Sequence[str] = (),
+    column_titles: Sequence[str] = (),
+    captions: Sequence[Sequence[str]] = (),
+    inches: float = 0.8,
+) -> Figure:
+    """Draws rows of images.
+
+    Args:
+        rows: images, (h, w), (h, w, 1) or (h, w, 3), uint8 or float in [0, 1]; an array
+            (rows, columns, h, w, 3) will do. Rows may differ in length.
+        row_titles: a text to the left of each row.
+        column_titles: a text above each column.
+        captions: a text below each image.
+        inches: side of one image.
+
+    Raises:
+        ValueError: no image, an image of another shape, or titles that do not fit the rows.
+    """
+    columns = max((len(row) for row in rows), default=0)
+    require(columns > 0, "image_grid needs at least one image.")
+    require(len(row_titles) in (0, len(rows)), "image_grid needs one title a row.")
+    require(len(column_titles) in (0, columns), "image_grid needs one title a column.")
+    require(
+        not captions or [len(c) for c in captions] == [len(row) for row in rows],
+        "image_grid needs one caption an image.",
+    )
+    margin = 0.085 * max(map(len, row_titles), default=0)
+    height = inches + (0.24 if captions else 0.06)
+    figure = Figure((columns * (inches + 0.06) + margin, len(rows) * height + 0.3))
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for i, row in enumerate(rows):
+        for j, axes in enumerate(grid[i]):
+            if j >= len(row):
+                axes.set_axis_off()
+                continue
+            draw_image(axes, row[j])
+            if captions:
+                axes.set_xlabel(captions[i][j], fontsize=7, labelpad=2)
+        if row_titles:
+            row_title(grid[i, 0], row_titles[i])
+    for axes, title in zip(grid[0], column_titles, strict=False):
+        axes.set_title(title, fontsize=SMALL)
+    return figure
+
+
+def class_samples(images: Mapping[str, Sequence[np.ndarray]]) -> Figure:
+    """Draws one row of images for each class (report section 4.1).
+
+    Args:
+        images: class name to images, uint8 or float in [0, 1], (h, w, 3).
+
+    Raises:
+        ValueError: no image.
+    """
+    return image_grid(list(images.values()), row_titles=list(images))
+
+
+def heat_maps(maps: Mapping[str, np.ndarray]) -> Figure:
+    """Draws non-negative maps beside each other, each scaled to its own maximum.
+
+    Args:
+        maps: title to (h, w) values; exact zeros stay white.
+
+    Raises:
+        ValueError: no map, or a map that is not (h, w).
+    """
+    require(len(maps) > 0, "heat_maps needs at least one map.")
+    figure = Figure((1.75 * len(maps), 2.2), layout="constrained")
+    grid = figure.subplots(1, len(maps), squeeze=False)[0]
+    for axes, (title, values) in zip(grid, maps.items(), strict=True):
+        values = np.asarray(values)
+        require(values.ndim == 2, f"A map has the shape (h, w), not {values.shape}.")
+        seen = np.ma.masked_equal(values, 0.0)
+        axes.imshow(seen, cmap="cividis", vmin=0.0, interpolation="nearest")
+        axes.set_title(title, fontsize=SMALL)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_color(GRAY)
+    return figure
+
+
+def comparison_table(
+    gray: np.ndarray,
+    real: np.ndarray,
+    fake: np.ndarray,
+    *,
+    row_titles: Sequence[str] = (),
+    columns: Mapping[str, Sequence[str]] | None = None,
+) -> Figure:
+    """Draws the report's Figure 3: gray, real and colourized images with their scores.
+
+    Args:
+        gray, real, fake: (count, h, w, 3) or (count, h, w, 1), uint8 or float in [0, 1].
+        row_titles: a text to the left of each row.
+        columns: heading to a text for each row, for example both protocols' scores.
+
+    Raises:
+        ValueError: the three differ in number, or a column has not one text a row.
+    """
+    columns = columns or {}
+    count = len(real)
+    require(
+        len(gray) == len(fake) == count > 0, "gray, real and fake must hold as many images each."
+    )
+    require(len(row_titles) in (0, count), "comparison_table needs one title a row.")
+    require(
+        all(len(texts) == count for texts in columns.values()),
+        "Each column needs one text a row.",
+    )
+    margin = 0.085 * max(map(len, row_titles), default=0)
+    widths = [1.3] * 3 + [1.55] * len(columns)
+    figure = Figure((sum(widths) + margin, 1.36 * count + 0.5))
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
+    grid = figure.subplots(count, len(widths), squeeze=False, width_ratios=widths)
+    for i in range(count):
+        for axes, image in zip(grid[i], (gray[i], real[i], fake[i]), strict=False):
+            draw_image(axes, image)
+        for axes, texts in zip(grid[i, 3:], columns.values(), strict=True):
+            axes.set_axis_off()
+            axes.text(0.5, 0.5, texts[i], ha="center", va="center", fontsize=SMALL)
+        if row_titles:
+            row_title(grid[i, 0], row_titles[i])
+    for axes, title in zip(grid[0], ("gray", "real", "colourized", *columns), strict=True):
+        axes.set_title(title, fontsize=SMALL)
+    return figure

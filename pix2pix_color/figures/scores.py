@@ -1,0 +1,241 @@
+"""What the scores say: intervals, one score against another, the images behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from .images import image_grid
+from .style import BLUE, GRAY, SMALL, VERMILION, require
+
+__all__ = [
+    "best_median_worst",
+    "psnr_scatter",
+    "ranked_images",
+    "score_intervals",
+    "wrapped_squares",
+]
+
+_COLUMNS = 4  # of panels
+_GROUPS = ("best", "median", "worst")
+
+
+def score_intervals(
+    scores: Mapping[str, Mapping[str, tuple[float, float | None, float | None]]],
+    *,
+    highlight: Sequence[str] = (),
+) -> Figure:
+    """Draws each score as a panel: a point and its interval for every predictor.
+
+    Args:
+        scores: score title to predictor title to (value, low, high); low and high are `None`
+            where nothing is known. A predictor may lack a score.
+        highlight: predictors in another colour than the baselines.
+
+    Raises:
+        ValueError: no score.
+    """
+    require(len(scores) > 0, "score_intervals needs at least one score.")
+    predictors = list(dict.fromkeys(name for panel in scores.values() for name in panel))
+    columns = min(_COLUMNS, len(scores))
+    rows = -(-len(scores) // columns)
+    margin = 0.08 * max(map(len, predictors), default=0)
+    figure = Figure(
+        (2.5 * columns + margin, rows * (0.28 * len(predictors) + 0.85)), layout="constrained"
+    )
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axes in grid.flat[len(scores) :]:
+        axes.set_axis_off()
+    for axes, (title, panel) in zip(grid.flat, scores.items(), strict=False):
+        for place, name in enumerate(predictors):
+            if name not in panel:
+                continue
+            value, low, high = panel[name]
+            shade = VERMILION if name in highlight else BLUE
+            if low is not None and high is not None:
+                axes.plot([low, high], [place, place], color=shade, lw=2.2, solid_capstyle="butt")
+                axes.plot([low, high], [place, place], "|", color=shade, ms=7, mew=1.6)
+            axes.plot(value, place, "o", color=shade, ms=4.5, gid=name)
+        axes.set_title(title, fontsize=SMALL)
+        axes.set_ylim(len(predictors) - 0.4, -0.6)
+        axes.set_yticks(range(len(predictors)), predictors, fontsize=SMALL)
+        axes.tick_params(axis="x", labelsize=8)
+        axes.tick_params(axis="y", length=0)
+        axes.locator_params(axis="x", nbins=4)
+        axes.margins(x=0.12)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.grid(axis="x", color="0.92", lw=0.8)
+        axes.set_axisbelow(True)
+    return figure
+
+
+def psnr_scatter(
+    report_psnr: np.ndarray, psnr: np.ndarray, *, title: str = "", bins: int = 45
+) -> Figure:
+    """Draws the report's PSNR of each image against its true PSNR.
+
+    Args:
+        report_psnr, psnr: (count,) in dB. Images where either is not finite are left out.
+        title: above the plot; the default says how many images there are.
+        bins: hexagons across.
+
+    Returns:
+        The number of images in each hexagon, with Pearson's and Spearman's correlation and
+        the line of equal scores.
+
+    Raises:
+        ValueError: the two differ in length, or fewer than two images are left.
+    """
+    report_psnr, psnr = (np.asarray(values, np.float64) for values in (report_psnr, psnr))
+    require(
+        report_psnr.ndim == 1 and report_psnr.shape == psnr.shape,
+        f"report_psnr {report_psnr.shape} and psnr {psnr.shape} need one value an image each.",
+    )
+    known = np.isfinite(report_psnr) & np.isfinite(psnr)
+    report_psnr, psnr = report_psnr[known], psnr[known]
+    require(len(psnr) > 1, "psnr_scatter needs at least two images with finite scores.")
+    figure = Figure((6.2, 4.6), layout="constrained")
+    axes = figure.subplots()
+    drawn = axes.hexbin(
+        psnr, report_psnr, gridsize=bins, mincnt=1, cmap="cividis", norm=LogNorm(), lw=0.1
+    )
+    bar = figure.colorbar(drawn, ax=axes, label="images", shrink=0.9)
+    bar.outline.set_visible(False)
+    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    bar.ax.minorticks_off()
+    # The limits are those of the images: the line of equal scores must not move them.
+    limits = axes.get_xlim(), axes.get_ylim()
+    span = [min(psnr.min(), report_psnr.min()), max(psnr.max(), report_psnr.max())]
+    axes.plot(span, span, color=GRAY, lw=1.0, ls="--", label="equal scores", zorder=3)
+    axes.set_xlim(*limits[0])
+    axes.set_ylim(*limits[1])
+    axes.set_xlabel("true PSNR (dB)")
+    axes.set_ylabel("report-protocol PSNR (dB)")
+    axes.set_title(title or f"{len(psnr):,} images", fontsize=10)
+    pearson, spearman = (
+        _correlation(psnr, report_psnr),
+        _correlation(*map(_ranks, (psnr, report_psnr))),
+    )
+    axes.text(
+        0.98,
+        0.03,
+        f"correlation {pearson:.2f}, of ranks {spearman:.2f}",
+        transform=axes.transAxes,
+        ha="right",
+        fontsize=SMALL,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2},
+    )
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def wrapped_squares() -> Figure:
+    """Draws the square of every error of an 8-bit number, and what is left of it in 8 bits.
+
+    The report's PSNR is made of the latter (`metrics.report_psnr`).
+    """
+    error = np.arange(256)
+    square = error.astype(np.uint8) ** 2  # wraps around: that is the point
+    figure = Figure((7.0, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(error, error**2, color=BLUE, lw=2.2, label="the square")
+    axes.plot(
+        error, square, color=VERMILION, lw=0.8, marker=".", ms=3.5, label="the same in 8 bits"
+    )
+    axes.annotate(
+        "15 levels: the last whose square fits",
+        (15, 225),
+        (33, 330),
+        fontsize=SMALL,
+        arrowprops={"arrowstyle": "-", "color": GRAY, "lw": 0.8},
+    )
+    axes.set_xlim(0, 130)
+    axes.set_ylim(0, 650)
+    axes.set_xlabel("error of a channel of a pixel, in levels of 255")
+    axes.set_ylabel("squared error")
+    axes.legend(fontsize=8, frameon=False, loc="center right", bbox_to_anchor=(1.0, 0.62))
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Returns Pearson's correlation; nan where one of the two is constant."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Returns the rank of each value, equal ones sharing the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2.0)[place]
+
+
+def best_median_worst(
+    scores: np.ndarray, each: int = 8, *, better: str = "higher"
+) -> dict[str, np.ndarray]:
+    """Returns which images score best, about the median, and worst.
+
+    Args:
+        scores: (count,); images with a score that is not a number come last.
+        each: images in each of the three; a third of all where there are fewer.
+        better: `"higher"` or `"lower"`.
+
+    Returns:
+        Indices into `scores`, from better to worse. Equal scores keep their order.
+
+    Raises:
+        ValueError: no score, or another `better`.
+    """
+    scores = np.asarray(scores, np.float64)
+    require(scores.ndim == 1 and scores.size > 0, "best_median_worst needs one score an image.")
+    require(better in ("higher", "lower"), f"better is 'higher' or 'lower', not {better!r}.")
+    order = np.argsort(-scores if better == "higher" else scores, kind="stable")
+    each = max(1, min(each, len(order) // 3))
+    middle = (len(order) - each) // 2
+    groups = order[:each], order[middle : middle + each], order[len(order) - each :]
+    return dict(zip(_GROUPS, groups, strict=True))
+
+
+def ranked_images(
+    real: np.ndarray,
+    fake: np.ndarray,
+    scores: np.ndarray,
+    *,
+    better: str = "higher",
+    each: int = 8,
+    digits: int = 2,
+    title: str = "",
+) -> Figure:
+    """Draws the images with the best, the median and the worst scores.
+
+    Args:
+        real, fake: (count, h, w, 3), uint8 or float in [0, 1].
+        scores: (count,), of `fake` against `real`; the caption of each pair.
+        better: `"higher"` or `"lower"`.
+        each: images in each group; a third of all where there are fewer.
+        digits: decimals of the captions.
+        title: above the images, such as the name of the score.
+
+    Returns:
+        For each group a row of real images above a row of colourized ones, from better to
+        worse. Given the images of `best_median_worst` alone, it draws the same as given all.
+
+    Raises:
+        ValueError: the three differ in number, or there is no image.
+    """
+    require(len(real) == len(fake) == len(scores), "real, fake and scores must be as many.")
+    rows, titles, captions = [], [], []
+    for group, chosen in best_median_worst(scores, each, better=better).items():
+        rows += [[real[i] for i in chosen], [fake[i] for i in chosen]]
+        titles += [f"{group}: real", "colourized"]
+        captions += [[""] * len(chosen), [f"{scores[i]:.{digits}f}" for i in chosen]]
+    figure = image_grid(rows, row_titles=titles, captions=captions)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure

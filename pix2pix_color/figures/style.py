@@ -1,0 +1,44 @@
+"""What the figures share: colours, sizes, and the drawing of one image."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+# Okabe and Ito's palette: told apart by readers with any kind of colour vision.
+BLUE, VERMILION, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#8C8C8C"
+SMALL = 9
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises a ValueError unless the condition holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+def draw_image(axes: Axes, image: np.ndarray) -> None:
+    """Draws uint8 or float [0, 1] pixels, (h, w), (h, w, 1) or (h, w, 3), as sharp squares."""
+    image = np.asarray(image)
+    if image.ndim == 3 and image.shape[-1] == 1:
+        image = image[..., 0]
+    require(
+        image.ndim == 2 or (image.ndim == 3 and image.shape[-1] == 3),
+        f"An image has the shape (h, w), (h, w, 1) or (h, w, 3), not {image.shape}.",
+    )
+    brightest = 255 if image.dtype == np.uint8 else 1.0
+    if brightest == 1.0:
+        image = np.clip(image, 0.0, 1.0)
+    axes.imshow(image, cmap="gray", vmin=0, vmax=brightest, interpolation="nearest")
+    hide_frame(axes)
+
+
+def hide_frame(axes: Axes) -> None:
+    """Leaves an image without ticks and frame."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def row_title(axes: Axes, text: str) -> None:
+    """Writes a text to the left of a row's first image."""
+    axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=SMALL, labelpad=6)

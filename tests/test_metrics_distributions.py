@@ -1,0 +1,237 @@
+"""Histograms, class rebalancing and distances against NumPy, SciPy and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.linalg import sqrtm
+from scipy.ndimage import gaussian_filter
+from scipy.spatial.distance import jensenshannon
+
+from pix2pix_color import metrics
+
+SIDE, BINS = 22, 484
+EDGES = np.arange(-110, 111, metrics.CHROMA_BIN)
+
+
+def lab_images(seed: int = 0, shape=(3, 16, 16), chroma: float = 25.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    lightness = rng.uniform(0, 100, (*shape, 1))
+    return np.concatenate([lightness, rng.normal(0, chroma, (*shape, 2))], -1).astype(np.float32)
+
+
+def pixels(*ab: tuple[float, float]) -> np.ndarray:
+    """Returns one image, a row of pixels of these a and b."""
+    return np.array([[[(50.0, *pair) for pair in ab]]], np.float32)
+
+
+def numpy_histogram(lab: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    a, b = np.clip(lab[..., 1:].reshape(-1, 2).astype(float), -109.9, 109.9).T
+    weights = None if weights is None else weights.reshape(-1)
+    return np.histogram2d(a, b, bins=[EDGES, EDGES], weights=weights)[0].reshape(-1)
+
+
+@pytest.mark.parametrize("chroma", [5.0, 25.0, 90.0])
+def test_chroma_histogram_is_numpy_s(chroma):
+    lab = lab_images(chroma=chroma)
+    counts = metrics.chroma_histogram(lab)
+    assert counts.dtype == tf.float32
+    np.testing.assert_array_equal(counts, [numpy_histogram(image) for image in lab])
+
+
+def test_weighted_chroma_histogram_is_numpy_s():
+    lab = lab_images()
+    weights = np.random.default_rng(1).random(lab.shape[:3])
+    expected = [numpy_histogram(*both) for both in zip(lab, weights, strict=True)]
+    np.testing.assert_allclose(metrics.chroma_histogram(lab, weights), expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="weights must be one value a pixel"):
+        metrics.chroma_histogram(lab, weights[:2])
+
+
+@pytest.mark.parametrize(
+    ("ab", "place"),
+    [
+        ((-110, -110), (0, 0)),
+        ((-100.01, -100), (0, 1)),
+        ((0, -0.01), (11, 10)),
+        ((110, 0), (21, 11)),
+        ((1e9, -np.inf), (21, 0)),
+    ],
+)
+def test_a_bin_holds_its_lower_edges_and_the_rim_what_lies_outside(ab, place):
+    counts = metrics.chroma_histogram(pixels(ab)).numpy()[0]
+    assert counts.sum() == 1
+    assert divmod(int(counts.argmax()), SIDE) == place
+
+
+def training_histogram() -> np.ndarray:
+    """Returns counts of many, few and no pixels, at the rim too."""
+    counts = np.zeros((SIDE, SIDE))
+    counts[8:14, 7:15] = np.random.default_rng(0).integers(0, 10_000, (6, 8))
+    counts[9, 9] = 0
+    counts[19, :2] = 3_000
+    counts[17, 16] = 1
+    return counts.reshape(-1)
+
+
+def test_rebalancing_weights_are_one_over_the_smoothed_shares():
+    counts = training_histogram()
+    weights = metrics.class_rebalancing(counts)
+    smoothed = gaussian_filter(counts.reshape(SIDE, SIDE), 0.5, mode="constant", truncate=20)
+    product = (weights * smoothed.reshape(-1))[counts > 0]
+    np.testing.assert_allclose(product, product[0], rtol=1e-9)
+
+
+def test_rebalancing_weights_average_one_over_the_counted_pixels():
+    lab = lab_images(chroma=12.0)
+    counts = metrics.chroma_histogram(lab).numpy().sum(axis=0)
+    weights = metrics.class_rebalancing(counts)
+    assert np.sum(weights * counts) == pytest.approx(counts.sum())
+    assert np.mean(metrics.pixel_weights(lab, weights)) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_bins_that_were_never_seen_weigh_no_more_than_the_rarest_seen():
+    counts = training_histogram()
+    weights = metrics.class_rebalancing(counts).reshape(SIDE, SIDE)
+    assert np.isfinite(weights).all() and (weights > 0).all()
+    assert weights[17, 16] == weights.max() == weights[0, 0] == weights[21, 3]
+    assert weights[9, 9] < weights.max()  # its neighbours were seen often
+
+
+def test_a_single_colour_weighs_one():
+    counts = np.zeros(BINS)
+    counts[100] = 12
+    assert metrics.class_rebalancing(counts)[100] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("histogram", "message"),
+    [
+        (np.ones((2, BINS)), r"\(484,\), not \(2, 484\)"),
+        (np.zeros(BINS), "not all 0"),
+        (np.arange(BINS) - 1, "at least 0"),
+        (np.full(BINS, np.nan), "at least 0"),
+    ],
+)
+def test_class_rebalancing_refuses_what_is_no_histogram(histogram, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.class_rebalancing(histogram)
+
+
+def test_pixel_weights_are_those_of_the_pixels_bins():
+    lab = pixels((-110, -110), (0, 5), (500, 500), (np.nan, 0))
+    weights = metrics.pixel_weights(lab, np.arange(BINS)).numpy()
+    np.testing.assert_array_equal(weights, [[[0, 11 * SIDE + 11, BINS - 1, np.nan]]])
+    with pytest.raises(ValueError, match="bin_weights must be"):
+        metrics.pixel_weights(lab, np.arange(BINS - 1))
+
+
+def test_rebalancing_makes_a_rare_colour_count_as_much_as_gray():
+    # Nine gray pixels are right, one red pixel is wrong by 75: half of AuC's range.
+    real = pixels(*[(0, 0)] * 9, (75, 0))
+    fake = pixels(*[(0, 0)] * 10)
+    weights = metrics.class_rebalancing(metrics.chroma_histogram(real).numpy()[0])
+    balanced = metrics.chroma_auc(real, fake, metrics.pixel_weights(real, weights))
+    np.testing.assert_allclose(metrics.chroma_auc(real, fake), 0.95, rtol=1e-6)
+    np.testing.assert_allclose(balanced, 0.75, rtol=1e-6)
+
+
+def test_jensen_shannon_distance_is_scipy_s():
+    rng = np.random.default_rng(0)
+    p, q = rng.integers(0, 50, (2, 20, BINS)) * rng.integers(0, 2, (2, 20, BINS))
+    expected = [jensenshannon(*both, base=2) for both in zip(p, q, strict=True)]
+    np.testing.assert_allclose(metrics.jensen_shannon_distance(p, q), expected, rtol=1e-9)
+    one_to_many = [jensenshannon(row, q[0], base=2) for row in p]
+    for many in (p, tf.constant(p, tf.float64)):
+        np.testing.assert_allclose(
+            metrics.jensen_shannon_distance(many, q[0]), one_to_many, rtol=1e-9
+        )
+    graph = tf.function(metrics.jensen_shannon_distance)
+    np.testing.assert_allclose(graph(p, q), expected, rtol=1e-9)
+
+
+def test_jensen_shannon_distance_is_zero_for_equal_shares_and_one_for_none_in_common():
+    p = np.array([1.0, 2.0, 0.0, 0.0])
+    np.testing.assert_allclose(metrics.jensen_shannon_distance(p, 3 * p), 0.0, atol=1e-12)
+    np.testing.assert_allclose(metrics.jensen_shannon_distance(p, p[::-1]), 1.0, rtol=1e-12)
+    assert np.isnan(metrics.jensen_shannon_distance(p, 0 * p))
+
+
+def test_jensen_shannon_distance_keeps_its_digits_between_nearly_equal_histograms():
+    step = 1e-7  # (1/2 + step, 1/2 - step) and its mirror are step * sqrt(2 / ln 2) apart
+    p = np.array([0.5 + step, 0.5 - step])
+    distance = metrics.jensen_shannon_distance(p, p[::-1])
+    np.testing.assert_allclose(distance, step * np.sqrt(2 / np.log(2)), rtol=1e-6)
+
+
+def test_jensen_shannon_distance_refuses_other_bins():
+    with pytest.raises(ValueError, match="differ in their last axis"):
+        metrics.jensen_shannon_distance(np.ones(3), np.ones(1))
+
+
+def random_statistics(seed: int, count: int = 60, dimensions: int = 12):
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(dimensions, dimensions))
+    return metrics.feature_statistics(rng.normal(size=(count, dimensions)) @ mixing + rng.random())
+
+
+def test_feature_statistics_are_numpy_s():
+    features = np.random.default_rng(0).normal(3, 2, (50, 7)).astype(np.float32)
+    mean, covariance = metrics.feature_statistics(features)
+    assert mean.dtype == covariance.dtype == np.float64
+    np.testing.assert_allclose(mean, features.astype(float).mean(axis=0), rtol=1e-12)
+    expected = np.cov(features.astype(float), rowvar=False)
+    np.testing.assert_allclose(covariance, expected, rtol=1e-10)
+    assert metrics.feature_statistics(features[:, :1])[1].shape == (1, 1)
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (4,), (2, 3, 4)])
+def test_feature_statistics_refuse_what_has_no_covariance(shape):
+    with pytest.raises(ValueError, match="at least two rows"):
+        metrics.feature_statistics(np.ones(shape))
+
+
+def test_frechet_distance_is_that_of_scipy_s_matrix_root():
+    (m1, c1), (m2, c2) = random_statistics(0), random_statistics(1)
+    expected = np.sum((m1 - m2) ** 2) + np.trace(c1 + c2 - 2 * sqrtm(c1 @ c2).real)
+    distance = metrics.frechet_distance(m1, c1, m2, c2)
+    assert isinstance(distance, float)
+    assert distance == pytest.approx(expected, rel=1e-9)
+    assert metrics.frechet_distance(m2, c2, m1, c1) == pytest.approx(distance, rel=1e-9)
+
+
+def test_frechet_distance_of_diagonal_covariances_has_a_closed_form():
+    v1, v2 = np.array([1.0, 4.0, 0.0]), np.array([9.0, 1.0, 2.0])
+    m1, m2 = np.zeros(3), np.array([3.0, 4.0, 0.0])
+    expected = 25 + np.sum((np.sqrt(v1) - np.sqrt(v2)) ** 2)
+    distance = metrics.frechet_distance(m1, np.diag(v1), m2, np.diag(v2))
+    assert distance == pytest.approx(expected, rel=1e-12)
+    assert metrics.frechet_distance([1], [[4]], [3], [[1]]) == pytest.approx(4 + 1)
+
+
+@pytest.mark.parametrize("count", [60, 5])
+def test_frechet_distance_of_equal_statistics_is_zero(count):
+    mean, covariance = random_statistics(0, count)  # of 5 images 8 of 12 directions are empty
+    distance = metrics.frechet_distance(mean, covariance, mean, covariance)
+    assert 0 <= distance < 1e-12 * np.trace(covariance)
+
+
+def test_frechet_distance_of_singular_covariances_is_exact():
+    # The same rotation of two diagonal covariances with empty directions.
+    rotation, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))
+    v1, v2 = np.array([1, 2, 3, 0, 0, 0.0]), np.array([4, 0, 3, 5, 0, 0.0])
+    c1, c2 = ((rotation * values) @ rotation.T for values in (v1, v2))
+    expected = np.sum((np.sqrt(v1) - np.sqrt(v2)) ** 2)
+    distance = metrics.frechet_distance(np.zeros(6), c1, np.zeros(6), c2)
+    assert distance == pytest.approx(expected, rel=1e-12)
+
+
+def test_frechet_distance_refuses_what_does_not_fit():
+    mean, covariance = random_statistics(0)
+    with pytest.raises(ValueError, match="covariances"):
+        metrics.frechet_distance(mean, covariance[:3], mean, covariance)
+    with pytest.raises(ValueError, match="means"):
+        metrics.frechet_distance(mean, covariance, mean[:3], covariance[:3, :3])
+    with pytest.raises(ValueError, match="finite"):
+        metrics.frechet_distance(mean, covariance, mean * np.nan, covariance)
