@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..config import Config, nearest
-from . import classifier, commands, evaluation
+from . import classifier, commands, evaluation, experiment
 from .errors import EXIT_CODES, USAGE
 
 _STRATEGIES = "auto, cpu, gpu, mirrored, multi_worker, tpu"
@@ -195,6 +195,11 @@ _COMMANDS: dict[str, tuple[Any, Any, str]] = {
     "colorize": (_add_colorize, commands.colorize, "colourize images of any size"),
     "export": (_add_export, commands.export, "make a run into a folder that colourizes anywhere"),
     "info": (_add_info, commands.info, "show versions, devices, models, or one model or run"),
+    "experiment": (
+        experiment.add_arguments,
+        experiment.run,
+        "run the report's studies: architecture, hyperparameters, ablations",
+    ),
     "train-classifier": (
         classifier.add_arguments,
         classifier.run,

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework import ops
 
 from ..config import Config
 from ..distribute import make_strategy
@@ -146,6 +145,16 @@ class Runner:
         return f"about {minutes // 60} h {minutes % 60:02d} min"
 
 
+def _gradient_registry() -> dict:
+    """Returns TensorFlow's own, which it offers no way to clear; empty where it is elsewhere."""
+    try:
+        from tensorflow.python.framework import ops
+
+        return ops.gradient_registry._registry
+    except (ImportError, AttributeError):
+        return {}
+
+
 @contextlib.contextmanager
 def released() -> Iterator[None]:
     """Gives back the memory of what is built inside: of a run, once it is over.
@@ -154,7 +163,7 @@ def released() -> Iterator[None]:
     used, and with it the graph and its variables: 140 MB a run of the report's networks,
     which have them in bfloat16 (`layers`).
     """
-    registered = getattr(ops.gradient_registry, "_registry", {})
+    registered = _gradient_registry()
     before = set(registered)
     try:
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import io
 import json
 import os
@@ -12,7 +11,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -90,14 +88,18 @@ class Scorer:
     def __init__(self, dataset: ImageDataset, limit: int | None) -> None:
         self.dataset, self.limit = dataset, limit
         self.samples = sample_images(dataset, SAMPLES)
+        self._reference = dataset.other_split("train") if dataset.load_split else dataset
         self._baselines: dict[str, dict[str, float]] = {}
 
     def __call__(self, generator: keras.Model) -> tuple[Evaluation, Row]:
         """Returns a generator's scores, and the columns that they fill."""
-        options: dict[str, Any] = {"progress": False}
-        if "baselines" in inspect.signature(evaluate).parameters:
-            options["baselines"] = not self._baselines
-        evaluation = evaluate(generator, self.dataset, **options)
+        evaluation = evaluate(
+            generator,
+            self.dataset,
+            baselines=not self._baselines,
+            reference=self._reference,
+            progress=False,
+        )
         summary = evaluation.summary()
         self._baselines |= {k: v for k, v in summary["scores"].items() if k != "model"}
         row, intervals = {}, summary["intervals"]["model"]
