@@ -2,6 +2,7 @@
 # make test        lint and all tests
 # make lint        ruff, notebooks included          make format     rewrite what ruff would
 # make notebooks   run the committed notebooks again, in place (CIFAR-10 must be there)
+# make scores      score the shipped model again, in place (CIFAR-10 must be there)
 # make clean       remove what these made
 #
 # Each makes the virtual environment that it needs. PYTHON=/path/to/python3.12 chooses another
@@ -11,7 +12,7 @@ VENV = .venv
 PYTHON =
 BIN = $(VENV)/bin
 
-.PHONY: reproduce test lint format notebooks clean
+.PHONY: reproduce test lint format notebooks scores clean
 
 reproduce: $(VENV)/.notebooks
 	@$(BIN)/python -m pix2pix_color reproduce
@@ -34,6 +35,9 @@ format: $(VENV)/.test
 
 notebooks: $(VENV)/.notebooks
 	@$(BIN)/python -m pix2pix_color.reproduction notebooks
+
+scores: $(VENV)/.notebooks
+	@$(BIN)/python -m pix2pix_color.reproduction scores
 
 clean:
 	rm -rf $(VENV) build dist reproduced .pytest_cache .ruff_cache *.egg-info

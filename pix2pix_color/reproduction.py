@@ -346,8 +346,9 @@ def update_scores(checkout: str | Path = ".") -> None:
     finished = subprocess.run([sys.executable, "-m", "pix2pix_color", *command, "--overwrite"])
     if finished.returncode:
         raise ReproductionError("The shipped model could not be scored (see above).")
-    for per_image in made.rglob("scores.csv"):  # megabytes that the command makes anew
-        per_image.unlink()
+    # Megabytes that the command makes anew: every image's scores, the train split's images.
+    for large in (*made.rglob("scores.csv"), *(made / "train").glob("images-by-*.png")):
+        large.unlink()
     for summary in made.rglob("metrics.json"):  # by its name: no path of this machine
         content = json.loads(summary.read_text(encoding="utf-8")) | {"model": MODEL}
         write_atomically(summary, json.dumps(content, indent=2) + "\n")

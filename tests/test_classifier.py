@@ -26,7 +26,9 @@ from pix2pix_color.config import ConfigError
 from pix2pix_color.data import ImageDataset
 from pix2pix_color.files import ChecksumError, shipped_folder
 
-TINY = ClassifierConfig(filters=(8, 8, 16), epochs=3, batch_size=10, learning_rate=0.1, shift=1, cutout=4)
+TINY = ClassifierConfig(
+    filters=(8, 8, 16), epochs=3, batch_size=10, learning_rate=0.1, shift=1, cutout=4
+)
 
 
 def labelled(count: int, seed: int = 0, split: str = "train") -> ImageDataset:

@@ -16,6 +16,7 @@ from conftest import TINY
 from PIL import Image
 
 from pix2pix_color import cli, colorizer, reproduction
+from pix2pix_color.cli import evaluation as cli_evaluation
 from pix2pix_color.cli import parser as cli_parser
 from pix2pix_color.files import write_checksums
 
@@ -162,6 +163,13 @@ def test_train_says_what_it_uses_and_saves_the_generator(tmp_path: Path, capsys)
     assert "has taken its 6 steps" in capsys.readouterr().out
 
 
+@pytest.fixture
+def small_grids(monkeypatch):
+    """Two images a row instead of eight: drawing takes longer than scoring so few."""
+    monkeypatch.setattr(cli_evaluation, "_RANKED", 2)
+
+
+@pytest.mark.usefixtures("small_grids")
 def test_evaluate_prints_a_table_or_json_and_saves(run_folder: Path, tmp_path: Path, capsys):
     command = ["evaluate", "--model", str(run_folder), "--dataset", "photographs", "--limit", "20"]
     capsys.readouterr()
@@ -192,6 +200,7 @@ def test_evaluate_prints_a_table_or_json_and_saves(run_folder: Path, tmp_path: P
     assert cli.main([*command, "-o", str(scores), "--overwrite"]) == 0
 
 
+@pytest.mark.usefixtures("small_grids")
 def test_evaluate_compares_two_models_on_both_splits(run_folder, shipped, tmp_path: Path, capsys):
     command = ["evaluate", "--model", str(run_folder), "--against", str(shipped), "--split", "both"]
     options = ["--dataset", "photographs", "--limit", "12", "-o", str(tmp_path), "--json"]

@@ -18,6 +18,7 @@ from .baselines import Reference, baseline_chroma, measure_reference, with_other
 from .distances import chroma_distances, feature_distances
 from .errors import EvaluationError
 from .images import digest
+from .preparation import check_input, choose_classifier, default_reference
 from .protocol import BASELINES, REAL
 from .results import Evaluation
 from .totals import summarize
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 _BLOCK_PIXELS = 2**18  # scored at a time: 256 images of CIFAR-10
-_SMALLEST = 7  # the window of SSIM
+_COMPILED_FROM = 16  # blocks; compiling takes as long as scoring a dozen
 _DIGEST = 16  # hexadecimal digits that tell images apart
 
 Predict = Callable[[tf.Tensor], tf.Tensor]
@@ -67,17 +68,17 @@ def evaluate(
             than the data set has, or that predicts something that is not finite.
     """
     models = dict(generator) if isinstance(generator, Mapping) else {"model": generator}
-    size = _check(models, dataset, baselines, batch_size)
-    reference = reference or _default_reference(dataset)
+    size = check_input(models, dataset, baselines, batch_size)
+    reference = reference or default_reference(dataset)
     if reference.count < 1:
         raise EvaluationError(f"The reference {reference.name} ({reference.split}) has no image.")
     measured = measure_reference(reference)
-    judge, left_out = _choose_classifier(classifier, dataset, size)
+    judge, left_out = choose_classifier(classifier, dataset, size)
     names = list(BASELINES) if baselines else []
     if baselines and dataset.count == 1:
         names.remove("other_chroma")
         left_out["other_chroma"] = "there is only one image"
-    scorer = _Scorer(models, names, measured, judge, left_out, batch_size)
+    scorer = _Scorer(models, names, measured, judge, left_out, batch_size, dataset.count)
     # Blocks of whole batches: every generator sees batches of just the size asked for.
     block = batch_size * max(1, _BLOCK_PIXELS // size**2 // batch_size)
     batches = with_other_images(dataset).batch(block).prefetch(2)
@@ -88,93 +89,6 @@ def evaluate(
             scorer.add(images, others, labels[done : done + len(images)])
             bar.update(len(images))
     return scorer.evaluation(dataset)
-
-
-def _check(
-    models: dict[str, keras.Model], dataset: ImageDataset, baselines: bool, batch_size: int
-) -> int:
-    """Refuses what cannot be scored and returns the image size."""
-    where, element = f"{dataset.name} ({dataset.split})", dataset.images.element_spec
-    if not models and not baselines:
-        raise EvaluationError("There is nothing to score: neither a model nor the baselines.")
-    for name in {*BASELINES, REAL} & set(models):
-        raise EvaluationError(f"{name!r} is the name of a baseline: name the model otherwise.")
-    if batch_size < 1:
-        raise EvaluationError(f"batch_size must be at least 1, not {batch_size}.")
-    if dataset.count < 1:
-        raise EvaluationError(f"{where} has no image to score.")
-    if dataset.labels is not None and len(dataset.labels) != dataset.count:
-        raise EvaluationError(
-            f"{where} has {len(dataset.labels)} labels for {dataset.count} images."
-        )
-    size = element.shape[0] if element.shape.rank == 3 else None
-    if element.dtype != tf.uint8 or size is None or element.shape != (size, size, 3):
-        raise EvaluationError(
-            f"{where} must hold uint8 RGB images of shape (size, size, 3), 0 to 255, not "
-            f"{element.dtype.name} of shape {element.shape}."
-        )
-    if size < _SMALLEST:
-        raise EvaluationError(
-            f"SSIM needs images of at least 7x7 pixels, {where} has {size}x{size}."
-        )
-    for name, model in models.items():
-        expected, given = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
-        if expected[-1] != 1 or expected[0] not in (None, size):
-            raise EvaluationError(
-                f"The generator {name!r} takes images of shape {expected}, the data set {where} "
-                f"has ({size}, {size}, 1)."
-            )
-        if given[-1] != 2 or given[0] not in (None, size):
-            raise EvaluationError(
-                f"The generator {name!r} predicts {given}, not chroma (a, b) of shape "
-                f"({size}, {size}, 2): it was made for another colour space or size."
-            )
-    return size
-
-
-def _default_reference(dataset: ImageDataset) -> ImageDataset:
-    # A data set made by hand has no other split: it is its own reference, as is recorded.
-    if dataset.split == "train" or dataset.load_split is None:
-        return dataset
-    return dataset.other_split("train")
-
-
-def _choose_classifier(
-    classifier: Classifier | str | None, dataset: ImageDataset, size: int
-) -> tuple[Classifier | None, dict[str, str]]:
-    """Returns the classifier and why semantic accuracy or fcd is left out."""
-    from ..classifier import ClassifierError, load_classifier
-
-    needed, asked = ("semantic_accuracy", "fcd"), not isinstance(classifier, str | None)
-    if classifier is None:
-        return None, dict.fromkeys(needed, "no classifier was asked for")
-    try:
-        judge = (
-            classifier
-            if asked
-            else load_classifier("classifier" if classifier == "auto" else classifier)
-        )
-    except ClassifierError as error:
-        if classifier != "auto":
-            raise
-        return None, dict.fromkeys(needed, str(error))
-    if size != judge.image_size:
-        side = judge.image_size
-        reason = f"the classifier takes {side}x{side} images, these are {size}x{size}"
-        if classifier != "auto":
-            raise EvaluationError(f"{dataset.name} cannot be judged: {reason}.")
-        return None, dict.fromkeys(needed, reason)
-    left_out = {}
-    if dataset.labels is None:
-        left_out["semantic_accuracy"] = "the images have no labels"
-    elif tuple(dataset.class_names) != tuple(judge.class_names):
-        left_out["semantic_accuracy"] = "the labels mean other classes than the classifier's"
-    if dataset.count < 2 * judge.feature_count:
-        left_out["fcd"] = (
-            f"{dataset.count} images are fewer than twice the classifier's "
-            f"{judge.feature_count} features"
-        )
-    return (None if len(left_out) == len(needed) else judge), left_out
 
 
 def _histogram(lab: tf.Tensor) -> tf.Tensor:
@@ -235,6 +149,15 @@ def _score_fake(
     return delivered, scores, _histogram(fake_lab)
 
 
+# A quarter of the time, but once more for every size of block.
+_score_fake_compiled = tf.function(
+    _score_fake.python_function,
+    input_signature=[_IMAGES, _LAB, _PER_PIXEL, _CHROMA],
+    autograph=False,
+    jit_compile=True,
+)
+
+
 class _Scorer:
     """Collects the scores of every predictor, a block of images at a time."""
 
@@ -246,9 +169,10 @@ class _Scorer:
         classifier: Classifier | None,
         left_out: dict[str, str],
         batch_size: int,
+        count: int,
     ) -> None:
         self.baselines, self.reference, self.left_out = baselines, reference, left_out
-        self.batch_size = batch_size
+        self.batch_size, self.count = batch_size, count
         self.predict = {
             name: tf.function(
                 functools.partial(model, training=False), autograph=False, reduce_retracing=True
@@ -267,16 +191,32 @@ class _Scorer:
 
     def add(self, images: tf.Tensor, others: tf.Tensor, labels: np.ndarray) -> None:
         """Scores a block of images; `labels` (batch,) are used where they are known."""
-        lab, weights, scores, histograms = _score_real(images, self.reference.bin_weights)
-        self._keep(REAL, images, labels, scores, histograms)
         self.digests += [digest(image)[:_DIGEST] for image in images.numpy()]
-        chroma = {name: self._predict(name, lab[..., :1]) for name in self.predict}
+        lightness, _ = color.split(images)
+        chroma = {name: self._predict(name, lightness) for name in self.predict}
         if self.baselines:
             chroma |= baseline_chroma(images, others, self.reference.mean_chroma)
+        # Scoring takes more memory than predicting: of large images fewer at a time.
+        step = max(1, _BLOCK_PIXELS // int(np.prod(images.shape[1:3])))
+        for start in range(0, len(images), step):
+            part = slice(start, start + step)
+            values = {name: chroma[name][part] for name in chroma if name in self.columns}
+            compiled = self.count >= _COMPILED_FROM * step and start + step <= len(images)
+            self._score(images[part], values, labels[part], compiled)
+
+    def _score(
+        self,
+        images: tf.Tensor,
+        chroma: dict[str, tf.Tensor],
+        labels: np.ndarray,
+        compiled: bool,
+    ) -> None:
+        score_fake = _score_fake_compiled if compiled else _score_fake
+        lab, weights, scores, histograms = _score_real(images, self.reference.bin_weights)
+        self._keep(REAL, images, labels, scores, histograms)
         for name, values in chroma.items():
-            if name in self.columns:
-                fake, scores, histograms = _score_fake(images, lab, weights, values)
-                self._keep(name, fake, labels, scores, histograms)
+            fake, scores, histograms = score_fake(images, lab, weights, values)
+            self._keep(name, fake, labels, scores, histograms)
 
     def _predict(self, name: str, lightness: tf.Tensor) -> tf.Tensor:
         parts = [
