@@ -349,9 +349,6 @@ def update_scores(checkout: str | Path = ".") -> None:
     # Megabytes that the command makes anew: every image's scores, the train split's images.
     for large in (*made.rglob("scores.csv"), *(made / "train").glob("images-by-*.png")):
         large.unlink()
-    for summary in made.rglob("metrics.json"):  # by its name: no path of this machine
-        content = json.loads(summary.read_text(encoding="utf-8")) | {"model": MODEL}
-        write_atomically(summary, json.dumps(content, indent=2) + "\n")
     (made / "test" / "metrics.json").replace(folder / "metrics.json")
     (made / "test" / "samples.png").replace(folder / "samples.png")
     config = Config.from_json((folder / "config.json").read_text(encoding="utf-8"))
