@@ -95,7 +95,8 @@ def test_every_import_of_the_package_is_declared():
     """What is imported, but for the standard library, is in install_requires or an extra."""
     parser = configparser.RawConfigParser()
     parser.read(ROOT / "setup.cfg", encoding="utf-8")
-    declared = parser["options"]["install_requires"] + parser["options.extras_require"]["notebooks"]
+    extras = parser["options.extras_require"]
+    declared = parser["options"]["install_requires"] + extras["notebooks"] + extras["experiments"]
     named = {
         re.split(r"[ <>=]", line, maxsplit=1)[0].lower().replace("-", "_")
         for line in declared.splitlines()
