@@ -78,7 +78,7 @@ class TestPlan:
         assert len(jobs) + 16 <= 75
         assert [j.seed for j in jobs] == sorted(j.seed for j in jobs)
         assert jobs[0].variant == "report"
-        # The report's run costs six minutes on two cores; grid and search are to take 8 hours.
+        # The report's run costs three minutes on two cores: grid and search take half a night.
         assert sum(j.tflop for j in jobs) / jobs[0].tflop < 64
 
     def test_a_run_that_several_studies_share_is_planned_once(self):

@@ -188,6 +188,42 @@ class TestGoingOn:
         run_studies([one], tmp_path, **OPTIONS)
 
 
+class TestSharing:
+    def test_what_another_runner_does_is_left_to_it(self, copied):
+        rows = rows_by_variant(copied)
+        for variant in ("RGB", "report"):
+            shutil.rmtree(copied / rows[variant, 0]["run"])
+        table = Results(copied / "results.csv")
+        table.rows = [row for row in table.rows if row["seed"] == 1]
+        table.write()
+        lines = []
+        options = {**OPTIONS, "say": lines.append, "seeds": [0]}
+        with Runner(copied, base=BASE).claim(rows["RGB", 0]["run"]) as mine:
+            assert mine
+            run_studies([FIRST], copied, **options)
+        assert "[2/2] first / RGB, seed 0: with another runner." in lines
+        assert list(rows_by_variant(copied)) == [("report", 1), ("report", 0)]
+        run_studies([FIRST], copied, **options)  # the claim ended with its runner
+        assert ("RGB", 0) in rows_by_variant(copied)
+
+    def test_what_another_runner_has_done_meanwhile_is_not_done_again(self, copied, monkeypatch):
+        runner = Runner(copied, base=BASE, images=30, say=lambda text: None)
+        job = plan([FIRST], BASE, 80, [0])[1]
+        seen = iter([None, None])  # it was not done when the runner looked at all runs
+        original = runner.done
+        monkeypatch.setattr(runner, "done", lambda job: next(seen, None) or original(job))
+        monkeypatch.setattr(runner_module, "perform", None)
+        runner.run([job])
+
+    def test_a_search_has_one_runner(self, tmp_path):
+        lines = []
+        runner = Runner(tmp_path, base=BASE, images=30, say=lines.append)
+        with Runner(tmp_path, base=BASE).claim("search-160-seed0"):
+            search.run_search(runner, budget=160, trials=1)
+        assert lines == ["The search is with another runner."]
+        assert not list(tmp_path.glob("search-*"))
+
+
 _STUDY = """
 import os, signal, sys
 from conftest import tiny_config
@@ -361,7 +397,7 @@ class TestSearch:
     def test_an_interrupted_one_goes_on_with_the_same_points(self, tmp_path, monkeypatch):
         first = self.search(tmp_path, 1)
         assert first[0]["study"] == SEARCH.name
-        assert first[0]["images"] == 80
+        assert first[0]["images"] == 160
         assert first[0]["split"] == "train, held out"
         assert "training.generator_learning_rate=0.0002 " in first[0]["changes"]
         assert "training.discriminator_learning_rate=2.5e-05 " in first[0]["changes"]

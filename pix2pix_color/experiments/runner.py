@@ -1,4 +1,8 @@
-"""Runs studies: what is done is skipped, what is half done is gone on with, one table."""
+"""Runs studies: what is done is skipped, what is half done is gone on with, one table.
+
+Several runners, one a GPU say, may share a folder: each run is claimed by a lock that the
+operating system frees when its runner ends, however it ends.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import filelock
 import keras
 import tensorflow as tf
 
@@ -92,16 +97,42 @@ class Runner:
             row = self.done(job)
             if row and self.results.find(job.key) != row:
                 self._record(row)
-        left = [job for job in jobs if self.done(job) is None or self._can_rescore(job)]
+        left = [job for job in jobs if self._is_left(job)]
         self.say(f"{len(jobs)} runs, {len(jobs) - len(left)} of them done, in {self.folder}.")
         with clean_stop():
             for number, job in enumerate(left, start=1):
-                self.say(
-                    f"[{number}/{len(left)}] {job}: {job.config.training.steps:,} steps. Left in "
-                    f"all: {self.time_left(left[number - 1 :])}."
-                )
-                self.perform(job, self.scorer)
+                with self.claim(job.run) as mine:
+                    if not mine:
+                        self.say(f"[{number}/{len(left)}] {job}: with another runner.")
+                    elif self._is_left(job):
+                        self.say(
+                            f"[{number}/{len(left)}] {job}: {job.config.training.steps:,} steps. "
+                            f"Left in all: {self.time_left(left[number - 1 :])}."
+                        )
+                        self.perform(job, self.scorer)
         return self.results
+
+    @contextlib.contextmanager
+    def claim(self, name: str) -> Iterator[bool]:
+        """Yields whether this runner is the one to do what is named, and keeps others from it."""
+        lock = self._lock(name)
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _lock(self, name: str) -> filelock.BaseFileLock:
+        locks = self.folder / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        return filelock.FileLock(locks / f"{name}.lock")
+
+    def _is_left(self, job: Job) -> bool:
+        return self.done(job) is None or self._can_rescore(job)
 
     def _can_rescore(self, job: Job) -> bool:
         return self.rescore and (self.folder / job.run / "generator.keras").is_file()
@@ -129,9 +160,10 @@ class Runner:
         return row
 
     def _record(self, row: Row) -> None:
-        self.results.add(row)
-        if add_gains(self.results.rows, self.folder):
-            self.results.write()
+        with self._lock("results"):
+            self.results.add(row)
+            if add_gains(self.results.rows, self.folder):
+                self.results.write()
 
     def time_left(self, jobs: Sequence[Job]) -> str:
         """Returns in words how long runs will take, by the operations of those already done."""

@@ -106,12 +106,12 @@ def run_search(
 ) -> Results:
     """Runs the trials that are not done yet; each is a row of the results table.
 
-    A trial sees half the budget. Hopeless ones are pruned (Optuna's median rule on the scores
-    taken while they run). Stopped at any moment, the same call goes on.
+    Hopeless trials are pruned (Optuna's median rule on the scores taken while they run).
+    Stopped at any moment, the same call goes on.
 
     Args:
         runner: of the grid studies.
-        budget: images seen by a grid variant.
+        budget: images seen by a trial, as by a grid variant.
         trials: how many, pruned ones counted.
         seed: of the sampler, and of every trial's run.
 
@@ -119,7 +119,16 @@ def run_search(
         StudyError: Optuna is not installed.
         Interrupted: Ctrl-C or SIGTERM; the trial in progress was saved.
     """
-    study = _open_study(runner.folder / f"search-{budget // 2}-seed{seed}")
+    name = f"search-{budget}-seed{seed}"
+    with runner.claim(name) as mine:
+        if mine:
+            _search(runner, _open_study(runner.folder / name), budget, trials, seed)
+        else:
+            runner.say("The search is with another runner.")
+    return runner.results
+
+
+def _search(runner: Runner, study: optuna.Study, budget: int, trials: int, seed: int) -> None:
     import optuna
 
     train_set, held_out = split_off(runner.data.train(runner.base))
@@ -136,12 +145,11 @@ def run_search(
                 Variant(f"trial {number}", suggest(trial)),
                 seed,
                 runner.base,
-                budget // 2,
+                budget,
                 split=held_out.split,
             )
             runner.say(f"[{number + 1}/{trials}] {job}: {' '.join(job.changes)}")
             _run_trial(runner, study, trial, job, train_set, scorer)
-    return runner.results
 
 
 def _run_trial(

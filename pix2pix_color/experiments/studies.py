@@ -28,8 +28,8 @@ __all__ = [
     "find_variants",
 ]
 
-BUDGET = 100_000
-"""Images seen by each variant: two epochs of CIFAR-10, about six minutes on two CPU cores."""
+BUDGET = 50_000
+"""Images seen by each variant: an epoch of CIFAR-10, two to three minutes on two CPU cores."""
 IMAGES = 2_000
 """Test images that score a run: the first ones, the same for all."""
 FOLDER = "runs/experiments"
