@@ -85,12 +85,16 @@ class Settings:
         display(Image(data=png, format="png", width=width))
 
 
-def setup(*, dataset: str | None = None, fast: bool | None = None) -> Settings:
+def setup(
+    *, dataset: str | None = None, fast: bool | None = None, shows_results: bool = False
+) -> Settings:
     """Reads the settings, starts TensorFlow without its start-up noise, shows a banner.
 
     Args:
         dataset: overrides `PIX2PIX_COLOR_DATASET`; the default is CIFAR-10.
         fast: overrides `PIX2PIX_COLOR_FAST`.
+        shows_results: the notebook only shows what comes with the package, the same in every
+            setting: the banner says this.
     """
     environment = os.environ.get
     output = environment("PIX2PIX_COLOR_OUTPUT")
@@ -109,6 +113,12 @@ def setup(*, dataset: str | None = None, fast: bool | None = None) -> Settings:
         import tensorflow_datasets as tfds
 
         tfds.disable_progress_bar()
+    if shows_results:
+        say(
+            "> **Nothing is trained here.** The results below come with the package; they were "
+            "measured on CIFAR-10."
+        )
+        return settings
     if not settings.is_cifar10:
         say(
             f"> **Data: {Path(settings.dataset).name}, not CIFAR-10.** Nothing below can be "

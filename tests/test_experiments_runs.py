@@ -23,6 +23,7 @@ from pix2pix_color.experiments.report import (
     publish,
     rows_of,
     sample_sheet,
+    study_panels,
     study_table,
 )
 from pix2pix_color.experiments.runner import Runner, released, run_studies
@@ -365,7 +366,8 @@ class TestReport:
         assert text.endswith("No run yet.\n")
 
     def test_the_sample_sheet_is_the_same_from_a_published_copy(self, finished, tmp_path):
-        assert publish(finished, tmp_path / "small") == 4  # the real ones, and three runs
+        # The real ones, and each variant's first seed; "explodes" has none.
+        assert publish(finished, tmp_path / "small") == 3
         sheets = [
             sample_sheet(FIRST, f, budget=80, base=BASE) for f in (finished, tmp_path / "small")
         ]
@@ -375,6 +377,22 @@ class TestReport:
             np.testing.assert_array_equal(sheet["RGB"], sheets[0]["RGB"])
             assert (sheet["RGB"] != sheet["report"]).any()
         assert open_results(tmp_path / "small").rows == open_results(finished).rows
+
+    def test_the_panels_hold_means_over_seeds_within_intervals(self, finished):
+        rows, by_variant = open_results(finished).rows, rows_by_variant(finished)
+        panels = study_panels(FIRST, rows, ("psnr", "ssim"), budget=80, base=BASE)
+        assert list(panels) == ["true PSNR (dB) ↑", "true SSIM ↑"]
+        own = [by_variant["report", seed] for seed in (0, 1)]
+        mean, low, high = panels["true PSNR (dB) ↑"]["report"]
+        assert mean == pytest.approx(np.mean([row["psnr"] for row in own]))
+        images = (own[0]["psnr_high"] - own[0]["psnr_low"]) / 2
+        deviation = np.std([row["psnr"] for row in own], ddof=1)
+        # Of two sources of chance the interval is wider than of either alone.
+        seeds = 1.96 * deviation / np.sqrt(2)
+        assert (high - low) / 2 >= 0.999 * np.hypot(images, seeds)
+        assert "explodes" not in study_panels(SECOND, rows, ("psnr",), budget=80, base=BASE)[
+            "true PSNR (dB) ↑"
+        ]
 
     def test_the_samples_are_the_generators_colours(self, finished):
         row = rows_by_variant(finished)["report", 0]

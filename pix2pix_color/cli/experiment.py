@@ -102,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--publish",
         metavar="FOLDER",
         type=Path,
-        help="report: also copy the table and every run's sample images there",
+        help="report: also copy the table and each variant's sample images there",
     )
 
 

@@ -29,6 +29,7 @@ from .studies import (
 from .table import Results, TableError
 
 _LAZY = {
+    "PUBLISHED": "report",
     "Runner": "runner",
     "flops_per_image": "cost",
     "open_results": "report",
@@ -38,6 +39,7 @@ _LAZY = {
     "run_studies": "runner",
     "run_study": "runner",
     "sample_sheet": "report",
+    "study_panels": "report",
     "study_table": "report",
 }
 
@@ -60,7 +62,15 @@ __all__ = [
 
 if TYPE_CHECKING:
     from .cost import flops_per_image
-    from .report import open_results, publish, rows_of, sample_sheet, study_table
+    from .report import (
+        PUBLISHED,
+        open_results,
+        publish,
+        rows_of,
+        sample_sheet,
+        study_panels,
+        study_table,
+    )
     from .runner import Runner, run_studies, run_study
     from .search import run_search
 

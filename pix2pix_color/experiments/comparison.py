@@ -11,7 +11,15 @@ import numpy as np
 
 from .table import Row, rounded
 
-__all__ = ["Gain", "add_gains", "baseline_of", "gain_over", "paired_gain", "seed_deviation"]
+__all__ = [
+    "Gain",
+    "add_gains",
+    "baseline_of",
+    "gain_over",
+    "paired_gain",
+    "score_interval",
+    "seed_deviation",
+]
 
 
 def baseline_of(row: Row, rows: Sequence[Row]) -> Row | None:
@@ -128,18 +136,32 @@ def gain_over(
         deviation: from `seed_deviation`.
         score: a column.
     """
-
-    def half(row: Row, name: str) -> float:
-        return (row[f"{name}_high"] - row[f"{name}_low"]) / 2
-
-    def seed_variance(rows: Sequence[Row]) -> float:
-        values = [row[score] for row in rows]
-        of_its_own = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-        return max(deviation or 0.0, of_its_own) ** 2 / len(values)
-
     mean = np.mean([row[score] for row in own]) - np.mean([row[score] for row in report])
-    paired = [half(row, f"{score}_gain") for row in own if row.get(f"{score}_gain_low") is not None]
-    images = np.mean(paired) if paired else np.hypot(half(own[0], score), half(report[0], score))
-    seeds = 1.96 * np.sqrt(seed_variance(own) + seed_variance(report))
+    paired = [_half(row, f"{score}_gain") for row in own if row.get(f"{score}_gain_low") is not None]
+    images = np.mean(paired) if paired else np.hypot(_half(own[0], score), _half(report[0], score))
+    seeds = 1.96 * np.hypot(*(_seed_error(rows, deviation, score) for rows in (own, report)))
     total = float(np.hypot(images, seeds))
     return Gain(float(mean), float(mean) - total, float(mean) + total)
+
+
+def score_interval(
+    rows: Sequence[Row], deviation: float | None, score: str = "psnr"
+) -> tuple[float, float, float]:
+    """Returns a variant's mean score over its seeds, and the 95 % interval of that mean.
+
+    As in `gain_over` the interval is for other test images and other seeds.
+    """
+    mean = float(np.mean([row[score] for row in rows]))
+    half = float(np.hypot(_half(rows[0], score), 1.96 * _seed_error(rows, deviation, score)))
+    return mean, mean - half, mean + half
+
+
+def _half(row: Row, name: str) -> float:
+    return (row[f"{name}_high"] - row[f"{name}_low"]) / 2
+
+
+def _seed_error(rows: Sequence[Row], deviation: float | None, score: str) -> float:
+    """Returns the standard error of the mean over the seeds."""
+    values = [row[score] for row in rows]
+    of_its_own = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return max(deviation or 0.0, of_its_own) / np.sqrt(len(values))

@@ -1,26 +1,45 @@
-"""The results of a study as Markdown, and its sample images: read, never trained."""
+"""The results of a study as Markdown, as panels and as sample images: read, never trained."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..config import Config
-from .comparison import gain_over, seed_deviation
+from ..files import replacing
+from .comparison import gain_over, score_interval, seed_deviation
 from .studies import REPORT, SEARCH, Study, Variant, base_config
 from .table import Results, Row, TableError, config_hash, score_names
 
-__all__ = ["open_results", "publish", "rows_of", "sample_sheet", "study_table"]
+__all__ = [
+    "PUBLISHED",
+    "open_results",
+    "publish",
+    "rows_of",
+    "sample_sheet",
+    "study_panels",
+    "study_table",
+]
+
+PUBLISHED = Path(__file__).with_name("published")
+"""The results that come with the package: `experiments.csv`, and sample images."""
 
 _NAMES = ("results.csv", "experiments.csv")  # of the runs' folder, and of a published one
-_TITLES = {"psnr": "true PSNR (dB)", "ssim": "true SSIM"}
+_TITLES = {
+    "psnr": "true PSNR (dB)",
+    "ssim": "true SSIM",
+    "colorfulness_ratio": "colourfulness / real",
+}
 
 
-def open_results(folder: str | Path) -> Results:
+def open_results(folder: str | Path = PUBLISHED) -> Results:
     """Returns the results table of the runs' folder, or of one that `publish` made.
+
+    Args:
+        folder: of the two; the default holds the results that come with the package.
 
     Raises:
         TableError: there is none, or it is of another version.
@@ -59,7 +78,12 @@ def rows_of(
 
 
 def study_table(
-    study: Study, rows: Sequence[Row], *, budget: int | None = None, base: Config | None = None
+    study: Study,
+    rows: Sequence[Row],
+    *,
+    budget: int | None = None,
+    base: Config | None = None,
+    only: Iterable[str] | None = None,
 ) -> str:
     """Returns a study's results as Markdown: claim, question, protocol, a row a variant.
 
@@ -68,6 +92,7 @@ def study_table(
         rows: of the results table.
         budget: only the runs of this budget; the default is each that there is, in turn.
         base: as in `rows_of`.
+        only: the scores to show; the default is all but those of the report's protocol.
     """
     lines = [f"## {study.title} (section {study.section})", ""]
     lines += [f"The report: {study.claim}", "", study.question, ""]
@@ -77,11 +102,17 @@ def study_table(
         if study.name == SEARCH.name:
             parts += _search_lines([r for r in rows if r["study"] == study.name], images)
         else:
-            parts += _budget_lines(study, rows, images, base)
+            parts += _budget_lines(study, rows, images, base, only)
     return "\n".join(lines + (parts or ["No run yet.", ""]))
 
 
-def _budget_lines(study: Study, rows: Sequence[Row], budget: int, base: Config | None) -> list[str]:
+def _budget_lines(
+    study: Study,
+    rows: Sequence[Row],
+    budget: int,
+    base: Config | None,
+    only: Iterable[str] | None,
+) -> list[str]:
     found = rows_of(study, rows, budget, base)
     compared = [row for name, own in found.items() for row in own if name != REPORT.name]
     if not compared:
@@ -89,8 +120,10 @@ def _budget_lines(study: Study, rows: Sequence[Row], budget: int, base: Config |
     scored = {name: [r for r in own if r.get("psnr") is not None] for name, own in found.items()}
     report = scored.get(REPORT.name, [])
     scores = _scores([row for own in scored.values() for row in own])
+    scores = scores if only is None else [name for name in only if name in scores]
     deviation = seed_deviation([row for row in rows if row["budget"] == budget])
     titles = ["variant", "seeds", "parameters (M)", "GFLOP an image", "images", "seconds"]
+    titles += ["discriminator accuracy"]
     titles += [_TITLES.get(name, name.replace("_", " ")) for name in scores]
     titles += ["gain over the report, PSNR (dB)"]
     lines = [_protocol(compared[0], deviation), "", _cells(titles), _cells(["---"] * len(titles))]
@@ -154,7 +187,10 @@ def _protocol(row: Row, deviation: float | None) -> str:
 def _cost_cells(row: Row) -> list[str]:
     parameters = (row["generator_parameters"] + row["discriminator_parameters"]) / 1e6
     gflop = f"{row['gflop_per_image']:.2f}"
-    return [f"{parameters:.2f}", gflop, f"{row['images']:,}", f"{row['seconds'] or 0:.0f}"]
+    cells = [f"{parameters:.2f}", gflop, f"{row['images']:,}", f"{row['seconds'] or 0:.0f}"]
+    # Without an adversarial loss there is no discriminator to be right or wrong.
+    accuracy = row["discriminator_accuracy"] if row["discriminator_loss"] else None
+    return [*cells, "" if accuracy is None else f"{accuracy:.2f}"]
 
 
 def _mean_cell(rows: Sequence[Row], name: str) -> str:
@@ -177,14 +213,49 @@ def _sample_file(folder: Path, run: str) -> Path:
     return published if published.is_file() else folder / run / "samples.png"
 
 
+def study_panels(
+    study: Study,
+    rows: Sequence[Row],
+    scores: Iterable[str],
+    *,
+    budget: int,
+    base: Config | None = None,
+) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Returns a study's scores as `figures.score_intervals` draws them.
+
+    Args:
+        study: the study.
+        rows: of the results table.
+        scores: columns, a panel each.
+        budget: images seen.
+        base: as in `rows_of`.
+
+    Returns:
+        Score title to variant to (mean over its seeds, low, high): the 95 % interval for other
+        test images and, as far as it is known, other seeds. What has diverged is left out.
+    """
+    from ..evaluation import SCORES
+
+    found = rows_of(study, rows, budget, base)
+    same_budget = [row for row in rows if row["budget"] == budget]
+    panels = {}
+    for name in scores:
+        scored = {v: [r for r in own if r.get(name) is not None] for v, own in found.items()}
+        deviation = seed_deviation(same_budget, name)
+        panels[SCORES[name].heading] = {
+            variant: score_interval(own, deviation, name) for variant, own in scored.items() if own
+        }
+    return panels
+
+
 def sample_sheet(
-    study: Study, folder: str | Path, *, budget: int, base: Config | None = None
+    study: Study, folder: str | Path = PUBLISHED, *, budget: int, base: Config | None = None
 ) -> dict[str, np.ndarray]:
     """Returns what each variant makes of the same eight test images.
 
     Args:
         study: the study.
-        folder: of the runs, or one that `publish` made.
+        folder: as in `open_results`.
         budget: images seen.
         base: as in `rows_of`.
 
@@ -213,8 +284,10 @@ def _read_strip(path: Path) -> np.ndarray:
     return np.stack(np.split(strip, strip.shape[1] // strip.shape[0], axis=1))
 
 
-def publish(folder: str | Path, destination: str | Path) -> int:
-    """Copies the table, as `experiments.csv`, and every run's sample images to a small folder.
+def publish(folder: str | Path, destination: str | Path = PUBLISHED) -> int:
+    """Copies the table, as `experiments.csv`, and sample images to a small folder.
+
+    Of each variant's runs the first seed's images are taken, and none of the search's trials.
 
     Returns:
         The number of sample files.
@@ -222,12 +295,16 @@ def publish(folder: str | Path, destination: str | Path) -> int:
     folder, destination = Path(folder), Path(destination)
     results = open_results(folder)
     results.write(destination / _NAMES[1])
-    samples = destination / "samples"
-    samples.mkdir(parents=True, exist_ok=True)
-    files = {f"{row['run']}.png": _sample_file(folder, row["run"]) for row in results.rows}
+    first: dict[tuple, Row] = {}
+    for row in sorted(results.rows, key=lambda row: row["seed"]):
+        if row["study"] != SEARCH.name:
+            first.setdefault((row["config_hash"], row["images"]), row)
+    files = {f"{row['run']}.png": _sample_file(folder, row["run"]) for row in first.values()}
     copied = 0
-    for name, file in {"real.png": folder / "real.png", **files}.items():
-        if file.is_file():
-            shutil.copyfile(file, samples / name)
-            copied += 1
+    with replacing(destination / "samples") as samples:
+        samples.mkdir()
+        for name, file in {"real.png": folder / "real.png", **files}.items():
+            if file.is_file():
+                shutil.copyfile(file, samples / name)
+                copied += 1
     return copied

@@ -27,6 +27,7 @@ def score_intervals(
     scores: Mapping[str, Mapping[str, tuple[float, float | None, float | None]]],
     *,
     highlight: Sequence[str] = (),
+    reference: str = "",
 ) -> Figure:
     """Draws each score as a panel: a point and its interval for every predictor.
 
@@ -34,6 +35,7 @@ def score_intervals(
         scores: score title to predictor title to (value, low, high); low and high are `None`
             where nothing is known. A predictor may lack a score.
         highlight: predictors in another colour than the baselines.
+        reference: a predictor whose values are drawn as a line through all others.
 
     Raises:
         ValueError: no score.
@@ -59,6 +61,8 @@ def score_intervals(
                 axes.plot([low, high], [place, place], color=shade, lw=2.2, solid_capstyle="butt")
                 axes.plot([low, high], [place, place], "|", color=shade, ms=7, mew=1.6)
             axes.plot(value, place, "o", color=shade, ms=4.5, gid=name)
+        if reference in panel:
+            axes.axvline(panel[reference][0], color=GRAY, lw=1.0, ls=":", zorder=0)
         axes.set_title(title, fontsize=SMALL)
         axes.set_ylim(len(predictors) - 0.4, -0.6)
         axes.set_yticks(range(len(predictors)), predictors, fontsize=SMALL)
