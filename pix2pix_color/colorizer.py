@@ -1,25 +1,38 @@
 """Colourizes arrays and files with a trained model, shipped or your own.
 
 colorizer = Colorizer.load("report")
-rgb = colorizer(gray)                                # uint8, any size
+rgb = colorizer(gray)                                # uint8 or uint16, any size
 colorizer.colorize_file("gray.png", "color.png")
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from .config import Config, ConfigError, nearest
 from .files import replacing, shipped_folder, verify_checksums
-from .inference import any_size, colorize_images
+from .inference import (
+    MAX_RENDER_SIZE,
+    any_size,
+    apply_chroma,
+    shrink_lightness,
+    working_shape,
+)
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["Colorizer", "ColorizerError", "read_image", "shipped_models"]
+
+MAX_STRENGTH = 4.0
+"""Of the colours: more than this is no colour that sRGB shows."""
 
 _FORMATS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -37,6 +50,22 @@ def shipped_models() -> list[str]:
     return sorted(p.name for p in folder.iterdir() if (p / "generator.keras").is_file())
 
 
+def check_settings(multiple: int, render_size: int | None, strength: float) -> None:
+    """Checks what `Colorizer.__call__` takes beside images, for a model's `multiple`.
+
+    Raises:
+        ColorizerError: a setting out of range.
+    """
+    largest = max(MAX_RENDER_SIZE // multiple, 1) * multiple
+    if render_size is not None and not (0 < render_size <= largest and render_size % multiple == 0):
+        raise ColorizerError(
+            f"The render size must be a multiple of {multiple} from {multiple} to {largest}, "
+            f"not {render_size}."
+        )
+    if not (math.isfinite(strength) and 0 <= strength <= MAX_STRENGTH):
+        raise ColorizerError(f"The strength must be from 0 to {MAX_STRENGTH:g}, not {strength}.")
+
+
 class Colorizer:
     """A loaded model. Make one with `Colorizer.load`.
 
@@ -44,17 +73,23 @@ class Colorizer:
         name: what it was loaded as.
         folder: where its files lie; `None` for a lone SavedModel or `.keras` file.
         config: the run's configuration, where the folder has one.
+        multiple: what a render size is a multiple of: the size of the training images.
+        render_size: the model's own, which is used where none is given.
     """
 
     def __init__(
         self,
-        colorize: Callable[[tf.Tensor], tf.Tensor],
+        predict: Callable[[tf.Tensor], tf.Tensor],
         name: str,
         folder: Path | None = None,
         config: Config | None = None,
+        *,
+        multiple: int = 32,
+        render_size: int | None = None,
     ) -> None:
-        self._colorize = colorize
+        self._predict = predict
         self.name, self.folder, self.config = name, folder, config
+        self.multiple, self.render_size = multiple, render_size or multiple
 
     @classmethod
     def load(cls, name_or_path: str | Path = "report", *, verify: bool = True) -> Colorizer:
@@ -84,13 +119,16 @@ class Colorizer:
                 config = Config.from_json(config_path.read_text(encoding="utf-8"))
             except ConfigError as error:
                 raise ColorizerError(f"{config_path}: {error}") from error
+        sizes = {"multiple": config.data.image_size} if config else {}
         if (path / "saved_model").is_dir():
-            return cls(_load_saved_model(path / "saved_model"), name, path, config)
+            return cls(_load_saved_model(path / "saved_model"), name, path, config, **sizes)
         if (path / "saved_model.pb").is_file():
             return cls(_load_saved_model(path), name)
         keras_file = path if path.is_file() else path / "generator.keras"
         if keras_file.is_file():
-            return cls(_wrap(_load_keras(keras_file)), name, keras_file.parent, config)
+            generator = _load_keras(keras_file)
+            sizes = {"multiple": generator.input_shape[1] or 32}
+            return cls(_wrap(generator), name, keras_file.parent, config, **sizes)
         raise ColorizerError(
             f"{path} is no model: expected a SavedModel, a .keras file, or a folder with "
             "saved_model/ or generator.keras (a run folder gets one when its training ends)."
@@ -107,34 +145,103 @@ class Colorizer:
             raise ColorizerError(f"{self.name} comes without its Keras generator.")
         return _load_keras(self.folder / "generator.keras")
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, images: np.ndarray, *, render_size: int | None = None, strength: float = 1.0
+    ) -> np.ndarray:
         """Colourizes one image or a batch, of any size.
 
         Args:
-            images: uint8 (height, width), (height, width, 1 or 3) or
+            images: uint8 or uint16 (height, width), (height, width, 1 or 3) or
                 (batch, height, width, 1 or 3), gray or RGB (whose luminance is used).
+            render_size: shorter side, in pixels, of what the network sees, a multiple of
+                `multiple`; the default is the model's own. Larger ones follow smaller things,
+                as far as the model knows them.
+            strength: of the colours: 0 none (the gray image), 1 the model's, up to 4.
 
         Returns:
-            uint8 RGB, (height, width, 3) or (batch, height, width, 3). L is the input's within
-            one 8-bit level, and an image is coloured alone as it is among others.
+            RGB of the same type, (height, width, 3) or (batch, height, width, 3). L is the
+            input's within one 8-bit level, and an image is coloured alone as it is among
+            others.
 
         Raises:
-            ColorizerError: another dtype or shape.
+            ColorizerError: another type or shape, or a setting out of range.
         """
         images = np.asarray(images)
-        if images.dtype != np.uint8:
-            raise ColorizerError(f"Images must be uint8, 0 to 255, not {images.dtype}.")
         single = images.ndim in (2, 3)
         batch = images[None, :, :, None] if images.ndim == 2 else images[None] if single else images
+        self._check(batch, images, render_size, strength)
+        rgb = np.empty((*batch.shape[:3], 3), batch.dtype)
+        for image, colored in zip(batch, rgb, strict=True):
+            colored[:] = apply_chroma(image, self._chroma_of(image, render_size), strength)
+        return rgb[0] if single else rgb
+
+    def predict_chroma(
+        self, lightness: np.ndarray, *, render_size: int | None = None
+    ) -> np.ndarray:
+        """Returns what the network sees in a batch of lightness, on its small copy.
+
+        Args:
+            lightness: float32 (batch, height, width, 1), L in [0, 100], any size.
+            render_size: as in `__call__`.
+
+        Returns:
+            float32 (batch, rows, columns, 2), (a, b) / 128.
+
+        Raises:
+            ColorizerError: another shape, or a render size out of range.
+        """
+        lightness = np.asarray(lightness, np.float32)
+        if lightness.ndim != 4 or lightness.shape[-1] != 1 or 0 in lightness.shape[1:]:
+            raise ColorizerError(
+                f"Lightness must be (batch, height, width, 1), not {lightness.shape}."
+            )
+        check_settings(self.multiple, render_size, 1.0)
+        shape = working_shape(*lightness.shape[1:3], render_size or self.render_size, self.multiple)
+        small = tf.image.resize(lightness, shape, antialias=True)
+        return self._predict(small).numpy()
+
+    def apply_chroma(
+        self, images: np.ndarray, chroma: np.ndarray, strength: float = 1.0
+    ) -> np.ndarray:
+        """Gives a batch of images the colours of `predict_chroma`, at their full size.
+
+        Args:
+            images: uint8 or uint16 (batch, height, width, 1 or 3).
+            chroma: float32 (batch, rows, columns, 2), (a, b) / 128.
+            strength: as in `__call__`.
+
+        Returns:
+            RGB (batch, height, width, 3) of the same type.
+
+        Raises:
+            ColorizerError: as in `__call__`, or not a chroma an image.
+        """
+        images = np.asarray(images)
+        self._check(images, images, None, strength)
+        if chroma.ndim != 4 or chroma.shape[-1] != 2 or len(chroma) != len(images):
+            raise ColorizerError(
+                f"Chroma must be ({len(images)}, rows, columns, 2), not {chroma.shape}."
+            )
+        pairs = zip(images, chroma, strict=True)
+        results = [apply_chroma(image, one, strength) for image, one in pairs]
+        return np.stack(results) if results else np.empty((*images.shape[:3], 3), images.dtype)
+
+    def _chroma_of(self, image: np.ndarray, render_size: int | None) -> np.ndarray:
+        size = render_size or self.render_size
+        small = shrink_lightness(image, working_shape(*image.shape[:2], size, self.multiple))
+        return self._predict(tf.constant(small[None])).numpy()[0]
+
+    def _check(
+        self, batch: np.ndarray, given: np.ndarray, render_size: int | None, strength: float
+    ) -> None:
+        if batch.dtype not in (np.uint8, np.uint16):
+            raise ColorizerError(f"Images must be uint8 or uint16, not {batch.dtype}.")
         if batch.ndim != 4 or batch.shape[-1] not in (1, 3) or 0 in batch.shape[1:]:
             raise ColorizerError(
                 "Images must be (height, width), (height, width, 1 or 3) or a batch of these, "
-                f"not {images.shape}."
+                f"not {given.shape}."
             )
-        if not len(batch):
-            return np.zeros((*batch.shape[:3], 3), np.uint8)
-        rgb = self._colorize(tf.constant(batch)).numpy()
-        return rgb[0] if single else rgb
+        check_settings(self.multiple, render_size, strength)
 
     def colorize_file(
         self, source: str | Path, destination: str | Path, *, overwrite: bool = False
@@ -207,12 +314,12 @@ def read_image(path: str | Path) -> np.ndarray:
 def _load_saved_model(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
     try:
         loaded = tf.saved_model.load(str(path))
-        function = loaded.signatures["serving_default"]
+        function = loaded.signatures["chroma"]
     except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
         raise ColorizerError(f"{path} is not a SavedModel that can be loaded: {error}") from error
     ((_, keywords),) = [function.structured_input_signature]
     (key,) = keywords
-    return _KeepAlive(loaded, lambda images: next(iter(function(**{key: images}).values())))
+    return _KeepAlive(loaded, lambda lightness: next(iter(function(**{key: lightness}).values())))
 
 
 class _KeepAlive:
@@ -221,11 +328,15 @@ class _KeepAlive:
     def __init__(self, owner: object, function: Callable) -> None:
         self.owner, self.function = owner, function
 
-    def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        return self.function(images)
+    def __call__(self, lightness: tf.Tensor) -> tf.Tensor:
+        return self.function(lightness)
 
 
 def _load_keras(path: Path) -> keras.Model:
+    import keras  # here, since a SavedModel does without it
+
+    from . import layers  # noqa: F401  registers what a saved generator may hold
+
     try:
         return keras.models.load_model(path, compile=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -233,8 +344,8 @@ def _load_keras(path: Path) -> keras.Model:
 
 
 def _wrap(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    network, multiple = any_size(generator), generator.input_shape[1] or 32
+    network = any_size(generator)
     return tf.function(
-        lambda images: colorize_images(images, network, multiple, multiple),
-        input_signature=[tf.TensorSpec([None, None, None, None], tf.uint8)],
+        lambda lightness: network(lightness, training=False),
+        input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32)],
     )

@@ -1,24 +1,48 @@
-"""Colourizes images of any size with a generator that learned small ones, in the graph.
+"""Colourizes images of any size with a generator that learned small ones.
 
-The one path from uint8 images to uint8 colours: exported models, the library and the command
-line all go through it.
+Chroma is predicted on a small copy, enlarged, fitted into what sRGB can show, and merged with
+the full-size luminance. Exported models do this in their graph (`colorize_images`); the
+library does the same in bands of rows (`shrink_lightness`, `apply_chroma`), on all cores and
+without more memory than the image and its colours need.
 """
 
 from __future__ import annotations
 
-import keras
+import concurrent.futures
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 import tensorflow as tf
 
 from . import color
-from . import layers as _layers  # noqa: F401  registers what a saved generator may hold
 
-__all__ = ["any_size", "colorize_images"]
+if TYPE_CHECKING:
+    import keras
+
+__all__ = [
+    "MAX_RENDER_SIZE",
+    "any_size",
+    "apply_chroma",
+    "colorize_images",
+    "shrink_lightness",
+    "working_shape",
+]
+
+MAX_RENDER_SIZE = 1024
+"""Largest shorter side, in pixels, of what a network sees: memory grows with its square."""
 
 _LONGEST = 8  # times the shorter side: even longer images are squeezed for the network
+_BAND = 1 << 17  # pixels at a time: what is made of them stays near the core
 
 
 def any_size(generator: keras.Model) -> keras.Model:
     """Returns a copy of a generator for any multiple of the image size that it was built for."""
+    import keras  # here, since colourizing with a SavedModel does without it
+
+    from . import layers  # noqa: F401  registers what a generator may hold
+
     network = keras.models.clone_model(
         generator, input_tensors=keras.Input((None, None, 1), name="lightness")
     )
@@ -26,27 +50,41 @@ def any_size(generator: keras.Model) -> keras.Model:
     return network
 
 
-def _render_shape(size: tf.Tensor, render_size: int, multiple: int) -> tf.Tensor:
-    """Returns the (height, width) for the network: about the image's aspect ratio."""
+def working_shape(height: int, width: int, render_size: int, multiple: int) -> tuple[int, int]:
+    """Returns the (rows, columns) for the network: about the image's aspect ratio.
+
+    Args:
+        height, width: of the image, in pixels.
+        render_size: the shorter side, a multiple of `multiple`; the longer one is at most
+            eight times as long.
+        multiple: of which both sides are multiples.
+    """
+    rows, columns = _working_shape(tf.constant([height, width]), render_size, multiple).numpy()
+    return int(rows), int(columns)
+
+
+def _working_shape(size: tf.Tensor, render_size: int | tf.Tensor, multiple: int) -> tf.Tensor:
     sides = tf.cast(size, tf.float32)
-    scaled = sides / tf.reduce_min(sides) * (render_size / multiple)
-    steps = tf.minimum(tf.round(scaled), _LONGEST * render_size // multiple)
-    return tf.cast(steps, tf.int32) * multiple
+    render = tf.cast(render_size, tf.float32) / float(multiple)
+    steps = tf.round(sides / tf.reduce_min(sides) * render)
+    return tf.cast(tf.minimum(steps, tf.round(_LONGEST * render)), tf.int32) * multiple
 
 
 def colorize_images(
-    images: tf.Tensor, network: keras.Model, render_size: int = 32, multiple: int = 32
+    images: tf.Tensor,
+    network: keras.Model,
+    render_size: int | tf.Tensor = 32,
+    multiple: int = 32,
+    strength: float | tf.Tensor = 1.0,
 ) -> tf.Tensor:
-    """Colourizes images of any size, leaving their luminance as it is.
-
-    The chroma is predicted on a small copy, whose shorter side has `render_size` pixels,
-    enlarged, fitted into what sRGB can show, and merged with the full-size luminance.
+    """Colourizes images of any size in the graph, leaving their luminance as it is.
 
     Args:
         images: uint8 (batch, height, width, 1 or 3), gray or RGB.
         network: from `any_size`.
         render_size: shorter side, in pixels, of what the network sees; a multiple of `multiple`.
         multiple: the image size that the network was built for.
+        strength: of the colours: 0 none, 1 as predicted.
 
     Returns:
         uint8 (batch, height, width, 3); its L equals the input's within one 8-bit level.
@@ -60,6 +98,93 @@ def colorize_images(
         rgb = tf.gather(images, tf.minimum([0, 1, 2], channels - 1), axis=-1)
     lightness = color.rgb_to_lab(rgb)[..., :1]
     size = tf.shape(images)[1:3]
-    small = tf.image.resize(lightness, _render_shape(size, render_size, multiple), antialias=True)
-    chroma = tf.image.resize(network(small, training=False), size, antialias=True)
-    return color.to_uint8(color.merge(lightness, color.fit_chroma_to_gamut(lightness, chroma)))
+    small = _resize(lightness, _working_shape(size, render_size, multiple))
+    chroma = _resize(network(small, training=False), size)
+    return color.to_uint8(_merge(lightness, chroma, strength))
+
+
+def _resize(planes: tf.Tensor, size: tf.Tensor | tuple[int, int]) -> tf.Tensor:
+    return tf.image.resize(planes, size, antialias=True)
+
+
+def _merge(lightness: tf.Tensor, chroma: tf.Tensor, strength: float | tf.Tensor) -> tf.Tensor:
+    """Returns float RGB of the lightness, with as much of the chroma as sRGB can show."""
+    chroma *= tf.cast(strength, tf.float32)
+    return color.merge(lightness, color.fit_chroma_to_gamut(lightness, chroma))
+
+
+# Band by band ---------------------------------------------------------------------------------
+
+
+def shrink_lightness(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Returns the lightness of an image at the network's working size.
+
+    Args:
+        image: uint8 or uint16 (height, width, 1 or 3).
+        shape: (rows, columns), from `working_shape`.
+
+    Returns:
+        float32 (rows, columns, 1), L in [0, 100].
+    """
+
+    # Columns first, within each band; rows once all bands are there: resizing is separable.
+    def shrink(band: slice) -> np.ndarray:
+        pixels = image[band]
+        lightness = color.pixel_lightness(pixels.reshape(-1, pixels.shape[-1]))
+        lightness = lightness.reshape(1, *pixels.shape[:2], 1)
+        return _resize(lightness, (len(pixels), shape[1]))[0].numpy()
+
+    columns = np.concatenate(list(_in_parallel(shrink, image.shape)))
+    return _resize(columns[None], shape)[0].numpy()
+
+
+def apply_chroma(image: np.ndarray, chroma: np.ndarray, strength: float = 1.0) -> np.ndarray:
+    """Gives an image colours, leaving its luminance as it is.
+
+    Args:
+        image: uint8 or uint16 (height, width, 1 or 3).
+        chroma: float32 (rows, columns, 2), (a, b) / 128, of any size; it is resized.
+        strength: of the colours: 0 none, 1 as predicted.
+
+    Returns:
+        RGB (height, width, 3) of the image's type.
+    """
+    height, width = image.shape[:2]
+    result = np.empty((height, width, 3), image.dtype)
+    # As in `shrink_lightness`: columns at once, rows of each band.
+    chroma = _resize(chroma[None] * np.float32(strength), (min(height, len(chroma)), width))
+    columns = np.ascontiguousarray(np.moveaxis(chroma[0].numpy(), -1, 0))
+
+    def merge(band: slice) -> None:
+        pixels, planes = image[band], _enlarged_rows(columns, height, band)
+        colored = color.color_pixels(pixels.reshape(-1, pixels.shape[-1]), planes.reshape(2, -1))
+        result[band] = colored.reshape(*pixels.shape[:2], 3)
+
+    for _ in _in_parallel(merge, image.shape):
+        pass
+    return result
+
+
+def _enlarged_rows(columns: np.ndarray, height: int, band: slice) -> np.ndarray:
+    """Returns the rows of a band, linearly between those of (2, rows, width)."""
+    rows = columns.shape[1]
+    if rows == height:
+        return columns[:, band]
+    place = (np.arange(band.start, band.stop) + 0.5) * (rows / height) - 0.5
+    place = np.clip(place, 0, rows - 1)
+    above = np.minimum(place.astype(int), rows - 2) if rows > 1 else np.zeros(len(place), int)
+    below = np.minimum(above + 1, rows - 1)
+    share = (place - above).astype(np.float32)[:, None]
+    return columns[:, above] * (1 - share) + columns[:, below] * share
+
+
+def _in_parallel(function: Callable[[slice], Any], shape: tuple[int, ...]) -> Iterator:
+    """Yields what a function returns for each band of rows of an image, in order."""
+    height, width = shape[:2]
+    rows = max(1, _BAND // width)
+    bands = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+    if len(bands) == 1:
+        yield function(bands[0])
+        return
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        yield from pool.map(function, bands)

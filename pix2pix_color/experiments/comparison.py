@@ -137,7 +137,9 @@ def gain_over(
         score: a column.
     """
     mean = np.mean([row[score] for row in own]) - np.mean([row[score] for row in report])
-    paired = [_half(row, f"{score}_gain") for row in own if row.get(f"{score}_gain_low") is not None]
+    paired = [
+        _half(row, f"{score}_gain") for row in own if row.get(f"{score}_gain_low") is not None
+    ]
     images = np.mean(paired) if paired else np.hypot(_half(own[0], score), _half(report[0], score))
     seeds = 1.96 * np.hypot(*(_seed_error(rows, deviation, score) for rows in (own, report)))
     total = float(np.hypot(images, seeds))

@@ -84,6 +84,7 @@ def study_table(
     budget: int | None = None,
     base: Config | None = None,
     only: Iterable[str] | None = None,
+    heading: bool = True,
 ) -> str:
     """Returns a study's results as Markdown: claim, question, protocol, a row a variant.
 
@@ -93,8 +94,9 @@ def study_table(
         budget: only the runs of this budget; the default is each that there is, in turn.
         base: as in `rows_of`.
         only: the scores to show; the default is all but those of the report's protocol.
+        heading: begin with the study's title.
     """
-    lines = [f"## {study.title} (section {study.section})", ""]
+    lines = [f"## {study.title} (section {study.section})", ""] if heading else []
     lines += [f"The report: {study.claim}", "", study.question, ""]
     budgets = [budget] if budget else sorted({row["budget"] for row in rows})
     parts = []

@@ -1,62 +1,50 @@
-"""Colour spaces and ranges: the only module that knows them.
-
-RGB is sRGB, float in [0, 1] (uint8 0-255 only at the edges). Lab is CIE 1976 L*a*b*
-under D65 with the 2-degree observer, as in scikit-image: lightness L in [0, 100], a and b
-about -110 to 110. The networks see `lightness` (..., 1), L itself, and `chroma` (..., 2),
-(a, b) / 128 in about [-1, 1] (report, authors' code). All functions are TensorFlow
-operations, differentiable, and take any leading shape.
-"""
+"""Colours as TensorFlow operations: differentiable, of any leading shape."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
+from .constants import (
+    BISECTIONS,
+    CHROMA_SCALE,
+    DARKEST,
+    EPSILON,
+    LIGHTEST,
+    LINEAR_OF_LEVEL,
+    RGB_FROM_XYZ,
+    WHITE,
+    XYZ_FROM_RGB,
+)
+
 __all__ = [
-    "CHROMA_SCALE",
     "fit_chroma_to_gamut",
     "lab_to_rgb",
     "merge",
     "rgb_to_lab",
     "split",
     "to_float",
+    "to_levels",
     "to_uint8",
 ]
 
-CHROMA_SCALE = 128.0
-"""What a and b are divided by to become the networks' target."""
-
-# skimage.color.xyz_from_rgb (sRGB primaries, D65) and the D65 2-degree white point: the
-# same digits as scikit-image, because it is the oracle.
-_XYZ_FROM_RGB = (
-    (0.412453, 0.357580, 0.180423),
-    (0.212671, 0.715160, 0.072169),
-    (0.019334, 0.119193, 0.950227),
-)
-_RGB_FROM_XYZ = (
-    (3.240481342, -1.537151516, -0.498536326),
-    (-0.969254950, 1.875990001, 0.041555927),
-    (0.055646640, -0.204041338, 1.057311069),
-)
-_WHITE = (0.95047, 1.0, 1.08883)
-_EPSILON = 0.008856  # below it the cube root becomes a line; skimage's rounded value
-_LINEAR_OF_LEVEL = tuple(
-    level / 255 / 12.92 if level / 255 <= 0.04045 else ((level / 255 + 0.055) / 1.055) ** 2.4
-    for level in range(256)
-)
-_BISECTIONS = 14  # so fine that rounding elsewhere cannot move a colour by an 8-bit level
-
 
 def to_float(rgb: tf.Tensor) -> tf.Tensor:
-    """Returns uint8 RGB (..., 3), 0 to 255, as float32 in [0, 1]; floats pass as float32."""
+    """Returns uint8 or uint16 RGB (..., 3) as float32 in [0, 1]; floats pass as float32."""
     rgb = tf.convert_to_tensor(rgb)
-    if rgb.dtype == tf.uint8:
-        return tf.cast(rgb, tf.float32) / 255.0
+    if rgb.dtype in (tf.uint8, tf.uint16):
+        return tf.cast(rgb, tf.float32) / float(rgb.dtype.max)
     return tf.cast(rgb, tf.float32)
+
+
+def to_levels(rgb: tf.Tensor, dtype: tf.DType = tf.uint8) -> tf.Tensor:
+    """Returns float RGB as uint8 or uint16, clipped to [0, 1], rounded to the nearest level."""
+    dtype = tf.as_dtype(dtype)
+    return tf.cast(tf.round(tf.clip_by_value(rgb, 0.0, 1.0) * float(dtype.max)), dtype)
 
 
 def to_uint8(rgb: tf.Tensor) -> tf.Tensor:
     """Returns float RGB as uint8, clipped to [0, 1] and rounded to the nearest level."""
-    return tf.cast(tf.round(tf.clip_by_value(rgb, 0.0, 1.0) * 255.0), tf.uint8)
+    return to_levels(rgb)
 
 
 def _last(tensor: tf.Tensor, channels: int, name: str) -> tf.Tensor:
@@ -90,7 +78,7 @@ def _cube_root(x: tf.Tensor) -> tf.Tensor:
 def _to_linear(rgb: tf.Tensor) -> tf.Tensor:
     """Undoes the sRGB transfer function: uint8 by table, floats in [0, 1] by formula."""
     if rgb.dtype == tf.uint8:
-        return tf.gather(tf.constant(_LINEAR_OF_LEVEL), tf.cast(rgb, tf.int32))
+        return tf.gather(tf.constant(LINEAR_OF_LEVEL), tf.cast(rgb, tf.int32))
     rgb = to_float(rgb)
     # The unused side of tf.where is kept away from the kinks, so that its gradient is finite.
     high = _power((tf.maximum(rgb, 0.04045) + 0.055) / 1.055, 2.4)
@@ -101,7 +89,7 @@ def rgb_to_lab(rgb: tf.Tensor) -> tf.Tensor:
     """Converts sRGB to CIE Lab (D65, 2 degrees).
 
     Args:
-        rgb: (..., 3), uint8 0-255 or float in [0, 1].
+        rgb: (..., 3), uint8, uint16 or float in [0, 1].
 
     Returns:
         float32 (..., 3): L in [0, 100], a and b about -110 to 110; within 0.01 of
@@ -118,23 +106,26 @@ def _lab_channels(rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     # Sums rather than a matrix product of three rows: they compile into one pass.
     fx, fy, fz = (
         _lab_f((row[0] * red + row[1] * green + row[2] * blue) / white)
-        for row, white in zip(_XYZ_FROM_RGB, _WHITE, strict=True)
+        for row, white in zip(XYZ_FROM_RGB, WHITE, strict=True)
     )
     return 116.0 * fy - 16.0, 500.0 * (fx - fy), 200.0 * (fy - fz)
 
 
 def _lab_f(ratio: tf.Tensor) -> tf.Tensor:
     """The cube root of CIE Lab, a line near black."""
-    root = _cube_root(tf.maximum(ratio, _EPSILON))
-    return tf.where(ratio > _EPSILON, root, 7.787 * ratio + 16.0 / 116.0)
+    root = _cube_root(tf.maximum(ratio, EPSILON))
+    return tf.where(ratio > EPSILON, root, 7.787 * ratio + 16.0 / 116.0)
 
 
-def _lab_to_linear_rgb(lab: tf.Tensor) -> tf.Tensor:
-    lightness, a, b = tf.unstack(lab, axis=-1)
+def _to_linear_channels(lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> list[tf.Tensor]:
+    """Returns linear red, green and blue, which may lie outside [0, 1]; without channel axis."""
     fy = (lightness + 16.0) / 116.0
-    f = tf.stack([fy + a / 500.0, fy, tf.maximum(fy - b / 200.0, 0.0)], axis=-1)
-    xyz = tf.where(f > 0.2068966, f * f * f, (f - 16.0 / 116.0) / 7.787) * tf.constant(_WHITE)
-    return tf.tensordot(xyz, tf.constant(_RGB_FROM_XYZ), axes=[[-1], [1]])
+    fs = fy + a / 500.0, fy, tf.maximum(fy - b / 200.0, 0.0)
+    x, y, z = (
+        tf.where(f > 0.2068966, f * f * f, (f - 16.0 / 116.0) / 7.787) * white
+        for f, white in zip(fs, WHITE, strict=True)
+    )
+    return [row[0] * x + row[1] * y + row[2] * z for row in RGB_FROM_XYZ]
 
 
 def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
@@ -149,7 +140,8 @@ def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
     Raises:
         ValueError: the last axis is not of length 3.
     """
-    linear = _lab_to_linear_rgb(tf.cast(_last(lab, 3, "lab"), tf.float32))
+    lightness, a, b = tf.unstack(tf.cast(_last(lab, 3, "lab"), tf.float32), axis=-1)
+    linear = tf.stack(_to_linear_channels(lightness, a, b), axis=-1)
     high = 1.055 * _power(tf.maximum(linear, 0.0031308), 1.0 / 2.4) - 0.055
     return tf.clip_by_value(tf.where(linear > 0.0031308, high, 12.92 * linear), 0.0, 1.0)
 
@@ -158,7 +150,7 @@ def split(rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Splits RGB into what the generator sees and what it must predict.
 
     Args:
-        rgb: (..., 3), uint8 0-255 or float in [0, 1].
+        rgb: (..., 3), uint8, uint16 or float in [0, 1].
 
     Returns:
         lightness (..., 1), L in [0, 100], and chroma (..., 2), (a, b) / 128; float32.
@@ -191,18 +183,26 @@ def fit_chroma_to_gamut(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
         chroma of the same shape, unchanged wherever it was inside the gamut.
     """
     lightness, chroma = _last(lightness, 1, "lightness"), _last(chroma, 2, "chroma")
-
-    def fits(scale: tf.Tensor) -> tf.Tensor:
-        lab = tf.concat([lightness, chroma * (CHROMA_SCALE * scale)], axis=-1)
-        linear = _lab_to_linear_rgb(lab)
-        # The tolerance, a hundredth of a level, forgives the rounding of gray and white.
-        inside = tf.logical_and(linear >= -1e-5, linear <= 1.0 + 1e-4)
-        return tf.reduce_all(inside, axis=-1, keepdims=True)
-
+    shape = tf.shape(chroma)[:-1]
+    lightness = tf.broadcast_to(lightness[..., 0], shape)
+    a, b = tf.unstack(chroma * CHROMA_SCALE, axis=-1)
+    planes = [tf.reshape(plane, [-1]) for plane in (lightness, a, b)]
+    # Only colours outside the gamut, mostly a few, are searched for.
+    outside = tf.where(tf.logical_not(_is_shown(*planes)))
+    lightness, a, b = (tf.gather_nd(plane, outside) for plane in planes)
     low, high = tf.zeros_like(lightness), tf.ones_like(lightness)
-    whole = fits(high)
-    for _ in range(_BISECTIONS):
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2.0
-        inside = fits(middle)
+        inside = _is_shown(lightness, middle * a, middle * b)
         low, high = tf.where(inside, middle, low), tf.where(inside, high, middle)
-    return tf.where(whole, chroma, chroma * low)
+    scale = tf.tensor_scatter_nd_update(tf.ones_like(planes[0]), outside, low)
+    scale = tf.reshape(scale, tf.concat([shape, [1]], axis=0))
+    return tf.ensure_shape(chroma * scale, chroma.shape)
+
+
+def _is_shown(lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Returns whether sRGB can show each colour."""
+    red, green, blue = _to_linear_channels(lightness, a, b)
+    least = tf.minimum(tf.minimum(red, green), blue)
+    most = tf.maximum(tf.maximum(red, green), blue)
+    return tf.logical_and(least >= DARKEST, most <= LIGHTEST)

@@ -1,0 +1,36 @@
+"""Colour spaces and ranges: the only place that knows them.
+
+RGB is sRGB, float in [0, 1] (uint8 or uint16 only at the edges). Lab is CIE 1976 L*a*b*
+under D65 with the 2-degree observer, as in scikit-image: lightness L in [0, 100], a and b
+about -110 to 110. The networks see `lightness` (..., 1), L itself, and `chroma` (..., 2),
+(a, b) / 128 in about [-1, 1] (report, authors' code). The functions of `conversion` are
+TensorFlow operations; those of `pixels` do the last step of inference on whole photographs,
+in NumPy.
+"""
+
+from .constants import CHROMA_SCALE
+from .conversion import (
+    fit_chroma_to_gamut,
+    lab_to_rgb,
+    merge,
+    rgb_to_lab,
+    split,
+    to_float,
+    to_levels,
+    to_uint8,
+)
+from .pixels import color_pixels, pixel_lightness
+
+__all__ = [
+    "CHROMA_SCALE",
+    "color_pixels",
+    "fit_chroma_to_gamut",
+    "lab_to_rgb",
+    "merge",
+    "pixel_lightness",
+    "rgb_to_lab",
+    "split",
+    "to_float",
+    "to_levels",
+    "to_uint8",
+]

@@ -1,0 +1,209 @@
+"""Images of any size: the library's bands against the graph, large images, 16 bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import run_python
+from skimage.color import lab2rgb, rgb2lab
+
+from pix2pix_color import color, inference
+from pix2pix_color.colorizer import MAX_STRENGTH, Colorizer, ColorizerError
+from pix2pix_color.config import GeneratorConfig
+from pix2pix_color.networks import build_generator
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Untrained, and with lively colours."""
+    generator = build_generator(GeneratorConfig(depth=3, filters=4), 8, seed=0)
+    generator.set_weights([2 * w if w.ndim == 4 else w for w in generator.get_weights()])
+    return generator
+
+
+@pytest.fixture(scope="module")
+def colorizer(network, tmp_path_factory) -> Colorizer:
+    path = tmp_path_factory.mktemp("model") / "generator.keras"
+    network.save(path)
+    return Colorizer.load(path)
+
+
+def noise(*shape: int, dtype=np.uint8, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, shape, dtype)
+
+
+class TestPixels:
+    every_gray = np.arange(256, dtype=np.uint8)[:, None]
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_lightness_is_scikit_images(self, dtype, channels):
+        pixels = noise(5_000, channels, dtype=dtype)
+        rgb = np.broadcast_to(pixels, (len(pixels), 3)) / np.iinfo(dtype).max
+        expected = rgb2lab(rgb)[:, 0]
+        np.testing.assert_allclose(color.pixel_lightness(pixels), expected, atol=2e-3)
+
+    def test_every_gray_without_chroma_comes_back(self):
+        rgb = color.color_pixels(self.every_gray, np.zeros((2, 256), np.float32))
+        np.testing.assert_array_equal(rgb, np.repeat(self.every_gray, 3, axis=1))
+        deep = np.arange(1 << 16, dtype=np.uint16)[:, None]
+        rgb = color.color_pixels(deep, np.zeros((2, 1 << 16), np.float32))
+        assert np.abs(rgb.astype(int) - deep).max() <= 3  # of 65535
+
+    @pytest.mark.parametrize("strength", [0.05, 0.3, 1.5])
+    def test_colours_are_those_of_the_tensors(self, strength):
+        pixels = noise(20_000, 3)
+        chroma = np.random.default_rng(1).normal(0, strength, (20_000, 2)).astype(np.float32)
+        lightness = color.rgb_to_lab(pixels)[..., :1]
+        fitted = color.fit_chroma_to_gamut(lightness, chroma)
+        expected = color.to_uint8(color.merge(lightness, fitted)).numpy().astype(int)
+        rgb = color.color_pixels(pixels, np.ascontiguousarray(chroma.T)).astype(int)
+        assert np.abs(rgb - expected).max() <= 1
+        assert (rgb != expected).mean() < 0.01
+
+    def test_colours_are_scikit_images_where_it_can_show_them(self):
+        lightness = np.full(1_000, 60.0)
+        ab = np.random.default_rng(2).uniform(-15, 15, (1_000, 2))
+        level = color.color_pixels(self.every_gray, np.zeros((2, 256), np.float32))
+        gray = np.argmin(np.abs(color.pixel_lightness(self.every_gray) - 60))
+        lightness[:] = color.pixel_lightness(self.every_gray)[gray]
+        expected = lab2rgb(np.column_stack([lightness, ab]))
+        pixels = np.full((1_000, 1), level[gray, 0], np.uint8)
+        chroma = np.float32(ab.T / color.CHROMA_SCALE)
+        rgb = color.color_pixels(pixels, chroma)
+        assert np.abs(rgb - 255 * expected).max() < 0.6
+        deep = color.color_pixels(pixels.astype(np.uint16) * 257, chroma)
+        assert np.abs(deep - 65535 * expected).max() < 3
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+    def test_luminance_is_kept_within_an_8_bit_level_whatever_the_chroma(self, dtype):
+        pixels = noise(20_000, 3, dtype=dtype)
+        chroma = np.random.default_rng(3).uniform(-2, 2, (2, 20_000)).astype(np.float32)
+        rgb = color.color_pixels(pixels, chroma)
+        before, after = color.pixel_lightness(pixels), color.pixel_lightness(rgb)
+        one_level = np.maximum(
+            np.diff(color.pixel_lightness(self.every_gray)).max(), 0
+        )  # of 255, where they are furthest apart in L
+        assert np.abs(before - after).max() <= one_level
+
+
+class TestBands:
+    @pytest.mark.parametrize("size", [(1, 1), (5, 40), (40, 5), (63, 61), (7, 300)])
+    @pytest.mark.parametrize("render_size", [8, 24])
+    def test_equal_the_graph(self, network, colorizer, monkeypatch, size, render_size):
+        monkeypatch.setattr(inference, "_BAND", 200)  # many bands, of one row at the least
+        image = noise(*size, 3)
+        graph = inference.colorize_images(
+            image[None], inference.any_size(network), render_size, 8, 0.7
+        )
+        rgb = colorizer(image, render_size=render_size, strength=0.7)
+        difference = np.abs(rgb.astype(int) - graph[0].numpy())
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 0.02
+
+    def test_do_not_show(self, colorizer, monkeypatch):
+        image = noise(64, 48, 3)
+        whole = colorizer(image)
+        monkeypatch.setattr(inference, "_BAND", 48 * 7)
+        np.testing.assert_array_equal(colorizer(image), whole)
+
+    def test_the_shape_for_the_network_follows_the_aspect_ratio(self):
+        assert inference.working_shape(100, 100, 32, 32) == (32, 32)
+        assert inference.working_shape(1_000, 2_000, 64, 32) == (64, 128)
+        assert inference.working_shape(2_000, 1_500, 96, 32) == (128, 96)
+        assert inference.working_shape(10, 100_000, 32, 32) == (32, 256)
+        assert inference.working_shape(1, 1, 8, 8) == (8, 8)
+
+
+class TestSettings:
+    def test_no_strength_gives_the_gray_image_back(self, colorizer):
+        for dtype in (np.uint8, np.uint16):
+            gray = noise(30, 20, dtype=dtype)
+            rgb = colorizer(gray, strength=0).astype(int)
+            assert np.abs(rgb - gray[..., None]).max() <= (3 if dtype == np.uint16 else 0)
+
+    def test_more_strength_gives_more_colour_of_the_same_hue(self, colorizer):
+        gray = np.full((1, 4, 4, 1), 30_000, np.uint16)
+        chroma = np.full((1, 2, 2, 2), (0.08, -0.05), np.float32)
+        found = [
+            rgb2lab(colorizer.apply_chroma(gray, chroma, strength) / 65535)[0, 0, 0, 1:]
+            for strength in (0.3, 0.6, 1.2)
+        ]
+        for strength, ab in zip((0.3, 0.6, 1.2), found, strict=True):
+            np.testing.assert_allclose(ab, strength * 128 * chroma[0, 0, 0], atol=0.02)
+
+    def test_a_larger_render_size_gives_the_network_more_to_see(self, colorizer):
+        assert colorizer.multiple == colorizer.render_size == 8
+        seen = colorizer.predict_chroma(np.zeros((2, 30, 60, 1)), render_size=16)
+        assert seen.shape == (2, 16, 32, 2)
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"render_size": 12},
+            {"render_size": 0},
+            {"render_size": -8},
+            {"render_size": 4_096},
+            {"strength": -0.1},
+            {"strength": float("nan")},
+            {"strength": MAX_STRENGTH + 1},
+        ],
+    )
+    def test_out_of_range_are_refused(self, colorizer, settings):
+        with pytest.raises(ColorizerError, match=r"multiple of 8 from 8 to 1024|from 0 to 4"):
+            colorizer(noise(9, 9), **settings)
+
+    def test_prediction_and_application_are_the_whole(self, colorizer):
+        images = noise(3, 40, 56, 3)
+        lightness = color.rgb_to_lab(images)[..., :1].numpy()
+        chroma = colorizer.predict_chroma(lightness)
+        rgb = colorizer.apply_chroma(images, chroma, 0.5).astype(int)
+        whole = colorizer(images, strength=0.5)
+        assert np.abs(rgb - whole).max() <= 1
+        with pytest.raises(ColorizerError, match="Chroma must be"):
+            colorizer.apply_chroma(images, chroma[:2])
+        with pytest.raises(ColorizerError, match="Lightness must be"):
+            colorizer.predict_chroma(images)
+
+    def test_an_image_is_coloured_alone_as_it_is_among_others(self, colorizer):
+        images = noise(4, 33, 47, 1)
+        together = colorizer(images)
+        for image, among in zip(images, together, strict=True):
+            np.testing.assert_array_equal(colorizer(image), among)
+
+
+_LARGE = """
+import resource, sys
+import numpy as np
+from pix2pix_color.colorizer import Colorizer
+
+colorizer = Colorizer.load(sys.argv[1])
+colorizer(np.zeros((64, 64, 3), np.uint8))
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
+image = np.full((6_000, 8_000, 3), 100, np.uint8)
+image[::7] = 30
+rgb = colorizer(image)
+print((peak() - before) / image.nbytes, rgb.shape)
+"""
+
+
+def test_a_large_image_takes_little_more_memory_than_it_and_its_colours(network, tmp_path):
+    pytest.importorskip("resource")
+    network.save(tmp_path / "generator.keras")
+    code, output, errors = run_python(_LARGE, tmp_path / "generator.keras")
+    assert code == 0, errors
+    times, shape = output.strip().split(" ", 1)
+    assert shape == "(6000, 8000, 3)"
+    # Twice the 144 MB, and 2 GB x 48 / 100 megapixels beside it at the most; far less is needed.
+    assert float(times) < 3.5
+
+
+def test_lightness_is_shrunk_as_tensorflow_shrinks_it():
+    image = noise(50, 90, 3, dtype=np.uint16)
+    lightness = rgb2lab(image / 65535)[..., :1]
+    expected = tf.image.resize(lightness, (24, 40), antialias=True)
+    np.testing.assert_allclose(
+        inference.shrink_lightness(image, (24, 40)), expected, atol=2e-3, rtol=0
+    )
