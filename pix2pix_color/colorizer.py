@@ -11,13 +11,14 @@ import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 from .config import Config, ConfigError, nearest
-from .files import replacing, shipped_folder, verify_checksums
+from .file_jobs import Outcome, colorize_one, find_jobs, run_jobs
+from .files import shipped_folder, verify_checksums
 from .inference import (
     MAX_RENDER_SIZE,
     any_size,
@@ -29,16 +30,14 @@ from .inference import (
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Colorizer", "ColorizerError", "read_image", "shipped_models"]
+__all__ = ["Colorizer", "ColorizerError", "check_settings", "shipped_models"]
 
 MAX_STRENGTH = 4.0
 """Of the colours: more than this is no colour that sRGB shows."""
 
-_FORMATS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-
 
 class ColorizerError(RuntimeError):
-    """A model or an image that cannot be used, or an output that is in the way."""
+    """A model, an array or a setting that cannot be used, or an output that is in the way."""
 
 
 def shipped_models() -> list[str]:
@@ -146,7 +145,12 @@ class Colorizer:
         return _load_keras(self.folder / "generator.keras")
 
     def __call__(
-        self, images: np.ndarray, *, render_size: int | None = None, strength: float = 1.0
+        self,
+        images: np.ndarray,
+        *,
+        render_size: int | None = None,
+        strength: float = 1.0,
+        threads: int | None = None,
     ) -> np.ndarray:
         """Colourizes one image or a batch, of any size.
 
@@ -157,6 +161,7 @@ class Colorizer:
                 `multiple`; the default is the model's own. Larger ones follow smaller things,
                 as far as the model knows them.
             strength: of the colours: 0 none (the gray image), 1 the model's, up to 4.
+            threads: that work on one image; the default is the number of cores.
 
         Returns:
             RGB of the same type, (height, width, 3) or (batch, height, width, 3). L is the
@@ -172,7 +177,8 @@ class Colorizer:
         self._check(batch, images, render_size, strength)
         rgb = np.empty((*batch.shape[:3], 3), batch.dtype)
         for image, colored in zip(batch, rgb, strict=True):
-            colored[:] = apply_chroma(image, self._chroma_of(image, render_size), strength)
+            chroma = self._chroma_of(image, render_size, threads)
+            colored[:] = apply_chroma(image, chroma, strength, threads)
         return rgb[0] if single else rgb
 
     def predict_chroma(
@@ -226,9 +232,12 @@ class Colorizer:
         results = [apply_chroma(image, one, strength) for image, one in pairs]
         return np.stack(results) if results else np.empty((*images.shape[:3], 3), images.dtype)
 
-    def _chroma_of(self, image: np.ndarray, render_size: int | None) -> np.ndarray:
+    def _chroma_of(
+        self, image: np.ndarray, render_size: int | None, threads: int | None
+    ) -> np.ndarray:
         size = render_size or self.render_size
-        small = shrink_lightness(image, working_shape(*image.shape[:2], size, self.multiple))
+        shape = working_shape(*image.shape[:2], size, self.multiple)
+        small = shrink_lightness(image, shape, threads)
         return self._predict(tf.constant(small[None])).numpy()[0]
 
     def _check(
@@ -244,71 +253,75 @@ class Colorizer:
         check_settings(self.multiple, render_size, strength)
 
     def colorize_file(
-        self, source: str | Path, destination: str | Path, *, overwrite: bool = False
+        self,
+        source: str | Path,
+        destination: str | Path,
+        *,
+        render_size: int | None = None,
+        strength: float = 1.0,
+        format: str | None = None,
+        compare: bool = False,
+        overwrite: bool = False,
     ) -> Path:
         """Colourizes an image file into another.
 
         Args:
-            source: any image that Pillow reads; never changed.
+            source: a file that `image_files` reads; never changed.
             destination: written whole or not at all; its suffix is the format.
+            render_size, strength: as in `__call__`.
+            format, compare: as in `file_jobs.colorize_one`.
             overwrite: replace an existing destination (but never the source).
 
         Returns:
             `destination`.
 
         Raises:
-            ColorizerError: an unreadable source, an unknown format, or a file in the way.
+            ColorizerError: a file in the way, or a setting out of range.
+            ImageFileError: an unreadable source, or an unknown format.
         """
         source, destination = Path(source), Path(destination)
-        if destination.suffix.lower() not in _FORMATS:
-            raise ColorizerError(
-                f"{destination}: unknown image format {destination.suffix!r}. Use one of "
-                f"{', '.join(_FORMATS)}."
-            )
-        image = read_image(source)
+        check_settings(self.multiple, render_size, strength)
         if destination.exists():
-            if destination.samefile(source):
+            if source.exists() and destination.samefile(source):
                 raise ColorizerError(f"{destination} is the input itself: choose another output.")
             if not overwrite:
                 raise ColorizerError(
                     f"{destination} exists already: use --overwrite to replace it."
                 )
-        from PIL import Image
-
-        colored = Image.fromarray(self(image))
-        options = {"quality": 95} if destination.suffix.lower() in (".jpg", ".jpeg") else {}
-        with replacing(destination) as temporary:
-            colored.save(temporary, **options)
+        settings = {"render_size": render_size, "strength": strength}
+        colorize_one(self, source, destination, format=format, compare=compare, **settings)
         return destination
 
+    def colorize_folder(
+        self,
+        folder: str | Path,
+        output: str | Path,
+        *,
+        format: str | None = None,
+        name: str = "{stem}{suffix}",
+        **settings: Any,
+    ) -> list[Outcome]:
+        """Colourizes all images of a folder, to any depth, several at a time.
 
-def read_image(path: str | Path) -> np.ndarray:
-    """Reads an image file as uint8 (height, width, 3) RGB, EXIF orientation applied.
+        Goes on after an image that cannot be colourized, and skips those whose output exists:
+        the same call goes on after an interruption.
 
-    Raises:
-        ColorizerError: missing, empty, truncated, or not an image.
-    """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+        Args:
+            folder: searched for images; never changed.
+            output: a folder, which gets the same tree.
+            format, name: as in `file_jobs.find_jobs`.
+            **settings: as in `file_jobs.run_jobs`.
 
-    path = Path(path)
-    if not path.exists():
-        raise ColorizerError(f"{path} does not exist.")
-    if not path.is_file():
-        raise ColorizerError(f"{path} is not a file.")
-    if path.stat().st_size == 0:
-        raise ColorizerError(f"{path} is empty.")
-    try:
-        with Image.open(path) as image:
-            image.load()
-            if image.mode.startswith("I;16") or image.mode == "I":
-                image = Image.fromarray((np.asarray(image) / 256).clip(0, 255).astype(np.uint8))
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except UnidentifiedImageError as error:
-        raise ColorizerError(f"{path} is not an image that can be read.") from error
-    except Image.DecompressionBombError as error:
-        raise ColorizerError(f"{path} is too large to open safely: {error}") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ColorizerError(f"{path} cannot be read: {error}.") from error
+        Returns:
+            How each image ended, in order.
+
+        Raises:
+            FileJobError: what stands in the way of the whole job.
+            ColorizerError: a setting out of range.
+        """
+        check_settings(self.multiple, settings.get("render_size"), settings.get("strength", 1.0))
+        jobs = find_jobs([folder], output, format=format, name=name)
+        return list(run_jobs(self, jobs, output, **settings))
 
 
 def _load_saved_model(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -116,12 +116,15 @@ def _merge(lightness: tf.Tensor, chroma: tf.Tensor, strength: float | tf.Tensor)
 # Band by band ---------------------------------------------------------------------------------
 
 
-def shrink_lightness(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def shrink_lightness(
+    image: np.ndarray, shape: tuple[int, int], threads: int | None = None
+) -> np.ndarray:
     """Returns the lightness of an image at the network's working size.
 
     Args:
         image: uint8 or uint16 (height, width, 1 or 3).
         shape: (rows, columns), from `working_shape`.
+        threads: bands at a time; the default is the number of cores.
 
     Returns:
         float32 (rows, columns, 1), L in [0, 100].
@@ -134,17 +137,20 @@ def shrink_lightness(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         lightness = lightness.reshape(1, *pixels.shape[:2], 1)
         return _resize(lightness, (len(pixels), shape[1]))[0].numpy()
 
-    columns = np.concatenate(list(_in_parallel(shrink, image.shape)))
+    columns = np.concatenate(list(_in_bands(shrink, image.shape, threads)))
     return _resize(columns[None], shape)[0].numpy()
 
 
-def apply_chroma(image: np.ndarray, chroma: np.ndarray, strength: float = 1.0) -> np.ndarray:
+def apply_chroma(
+    image: np.ndarray, chroma: np.ndarray, strength: float = 1.0, threads: int | None = None
+) -> np.ndarray:
     """Gives an image colours, leaving its luminance as it is.
 
     Args:
         image: uint8 or uint16 (height, width, 1 or 3).
         chroma: float32 (rows, columns, 2), (a, b) / 128, of any size; it is resized.
         strength: of the colours: 0 none, 1 as predicted.
+        threads: as in `shrink_lightness`.
 
     Returns:
         RGB (height, width, 3) of the image's type.
@@ -160,7 +166,7 @@ def apply_chroma(image: np.ndarray, chroma: np.ndarray, strength: float = 1.0) -
         colored = color.color_pixels(pixels.reshape(-1, pixels.shape[-1]), planes.reshape(2, -1))
         result[band] = colored.reshape(*pixels.shape[:2], 3)
 
-    for _ in _in_parallel(merge, image.shape):
+    for _ in _in_bands(merge, image.shape, threads):
         pass
     return result
 
@@ -178,13 +184,16 @@ def _enlarged_rows(columns: np.ndarray, height: int, band: slice) -> np.ndarray:
     return columns[:, above] * (1 - share) + columns[:, below] * share
 
 
-def _in_parallel(function: Callable[[slice], Any], shape: tuple[int, ...]) -> Iterator:
+def _in_bands(
+    function: Callable[[slice], Any], shape: tuple[int, ...], threads: int | None
+) -> Iterator:
     """Yields what a function returns for each band of rows of an image, in order."""
     height, width = shape[:2]
     rows = max(1, _BAND // width)
     bands = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
-    if len(bands) == 1:
-        yield function(bands[0])
+    threads = min(threads or os.cpu_count() or 1, len(bands))
+    if threads == 1:
+        yield from map(function, bands)
         return
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         yield from pool.map(function, bands)

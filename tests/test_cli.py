@@ -314,7 +314,7 @@ def test_colorize_a_folder_goes_on_after_a_bad_file(shipped: Path, tmp_path: Pat
     assert "1 of 4 images could not be colourized:" in shown.err
     assert "bad.png is not an image" in shown.err
     made = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
-    assert made == {"a.png", "b.png", "deep/a.png"}
+    assert made == {"a.png", "b.jpg", "deep/a.png"}
     assert {path: path.read_bytes() for path in before} == before
 
     first = (output / "a.png").stat().st_mtime_ns
@@ -326,9 +326,10 @@ def test_colorize_a_folder_goes_on_after_a_bad_file(shipped: Path, tmp_path: Pat
 
     assert cli.main(command) == 1  # nothing is replaced unasked
     assert (output / "a.png").stat().st_mtime_ns == first
-    assert "exists already" in capsys.readouterr().err
+    assert "3 of 4 images skipped: their outputs exist" in capsys.readouterr().err
     (images / "bad.png").unlink()
     assert cli.main([*command, "--overwrite"]) == 0
+    assert (output / "a.png").stat().st_mtime_ns != first
 
 
 def test_colorize_never_writes_two_images_to_one_file(shipped: Path, tmp_path: Path, capsys):
@@ -336,7 +337,7 @@ def test_colorize_never_writes_two_images_to_one_file(shipped: Path, tmp_path: P
         Image.fromarray(np.full((4, 4), 90, np.uint8)).save(tmp_path / name)
     files = [str(tmp_path / "x.jpg"), str(tmp_path / "x.png")]
     command = ["colorize", *files, "--model", str(shipped)]
-    assert cli.main([*command, "-o", str(tmp_path / "out")]) == 1
+    assert cli.main([*command, "-o", str(tmp_path / "out"), "--format", "png"]) == 1
     assert "is already that of" in capsys.readouterr().err
     before = (tmp_path / "x.png").read_bytes()
     assert cli.main([*command, "-o", str(tmp_path), "--overwrite"]) == 1

@@ -219,7 +219,7 @@ class TestSharing:
     def test_a_search_has_one_runner(self, tmp_path):
         lines = []
         runner = Runner(tmp_path, base=BASE, images=30, say=lines.append)
-        with Runner(tmp_path, base=BASE).claim("search-160-seed0"):
+        with Runner(tmp_path, base=BASE).claim("search-80-seed0"):
             search.run_search(runner, budget=160, trials=1)
         assert lines == ["The search is with another runner."]
         assert not list(tmp_path.glob("search-*"))
@@ -390,9 +390,10 @@ class TestReport:
         # Of two sources of chance the interval is wider than of either alone.
         seeds = 1.96 * deviation / np.sqrt(2)
         assert (high - low) / 2 >= 0.999 * np.hypot(images, seeds)
-        assert "explodes" not in study_panels(SECOND, rows, ("psnr",), budget=80, base=BASE)[
-            "true PSNR (dB) ↑"
-        ]
+        assert (
+            "explodes"
+            not in study_panels(SECOND, rows, ("psnr",), budget=80, base=BASE)["true PSNR (dB) ↑"]
+        )
 
     def test_the_samples_are_the_generators_colours(self, finished):
         row = rows_by_variant(finished)["report", 0]
@@ -415,7 +416,7 @@ class TestSearch:
     def test_an_interrupted_one_goes_on_with_the_same_points(self, tmp_path, monkeypatch):
         first = self.search(tmp_path, 1)
         assert first[0]["study"] == SEARCH.name
-        assert first[0]["images"] == 160
+        assert first[0]["images"] == 80
         assert first[0]["split"] == "train, held out"
         assert "training.generator_learning_rate=0.0002 " in first[0]["changes"]
         assert "training.discriminator_learning_rate=2.5e-05 " in first[0]["changes"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,17 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..config import Config, ConfigError
 from ..files import replacing
-from .errors import (
-    FAILED,
-    OK,
-    CommandError,
-    UsageError,
-    in_words,
-    is_full,
-    is_ours,
-    one_line,
-    report,
-)
+from .errors import FAILED, OK, CommandError, UsageError, is_ours, one_line
 from .startup import start_tensorflow
 
 if TYPE_CHECKING:
@@ -136,72 +125,6 @@ def _load_colorizer(model: str) -> Colorizer:
     from ..colorizer import Colorizer
 
     return Colorizer.load(model)
-
-
-def colorize(options: argparse.Namespace) -> int:
-    """Colourizes images and folders of them; goes on after one that cannot be."""
-    start_tensorflow()
-    from ..colorizer import ColorizerError
-
-    jobs = _jobs(options.paths, options.output)
-    _say(f"Loading the model {options.model}...")
-    colorizer = _load_colorizer(options.model)
-    failures: list[str] = []
-    inputs, taken = {source.resolve() for source, _ in jobs}, {}
-    for number, (source, target) in enumerate(jobs, start=1):
-        try:
-            if target in taken:
-                raise CommandError(
-                    f"{source}: its output {target} is already that of {taken[target]}. "
-                    "Colourize it into another folder."
-                )
-            if target.resolve() in inputs:
-                raise CommandError(
-                    f"{source}: its output {target} would replace an input. Choose another folder."
-                )
-            colorizer.colorize_file(source, target, overwrite=options.overwrite)
-            taken[target] = source
-            _say(f"[{number}/{len(jobs)}] {source} -> {target}")
-        except (CommandError, ColorizerError, OSError) as error:
-            if is_full(error):
-                raise  # every next file would meet it too
-            message = one_line(in_words(error))
-            failures.append(message if str(source) in message else f"{source}: {message}")
-            _say(f"[{number}/{len(jobs)}] {source} failed")
-    if not failures:
-        return OK
-    if len(jobs) == 1:
-        return report(failures[0], FAILED)
-    report(f"{len(failures)} of {len(jobs)} images could not be colourized:", FAILED)
-    for failure in failures:
-        print(f"  {failure}", file=sys.stderr)
-    return FAILED
-
-
-def _jobs(paths: Sequence[Path], output: Path) -> list[tuple[Path, Path]]:
-    """Returns (source, target) of every image; folders are searched to any depth."""
-    from ..data import EXTENSIONS
-
-    if len(paths) == 1 and not paths[0].is_dir() and output.suffix.lower() in EXTENSIONS:
-        return [(paths[0], output)]
-    if output.exists() and not output.is_dir():
-        raise CommandError(f"{output} is a file: for several images -o names a folder.")
-    if output.suffix.lower() in EXTENSIONS and not output.exists():
-        raise UsageError(f"-o {output} names one file, and there may be several images.")
-    jobs, made = [], output.resolve()
-    for path in paths:
-        if not path.is_dir():
-            jobs.append((path, output / f"{path.stem}.png"))
-            continue
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-        if made != path.resolve():  # what an earlier call wrote inside an input is no input
-            found = [file for file in found if made not in file.resolve().parents]
-        if not found:
-            raise CommandError(
-                f"No image in {path}: looked for {', '.join(EXTENSIONS)} at any depth."
-            )
-        jobs += [(f, output / f.relative_to(path).with_suffix(".png")) for f in found]
-    return jobs
 
 
 def export(options: argparse.Namespace) -> int:

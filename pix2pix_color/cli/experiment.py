@@ -194,7 +194,7 @@ def _plan(jobs: list, search: bool, budget: int) -> int:
     if search:
         from ..experiments.search import TRIALS
 
-        _say(f"And the search: up to {TRIALS} trials of {budget:,} images.")
+        _say(f"And the search: up to {TRIALS} trials of {budget // 2:,} images.")
     return OK
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..config import Config, nearest
-from . import classifier, commands, evaluation, experiment
+from . import classifier, colorize, commands, evaluation, experiment
 from .errors import EXIT_CODES, USAGE
 
 _STRATEGIES = "auto, cpu, gpu, mirrored, multi_worker, tpu"
@@ -140,22 +140,6 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_colorize(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="images or folders")
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="OUT",
-        type=Path,
-        required=True,
-        help="a folder, which gets each image's name with .png; or, for one image, a file",
-    )
-    parser.add_argument("--model", metavar="MODEL", default="report", help=_MODELS)
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace outputs that exist (never an input)"
-    )
-
-
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="RUN", type=Path, help="the run folder")
     parser.add_argument(
@@ -192,7 +176,7 @@ _COMMANDS: dict[str, tuple[Any, Any, str]] = {
         evaluation.run,
         "score a model against the truth, beside what needs no model",
     ),
-    "colorize": (_add_colorize, commands.colorize, "colourize images of any size"),
+    "colorize": (colorize.add_arguments, colorize.run, "colourize images of any size"),
     "export": (_add_export, commands.export, "make a run into a folder that colourizes anywhere"),
     "info": (_add_info, commands.info, "show versions, devices, models, or one model or run"),
     "experiment": (

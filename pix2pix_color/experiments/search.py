@@ -106,12 +106,12 @@ def run_search(
 ) -> Results:
     """Runs the trials that are not done yet; each is a row of the results table.
 
-    Hopeless trials are pruned (Optuna's median rule on the scores taken while they run).
-    Stopped at any moment, the same call goes on.
+    A trial sees half the budget. Hopeless ones are pruned (Optuna's median rule on the scores
+    taken while they run). Stopped at any moment, the same call goes on.
 
     Args:
         runner: of the grid studies.
-        budget: images seen by a trial, as by a grid variant.
+        budget: images seen by a grid variant.
         trials: how many, pruned ones counted.
         seed: of the sampler, and of every trial's run.
 
@@ -119,7 +119,7 @@ def run_search(
         StudyError: Optuna is not installed.
         Interrupted: Ctrl-C or SIGTERM; the trial in progress was saved.
     """
-    name = f"search-{budget}-seed{seed}"
+    name = f"search-{budget // 2}-seed{seed}"
     with runner.claim(name) as mine:
         if mine:
             _search(runner, _open_study(runner.folder / name), budget, trials, seed)
@@ -145,7 +145,7 @@ def _search(runner: Runner, study: optuna.Study, budget: int, trials: int, seed:
                 Variant(f"trial {number}", suggest(trial)),
                 seed,
                 runner.base,
-                budget,
+                budget // 2,
                 split=held_out.split,
             )
             runner.say(f"[{number + 1}/{trials}] {job}: {' '.join(job.changes)}")

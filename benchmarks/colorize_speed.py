@@ -1,0 +1,182 @@
+"""How fast the shipped model colourizes files, as ratios measured in one run.
+
+    python benchmarks/colorize_speed.py
+
+Three questions, each against something that a reader can run:
+
+- `cold`: `pix2pix-color colorize one.jpg`, a whole process, against
+  `python -c "import tensorflow"`, in turn.
+- `large`: a JPEG of 12 megapixels, file to file in a warm process, against Pillow alone:
+  decode, resize down to 1,024 pixels and up again, encode the same way. Beside it the same
+  with a single resize, to half the size, and so a quarter of the pixels to encode.
+- `folder`: photographs of half a megapixel, a folder job against a loop of `colorize_file`,
+  and against as many processes as there are cores, each with one thread and its own share
+  of the files: what the cores can do.
+
+The photographs are made of those inside scikit-image. Prints, and writes
+`benchmarks/colorize_speed.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import skimage.data
+from PIL import Image
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+QUALITY = {"quality": 95, "subsampling": 0}  # as colourized JPEGs are written
+
+
+def main() -> None:
+    """Measures, prints, and writes the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--photographs", type=int, default=400, help="in the folder")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        result = {
+            "machine": platform.machine(),
+            "cores": CORES,
+            "rounds": options.rounds,
+            "cold": cold(place, options.rounds),
+            "large": large(place, options.rounds),
+            "folder": whole_folder(place, options.photographs),
+        }
+    print(json.dumps(result, indent=2))
+    text = json.dumps(result, indent=2) + "\n"
+    Path(__file__).with_suffix(".json").write_text(text, encoding="utf-8")
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def compare(ours: Callable, others: dict[str, Callable], rounds: int) -> dict[str, float]:
+    """Returns median seconds and the median of the ratios of rounds that take turns."""
+    times: dict[str, list[float]] = {"ours": [], **{name: [] for name in others}}
+    for _ in range(rounds):
+        times["ours"].append(seconds_of(ours))
+        for name, other in others.items():
+            times[name].append(seconds_of(other))
+    result = {f"{name}_seconds": round(statistics.median(t), 3) for name, t in times.items()}
+    for name in others:
+        ratios = [a / b for a, b in zip(times["ours"], times[name], strict=True)]
+        result[f"ratio_to_{name}"] = round(statistics.median(ratios), 2)
+    return result
+
+
+def photograph(width: int, height: int) -> Image.Image:
+    """Returns a photograph of a size, in gray."""
+    return Image.fromarray(skimage.data.coffee()).resize((width, height)).convert("L")
+
+
+def cold(place: Path, rounds: int) -> dict[str, float]:
+    source, target = place / "one.jpg", place / "color.jpg"
+    photograph(800, 600).save(source, **QUALITY)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": True}
+    module = [sys.executable, "-m", "pix2pix_color", "colorize", str(source)]
+    command = [*module, "-o", str(target), "--overwrite"]
+    subprocess.run(command, **quiet)  # files into the system's cache
+    return compare(
+        lambda: subprocess.run(command, **quiet),
+        {"import": lambda: subprocess.run([sys.executable, "-c", "import tensorflow"], **quiet)},
+        rounds,
+    )
+
+
+def large(place: Path, rounds: int) -> dict[str, float]:
+    from pix2pix_color import Colorizer
+
+    source, target = place / "large.jpg", place / "large-color.jpg"
+    noisy = np.asarray(photograph(4_000, 3_000)).astype(int)
+    noisy += np.random.default_rng(0).normal(0, 4, noisy.shape).astype(int)  # as a camera's
+    Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).convert("RGB").save(source, **QUALITY)
+    colorizer = Colorizer.load("report")
+
+    def down_and_up() -> None:
+        with Image.open(source) as image:
+            small = image.resize((1_024, 768))
+            small.resize(image.size).save(place / "pillow.jpg", **QUALITY)
+
+    def to_half() -> None:
+        with Image.open(source) as image:
+            image.resize((2_000, 1_500)).save(place / "pillow.jpg", **QUALITY)
+
+    def ours() -> None:
+        colorizer.colorize_file(source, target, overwrite=True)
+
+    ours()
+    return compare(ours, {"pillow_down_and_up": down_and_up, "pillow_to_half": to_half}, rounds)
+
+
+def whole_folder(place: Path, count: int) -> dict[str, float]:
+    from pix2pix_color import Colorizer
+
+    album = place / "album"
+    album.mkdir()
+    for number in range(count):  # 0.5 megapixels
+        photograph(820 - number % 20, 610).save(album / f"{number:04d}.jpg", **QUALITY)
+    files = sorted(album.iterdir())
+    colorizer = Colorizer.load("report")
+    (place / "loop").mkdir()
+
+    def loop() -> None:
+        for file in files:
+            colorizer.colorize_file(file, place / "loop" / file.name)
+
+    colorizer.colorize_file(files[0], place / "first.jpg")
+    looped = seconds_of(loop)
+    job = seconds_of(lambda: colorizer.colorize_folder(album, place / "job"))
+    shares = [(files[core::CORES], place / f"process-{core}") for core in range(CORES)]
+    # Spawned, so that each starts TensorFlow itself; what that takes is not counted.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(CORES, context) as pool:
+        processes = max(pool.map(alone, *zip(*shares, strict=True)))
+    return {
+        "photographs": count,
+        "megapixels": 0.5,
+        "job_images_per_second": round(count / job, 1),
+        "loop_seconds_over_job": round(looped / job, 2),
+        "job_seconds_over_processes": round(job / processes, 2),
+    }
+
+
+def alone(files: list[Path], output: Path) -> float:
+    """Returns the seconds that one process takes for its share, with one thread."""
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+    from pix2pix_color import Colorizer
+    from pix2pix_color.file_jobs import colorize_one
+
+    colorizer = Colorizer.load("report")
+    output.mkdir()
+    colorize_one(colorizer, files[0], output / "first.jpg", threads=1)
+
+    def work() -> None:
+        for file in files:
+            colorize_one(colorizer, file, output / file.name, threads=1)
+
+    time.sleep(3)  # until the others have started too
+    return seconds_of(work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""The command `colorize`: files, folders, a pipe, a film."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import nearest
+from .errors import FAILED, OK, UsageError, one_line, report
+from .startup import start_tensorflow
+
+if TYPE_CHECKING:
+    from ..colorizer import Colorizer
+    from ..file_jobs import Outcome
+
+__all__ = ["add_arguments", "run"]
+
+_FORMATS = ("bmp", "gif", "jpeg", "png", "tiff", "webp")
+_PIPE = "-"
+
+
+def _size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of pixels")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def _format(text: str) -> str:
+    name = {"jpg": "jpeg", "tif": "tiff"}.get(text.lower(), text.lower())
+    if name not in _FORMATS:
+        raise argparse.ArgumentTypeError(f"unknown format {text!r}: {nearest(name, _FORMATS)}")
+    return name
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what follows `pix2pix-color colorize`."""
+    parser.add_argument(
+        "paths", metavar="PATH", nargs="+", help="images, folders, one film, or - for a pipe"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help="a folder, which keeps the tree of the inputs; for one image or film also a file; "
+        "- for a pipe",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        default="report",
+        help="a shipped model's name, or a folder or file of a model (default: report)",
+    )
+    parser.add_argument(
+        "--render-size",
+        metavar="N",
+        type=_size,
+        help="shorter side, in pixels, of what the network sees: a multiple of its training "
+        "size (default: auto, the model's own)",
+    )
+    parser.add_argument(
+        "--strength",
+        metavar="X",
+        type=_number,
+        default=1.0,
+        help="of the colours: 0 none, 1 the model's (default), up to 4",
+    )
+    parser.add_argument(
+        "--format", metavar="NAME", type=_format, help=f"{', '.join(_FORMATS)} (default: as read)"
+    )
+    parser.add_argument(
+        "--name",
+        metavar="PATTERN",
+        default="{stem}{suffix}",
+        help="of each output in a folder (default: {stem}{suffix})",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace outputs that exist (never an input)"
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="write the gray and the colourized side by side"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print a line of JSON an image, for programs"
+    )
+    parser.add_argument(
+        "--workers", metavar="N", type=_positive, help="images at a time (default: all cores)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Colourizes what is named; goes on after an image that cannot be."""
+    if _PIPE in (*options.paths, options.output):
+        return _pipe(options)
+    paths, output = [Path(path) for path in options.paths], Path(options.output)
+    if len(paths) == 1 and not paths[0].is_dir() and _names_an_image(output):
+        return _one(options, paths[0], output)
+    if _names_an_image(output) and not output.exists():
+        raise UsageError(f"-o {output} names one file, and there may be several images.")
+    return _many(options, paths, output)
+
+
+def _names_an_image(path: Path) -> bool:
+    from ..image_files import FORMATS
+
+    return any(path.suffix.lower() in suffixes for suffixes in FORMATS.values())
+
+
+def _load(options: argparse.Namespace) -> Colorizer:
+    start_tensorflow()
+    from ..colorizer import Colorizer, check_settings
+
+    print(f"Loading the model {options.model}...", file=sys.stderr, flush=True)
+    colorizer = Colorizer.load(options.model)
+    # Before the first file, of which there may be thousands.
+    check_settings(colorizer.multiple, options.render_size, options.strength)
+    return colorizer
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    names = ("render_size", "strength", "overwrite", "compare")
+    return {name: getattr(options, name) for name in names}
+
+
+def _pipe(options: argparse.Namespace) -> int:
+    if options.paths != [_PIPE] or options.output != _PIPE:
+        raise UsageError("A pipe is read and written: pix2pix-color colorize - -o -")
+    from ..file_jobs import colorize_one
+
+    content = sys.stdin.buffer.read()
+    colorizer, written = _load(options), io.BytesIO()
+    settings = {k: v for k, v in _settings(options).items() if k != "overwrite"}
+    colorize_one(colorizer, io.BytesIO(content), written, format=options.format, **settings)
+    sys.stdout.buffer.write(written.getvalue())
+    sys.stdout.buffer.flush()
+    return OK
+
+
+def _one(options: argparse.Namespace, source: Path, target: Path) -> int:
+    from ..file_jobs import Job, Outcome
+
+    colorizer = _load(options)
+    settings = {**_settings(options), "format": options.format}
+    colorizer.colorize_file(source, target, **settings)
+    _say(options, Outcome(Job(source, target), "done"), "[1/1] ")
+    return OK
+
+
+def _many(options: argparse.Namespace, paths: list[Path], output: Path) -> int:
+    from tqdm import tqdm
+
+    from ..file_jobs import find_jobs, run_jobs
+
+    jobs = find_jobs(paths, output, format=options.format, name=options.name)
+    colorizer = _load(options)
+    outcomes = run_jobs(colorizer, jobs, output, workers=options.workers, **_settings(options))
+    failures: list[Outcome] = []
+    skipped = 0
+    # A bar for a person; lines for a file or a program.
+    bar = tqdm(outcomes, total=len(jobs), unit=" images", disable=None, smoothing=0.1)
+    for number, outcome in enumerate(bar, start=1):
+        skipped += outcome.status == "skipped"
+        failures += [outcome] if outcome.status == "failed" else []
+        if options.json or bar.disable:
+            _say(options, outcome, f"[{number}/{len(jobs)}] ")
+    return _end(len(jobs), skipped, failures)
+
+
+def _say(options: argparse.Namespace, outcome: Outcome, prefix: str) -> None:
+    job = outcome.job
+    if options.json:
+        line = dataclasses.asdict(outcome) | {"source": str(job.source), "target": str(job.target)}
+        del line["job"]
+        print(json.dumps(line), flush=True)
+        return
+    endings = {
+        "done": f"{job.source} -> {job.target}",
+        "skipped": f"{job.source} skipped: {job.target} exists",
+        "failed": f"{job.source} failed",
+    }
+    print(prefix + endings[outcome.status], flush=True)
+
+
+def _end(count: int, skipped: int, failures: list[Outcome]) -> int:
+    if skipped:
+        text = f"{skipped} of {count} images skipped: their outputs exist (--overwrite replaces)."
+        print(text, file=sys.stderr)
+    if not failures:
+        return OK
+    if count == 1:
+        return report(failures[0].reason, FAILED)
+    report(f"{len(failures)} of {count} images could not be colourized:", FAILED)
+    for failure in failures:
+        print(f"  {one_line(failure.reason)}", file=sys.stderr)
+    return FAILED

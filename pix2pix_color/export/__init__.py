@@ -1,0 +1,31 @@
+"""Turns a trained generator into the files that people use.
+
+The SavedModel is the product: images of any height and width in, gray or RGB; colour images
+out; colour conversion, resizing and merging inside the graph (`saved_model`). `portable` gives
+the network alone to ONNX Runtime and LiteRT, and `folder` ships it all with a model card, a
+guide for TensorFlow Serving and checksums.
+"""
+
+from ..files import ChecksumError, verify_checksums
+from .cards import model_card
+from .errors import ExportError
+from .folder import FORMATS, export_formats, export_run, refresh_export
+from .portable import QUANTIZATIONS, export_lite, export_onnx
+from .saved_model import export_saved_model
+from .serving import serving_guide
+
+__all__ = [
+    "FORMATS",
+    "QUANTIZATIONS",
+    "ChecksumError",
+    "ExportError",
+    "export_formats",
+    "export_lite",
+    "export_onnx",
+    "export_run",
+    "export_saved_model",
+    "model_card",
+    "refresh_export",
+    "serving_guide",
+    "verify_checksums",
+]

@@ -1,0 +1,125 @@
+"""The model card of a shipped folder, from the files in it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from ..config import Config
+
+__all__ = ["model_card"]
+
+
+def model_card(folder: Path, name: str, config: Config) -> str:
+    """Returns the Markdown model card of a shipped folder, from the files in it."""
+    with open(folder / "history.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    training, last = config.training, rows[-1]
+    lines = [
+        f"# Model card: `{name}`",
+        "",
+        "Colourizes gray images: a U-Net generator trained against a PatchGAN discriminator "
+        "(pix2pix), after the report *Grayscale Image Colorization with GAN* (Ansaldo and "
+        "Kjorholt, 2023).",
+        "",
+        "## How it was trained",
+        "",
+        f"- Data: `{config.data.dataset}`, train split, {config.data.image_size}x"
+        f"{config.data.image_size} pixels"
+        + (", gray images left out." if config.data.drop_gray else "."),
+        f"- {_iterations(folder, rows):,} iterations of the {training.steps:,} that `config.json` "
+        f"plans; batch {training.batch_size}, seed {training.seed}, `{training.precision}`, "
+        f"one run.",
+        f"- Loss: adversarial (weight {training.adversarial_weight:g}) + {training.l1_weight:g} x "
+        f"mean absolute chroma error; Adam, {training.generator_learning_rate:g} and "
+        f"{training.discriminator_learning_rate:g}.",
+        f"- Last row of `history.csv` (step {last['step']}): generator loss "
+        f"{float(last['generator_loss']):.2f}, discriminator loss "
+        f"{float(last['discriminator_loss']):.2f}, discriminator accuracy "
+        f"{float(last['discriminator_accuracy']):.2f}.",
+        "",
+        "## Scores",
+        "",
+        *_score_lines(folder),
+        "",
+        "## What it can and cannot do",
+        "",
+        f"- It learned small pictures of ten kinds of objects ({config.data.image_size}x"
+        f"{config.data.image_size} pixels). On photographs of any size it predicts colour on a "
+        "small copy and keeps the full luminance: colours are soft and follow large shapes.",
+        "- It guesses: the true colour of a gray car cannot be known. Expect blotches and "
+        "wrong, sometimes brownish, colours; never take them for evidence.",
+        "- It never changes luminance, and never depends on other images of the batch: batch "
+        "normalization uses its moving statistics.",
+        "",
+        "## Files",
+        "",
+        *_file_lines(folder),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_FILES = {
+    "saved_model": "images of any size, gray or RGB, uint8 or as encoded files, to colour images; "
+    "needs TensorFlow only",
+    "SERVING.md": "how TensorFlow Serving runs it",
+    "generator.keras": "the network: lightness (n, rows, columns, 1), 0-100, to (a, b) / 128",
+    "generator.onnx": "the network, of any size, for ONNX Runtime",
+    "generator.tflite": "the network, of one image of the training size, for LiteRT",
+    "generator-float16.tflite": "the same, its weights in 16 bits",
+    "generator-int8.tflite": "the same, calculated in 8 bits",
+    "config.json": "every hyperparameter",
+    "history.csv": "the course of the training",
+    "metrics.json": "every score of the test split",
+    "evaluation": "every score on both splits, with intervals and figures",
+    "samples.png": "images that nobody has picked",
+}
+
+
+def _file_lines(folder: Path) -> list[str]:
+    lines = []
+    for name, text in _FILES.items():
+        path = folder / name
+        if path.exists():
+            lines.append(f"- `{name}{'/' if path.is_dir() else ''}`: {text}.")
+    return [*lines, "- `SHA256SUMS`: of all these, for `sha256sum --check`."]
+
+
+def _iterations(folder: Path, rows: list[dict[str, str]]) -> int:
+    path = folder / "metrics.json"
+    recorded = json.loads(path.read_text(encoding="utf-8")).get("step") if path.is_file() else None
+    return int(recorded) if recorded else int(rows[-1]["step"]) + 1
+
+
+def _score_lines(folder: Path) -> list[str]:
+    path = folder / "metrics.json"
+    if not path.is_file():
+        return ["Not measured: run `pix2pix-color evaluate` on the run folder and export again."]
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        f"`{summary['dataset']}`, {summary['split']} split, {summary['count']:,} images; mean and "
+        "95 % interval.",
+        "",
+        "| score | no colour at all | this model |",
+        "| --- | --- | --- |",
+    ]
+    for name, title in (
+        ("psnr", "true RGB PSNR (dB)"),
+        ("ssim", "true RGB SSIM"),
+        ("report_psnr", "PSNR in the report's protocol (dB)"),
+        ("report_ssim", "SSIM in the report's protocol"),
+    ):
+        digits = 2 if "psnr" in name else 4
+        cells = []
+        for predictor in ("no_colour", "model"):
+            mean = summary["scores"][predictor][name]
+            low, high = summary["intervals"][predictor][name]
+            cells.append(f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return [
+        *lines,
+        "",
+        "The report's protocol squares a uint8 difference in uint8 and compares gray with gray; "
+        "it cannot see whether colours are right.",
+    ]

@@ -1,0 +1,17 @@
+"""What can go wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["ExportError", "refuse_existing"]
+
+
+class ExportError(RuntimeError):
+    """A model that cannot be exported as asked."""
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raises an `ExportError` where something is in the way."""
+    if path.exists() and not overwrite:
+        raise ExportError(f"{path} exists already: choose another name, or ask to overwrite it.")

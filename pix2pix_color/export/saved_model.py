@@ -1,0 +1,185 @@
+"""The SavedModel: images in, colour images out, everything between inside the graph.
+
+It runs in any program that has TensorFlow, without this package and without Keras:
+
+    model = tf.saved_model.load("saved_model")
+    rgb = model.signatures["serving_default"](images=uint8_batch)["rgb"]
+
+| signature | in | out |
+| --- | --- | --- |
+| `serving_default` | `images` uint8 (n, height, width, 1 or 3), any size | `rgb` uint8 (n, height, width, 3) |
+| `colorize` | the same, `render_size` int32 (), `strength` float32 () | `rgb`, the same |
+| `from_bytes` | `image_bytes` string (n,), PNG, JPEG, BMP, GIF or WebP files of any sizes | `png_bytes` string (n,) |
+| `chroma` | `lightness` float32 (n, rows, columns, 1), L in [0, 100], rows and columns multiples of `multiple` | `chroma` float32 (n, rows, columns, 2), (a, b) / 128 |
+
+`int(model.render_size)` is the size at which the first and the third render, and
+`int(model.multiple)` what every render size is a multiple of.
+"""  # noqa: E501  a Markdown row is one line
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from ..files import replacing
+from ..inference import MAX_RENDER_SIZE, any_size, colorize_images
+from .errors import ExportError, refuse_existing
+
+__all__ = ["MAX_PIXELS", "export_saved_model"]
+
+MAX_PIXELS = 1 << 26
+"""Of an image in a file for `from_bytes`: a kilobyte can claim to be gigabytes."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_AT_ONCE = 2  # files that `from_bytes` works on: each operation uses all cores by itself
+
+
+def export_saved_model(
+    generator: keras.Model,
+    path: str | Path,
+    *,
+    render_size: int | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Writes a SavedModel that colourizes images of any size; the module lists its signatures.
+
+    Args:
+        generator: as from `Trainer.inference_generator`.
+        path: the folder to write.
+        render_size: shorter side, in pixels, of what the network sees unless a caller of the
+            signature `colorize` says otherwise; the default is the training image size.
+        overwrite: replace an existing folder.
+
+    Returns:
+        `path`.
+
+    Raises:
+        ExportError: the folder exists, or the render size does not fit.
+    """
+    path, multiple = Path(path), generator.input_shape[1] or 32
+    render_size = multiple if render_size is None else render_size
+    if not multiple <= render_size <= _largest(multiple) or render_size % multiple:
+        raise ExportError(
+            f"The render size must be a multiple of {multiple} from {multiple} to "
+            f"{_largest(multiple)}, not {render_size}."
+        )
+    refuse_existing(path, overwrite)
+    network = any_size(generator)
+    module = tf.Module()
+    module.weights = [variable.value for variable in network.variables]
+    module.render_size = tf.Variable(render_size, trainable=False)
+    module.multiple = tf.Variable(multiple, trainable=False)
+    signatures = _signatures(network, render_size, multiple)
+    with replacing(path) as temporary:
+        tf.saved_model.save(module, str(temporary), signatures)
+    return path
+
+
+def _largest(multiple: int) -> int:
+    return max(MAX_RENDER_SIZE // multiple, 1) * multiple
+
+
+def _signatures(network: keras.Model, render_size: int, multiple: int) -> dict[str, Callable]:
+    """Returns the signatures. Each calls the one before, so that the graph holds each once.
+
+    A graph with less in it loads sooner.
+    """
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, "lightness")],
+        autograph=False,
+    )
+    def chroma(lightness):
+        return {"chroma": network(lightness, training=False)}
+
+    def predict(lightness: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return chroma(lightness)["chroma"]
+
+    images_spec = tf.TensorSpec([None, None, None, None], tf.uint8, "images")
+
+    # Tensors as default values are written into the file: servers may fill them in.
+    @tf.function(
+        input_signature=[
+            images_spec,
+            tf.TensorSpec([], tf.int32, "render_size"),
+            tf.TensorSpec([], tf.float32, "strength"),
+        ],
+        autograph=False,
+    )
+    def colorize(images, render_size=tf.constant(render_size), strength=tf.constant(1.0)):  # noqa: B008
+        with tf.control_dependencies(_checks(render_size, strength, multiple)):
+            images = tf.identity(images)
+        return {"rgb": colorize_images(images, predict, render_size, multiple, strength)}
+
+    @tf.function(input_signature=[images_spec], autograph=False)
+    def serving_default(images):
+        return colorize(images, tf.constant(render_size), tf.constant(1.0))
+
+    def recode(encoded: tf.Tensor) -> tf.Tensor:
+        rgb, alpha = _decode(encoded)
+        return _encode(serving_default(rgb[None])["rgb"][0], alpha)
+
+    # TensorFlow Serving takes and gives bytes as base64 where a name ends in `_bytes`.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
+    def from_bytes(image_bytes):
+        files = tf.map_fn(
+            recode, image_bytes, fn_output_signature=tf.string, parallel_iterations=_AT_ONCE
+        )
+        return {"png_bytes": files}
+
+    return {
+        "serving_default": serving_default,
+        "colorize": colorize,
+        "from_bytes": from_bytes,
+        "chroma": chroma,
+    }
+
+
+def _checks(render_size: tf.Tensor, strength: tf.Tensor, multiple: int) -> list[tf.Operation]:
+    largest = _largest(multiple)
+    fits = (render_size >= multiple) & (render_size <= largest) & (render_size % multiple == 0)
+    said = f"The render size must be a multiple of {multiple} from {multiple} to {largest}, not"
+    is_strength = tf.math.is_finite(strength) & (strength >= 0.0)
+    return [
+        tf.debugging.Assert(fits, [said, render_size]),
+        tf.debugging.Assert(is_strength, ["The strength must be 0 or more, not", strength]),
+    ]
+
+
+def _decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns RGB (height, width, 3) and alpha (height, width, 1), uint8; only PNG has alpha."""
+
+    def png() -> tuple[tf.Tensor, tf.Tensor]:
+        rgba = tf.io.decode_png(encoded, channels=4)
+        rgb, alpha = rgba[..., :3], rgba[..., 3:]
+        # A file without alpha gets the largest value of its bits: 15, not 255, of four bits.
+        with tf.control_dependencies([rgba]):  # a file cut short is the decoder's to refuse
+            bits = tf.io.decode_raw(tf.strings.substr(encoded, 24, 1), tf.uint8)[0]
+        most = tf.bitwise.left_shift(1, tf.cast(bits, tf.int32)) - 1
+        has_none = tf.reduce_all(tf.equal(tf.cast(alpha, tf.int32), most))
+        return rgb, tf.where(has_none, tf.constant(255, tf.uint8), alpha)
+
+    def other() -> tuple[tf.Tensor, tf.Tensor]:
+        rgb = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        return rgb, tf.fill(tf.concat([tf.shape(rgb)[:2], [1]], 0), tf.constant(255, tf.uint8))
+
+    rgb, alpha = tf.cond(tf.equal(tf.strings.substr(encoded, 0, len(_PNG)), _PNG), png, other)
+    height, width = tf.unstack(tf.shape(alpha, tf.int64)[:2])
+    check = tf.debugging.Assert(
+        height * width <= MAX_PIXELS,
+        [f"An image may have {MAX_PIXELS} pixels at most, not", height, "x", width],
+    )
+    with tf.control_dependencies([check]):
+        return tf.ensure_shape(rgb, [None, None, 3]), tf.ensure_shape(alpha, [None, None, 1])
+
+
+def _encode(rgb: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
+    """Returns a PNG file, with the alpha channel where it hides something."""
+    return tf.cond(
+        tf.reduce_all(tf.equal(alpha, 255)),
+        lambda: tf.io.encode_png(rgb),
+        lambda: tf.io.encode_png(tf.concat([rgb, alpha], axis=-1)),
+    )

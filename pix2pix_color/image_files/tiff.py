@@ -1,0 +1,252 @@
+"""TIFF through tifffile: Pillow has no 16-bit RGB, and libtiff complains on the standard error."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from . import exif as _exif
+from .image_file import Decoded, ImageFile, Unreadable, bands, check_size
+from .pillow import decode_tiff
+
+if TYPE_CHECKING:
+    import tifffile
+
+__all__ = ["SIGNATURES", "read_tiff", "write_tiff"]
+
+SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+# Compressions that are read; those with a name are written again.
+_COMPRESSIONS = {
+    1: "none",
+    2: None,  # fax
+    3: None,
+    4: None,
+    5: "lzw",
+    7: None,  # JPEG
+    8: "deflate",
+    32773: "packbits",
+    32946: "deflate",
+    34925: "lzma",
+    50000: "zstd",
+}
+_OLD_JPEG, _JPEG = 6, 7
+_WHITE_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 2, 3, 5, 6
+_CHANNELS = {_WHITE_IS_ZERO: 1, 1: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
+_LAB = (8, 9)  # device-independent: a profile adds nothing
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of alpha
+_XMP, _PROFILE, _RAW_VERSION, _SUB_PAGES = 700, 34675, 50706, 330
+_MAX_SAMPLES = 8  # colours, alpha and the masks of an image editor
+
+
+def read_tiff(file: BinaryIO, max_pixels: int) -> Decoded:
+    """Decodes the first page of a TIFF or BigTIFF.
+
+    Bilevel, gray, palette, RGB and CMYK of 1 to 16 bits, striped, tiled or planar; and what else
+    Pillow reads (Lab, subsampled YCbCr), in 8 bits.
+
+    Args:
+        file: at any position.
+        max_pixels: refuse larger images before decoding them.
+    """
+    file.seek(0)
+    with _tifffile().TiffFile(file, name="image") as tiff:
+        page = _first_page(tiff)
+        _check(page, max_pixels)
+        is_plain = _is_plain(page)
+        decoded = _decode(page) if is_plain else decode_tiff(file, max_pixels)
+        _describe(decoded, page, file)
+        orientation = _orientation(page)
+        if is_plain:
+            decoded.orientation = orientation
+        else:  # Pillow has turned it
+            decoded.transposed = orientation >= 5
+    return decoded
+
+
+@functools.cache
+def _tifffile():
+    import tifffile
+
+    # Without a handler Python prints what it logs of a damaged file; those who log still see it.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    return tifffile
+
+
+def _first_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage:
+    try:
+        return tiff.pages.first
+    except IndexError:
+        raise Unreadable("it ends before its first page") from None
+
+
+def _check(page: tifffile.TiffPage, max_pixels: int) -> None:
+    sizes = (page.imagewidth, page.imagelength, page.imagedepth, page.samplesperpixel)
+    if not all(isinstance(size, int) for size in sizes):
+        raise Unreadable("its header is damaged: a size is no whole number")
+    check_size(page.imagewidth, page.imagelength, max_pixels)
+    if page.imagedepth != 1:
+        raise Unreadable("it is a volume, not an image")
+    if page.is_tiled:
+        check_size(page.tilewidth, page.tilelength, max_pixels)
+    if _RAW_VERSION in page.tags or (page.subfiletype & 1 and _SUB_PAGES in page.tags):
+        raise Unreadable("it is a camera's raw file: develop it into a TIFF or JPEG first")
+    if not 1 <= page.samplesperpixel <= _MAX_SAMPLES:
+        raise Unreadable(f"it has {page.samplesperpixel} samples a pixel")
+    if page.sampleformat not in (1, 4) or page.bitspersample > 16:
+        kind = {2: "signed", 3: "floating point"}.get(page.sampleformat, "unsigned")
+        raise Unreadable(
+            f"it has {kind} samples of {page.bitspersample} bits, of which black and white are "
+            "not known: convert it to 8 or 16 bits unsigned"
+        )
+
+
+def _is_plain(page: tifffile.TiffPage) -> bool:
+    """Returns whether tifffile gives the page's colours as they are, or nearly."""
+    if page.compression == _JPEG:
+        return page.photometric in (1, _RGB, _YCBCR) and page.bitspersample == 8
+    return (
+        page.compression in _COMPRESSIONS
+        # Fax came late to the codecs.
+        and (page.compression == 1 or page.compression in _tifffile().TIFF.DECOMPRESSORS)
+        and page.photometric in _CHANNELS
+        and page.photometric != _YCBCR
+        and page.dtype is not None
+    )
+
+
+def _decode(page: tifffile.TiffPage) -> Decoded:
+    colors = _CHANNELS[page.photometric]
+    if page.samplesperpixel < colors:
+        raise Unreadable(f"it has {page.samplesperpixel} samples a pixel for {colors} colours")
+    _check_segments(page)
+    samples = page.asarray(squeeze=False)  # planes, depth, height, width, samples
+    if not samples.dtype.isnative:
+        samples = samples.byteswap(inplace=True).view(samples.dtype.newbyteorder("="))
+    samples = samples[0, 0] if samples.shape[0] == 1 else np.moveaxis(samples[:, 0, ..., 0], 0, -1)
+    if page.photometric == _PALETTE:
+        pixels = _look_up(page, samples[..., 0])
+    else:
+        samples = _stretch(samples, page.bitspersample)
+        pixels = np.ascontiguousarray(samples[..., :colors])
+    if page.photometric == _WHITE_IS_ZERO:
+        np.subtract(np.iinfo(pixels.dtype).max, pixels, out=pixels)
+    decoded = Decoded(pixels)
+    if page.samplesperpixel > colors:
+        _take_alpha(decoded, samples[..., colors:], page.extrasamples)
+    return decoded
+
+
+def _look_up(page: tifffile.TiffPage, indices: np.ndarray) -> np.ndarray:
+    """Returns uint8 RGB of a palette's indices."""
+    # Some write 8 bits times 256, some times 257.
+    palette = (np.asarray(page.colormap).T >> 8).astype(np.uint8)
+    return np.take(palette, indices, axis=0, mode="clip")
+
+
+def _check_segments(page: tifffile.TiffPage) -> None:
+    """Refuses a truncated file, of which tifffile returns the rest as black."""
+    size = page.parent.filehandle.size
+    offsets, counts = page.dataoffsets, page.databytecounts
+    needed = 1 if page.is_contiguous else math.prod(page.chunked)
+    if len(offsets) != len(counts) or len(offsets) < needed:
+        raise Unreadable("it is damaged: parts of its pixels are missing")
+    if any(offset + count > size for offset, count in zip(offsets, counts, strict=True)):
+        raise Unreadable("it is truncated")
+
+
+def _stretch(samples: np.ndarray, bits: int) -> np.ndarray:
+    """Returns samples of 1 to 7 bits as 8, and of 9 to 15 bits as 16."""
+    if bits in (8, 16):
+        return samples
+    black_to_white, white = (1 << bits) - 1, 255 if bits < 8 else 65535
+    result = np.empty(samples.shape, np.uint8 if bits < 8 else np.uint16)
+    for rows in bands(*samples.shape[:2]):
+        wide = samples[rows].astype(np.uint32)
+        result[rows] = (wide * white + black_to_white // 2) // black_to_white
+    return result
+
+
+def _take_alpha(decoded: Decoded, extra: np.ndarray, kinds: tuple[int, ...]) -> None:
+    kind = kinds[0] if kinds else 0
+    if kind in (_ASSOCIATED, _UNASSOCIATED):
+        decoded.alpha = np.ascontiguousarray(extra[..., 0])
+        extra = extra[..., 1:]
+    if kind == _ASSOCIATED:
+        _undo_multiplication(decoded.pixels, decoded.alpha)
+    if extra.shape[-1]:
+        decoded.problems.append("its extra channels, which are not transparency, are left out")
+
+
+def _undo_multiplication(pixels: np.ndarray, alpha: np.ndarray) -> None:
+    """Divides pixels by the alpha that they were multiplied with, in place."""
+    white = int(np.iinfo(pixels.dtype).max)
+    for rows in bands(*alpha.shape):
+        by = np.maximum(alpha[rows], 1)[..., None].astype(np.uint32)
+        wide = (pixels[rows].astype(np.uint32) * white + by // 2) // by
+        pixels[rows] = np.minimum(wide, white)
+
+
+def _describe(decoded: Decoded, page: tifffile.TiffPage, file: BinaryIO) -> None:
+    """Adds what the tags say."""
+    tags = page.tags
+    profile, xmp = tags.valueof(_PROFILE), tags.valueof(_XMP)
+    has_profile = isinstance(profile, bytes) and page.photometric not in _LAB
+    decoded.icc_profile = profile if has_profile else None
+    decoded.xmp = xmp if isinstance(xmp, bytes) else None
+    decoded.dpi = _resolution(tags)
+    decoded.lossless = page.compression not in (_OLD_JPEG, _JPEG)
+    decoded.compression = _COMPRESSIONS.get(page.compression)
+    try:
+        decoded.exif = _exif.from_tiff(file)
+    except ValueError as error:
+        decoded.problems.append(f"its EXIF is damaged ({error}) and is left out")
+
+
+def _orientation(page: tifffile.TiffPage) -> int:
+    value = page.tags.valueof(_exif.ORIENTATION)
+    return value if value in range(1, 9) else 1
+
+
+def _resolution(tags: tifffile.TiffTags) -> tuple[float, float] | None:
+    """Returns pixels an inch."""
+    try:
+        scale = {2: 1.0, 3: 2.54}[int(tags.valueof(296, 2))]
+        (x, per_x), (y, per_y) = tags.valueof(282), tags.valueof(283)
+        return scale * x / per_x, scale * y / per_y
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def write_tiff(image: ImageFile, pixels: np.ndarray, file: BinaryIO) -> None:
+    """Encodes pixels and what `image` says about them.
+
+    Args:
+        image: its EXIF, profile, XMP, resolution and compression are written.
+        pixels: uint8 or uint16 (height, width, 3 or 4).
+        file: to write to and read, empty.
+    """
+    xmp = [(_XMP, 1, len(image.xmp), image.xmp, True)] if image.xmp else []
+    is_big = pixels.nbytes >= 1 << 32
+    compression = image.compression or "deflate"
+    with _tifffile().TiffWriter(file, byteorder="<", bigtiff=is_big) as writer:
+        writer.write(
+            pixels,
+            photometric="rgb",
+            planarconfig="contig",
+            extrasamples=["unassalpha"] * (pixels.shape[-1] - 3),
+            compression=None if compression == "none" else compression,
+            predictor=compression in ("lzw", "deflate", "zstd", "lzma"),
+            resolution=image.dpi,
+            resolutionunit="inch" if image.dpi else None,
+            iccprofile=image.icc_profile,
+            software=False,
+            metadata=None,
+            extratags=xmp,
+        )
+    if image.exif and not is_big:
+        _exif.add_to_tiff(image.exif, file)

@@ -1,0 +1,12 @@
+"""Colourizes films: `colorize_video`, through PyAV (the extra `video`).
+
+`reading` decodes frames, `smoothing` keeps colours from flickering, `writing` encodes segments
+and joins them with the film's own sound and subtitles, `job` leads, and goes on with what was
+interrupted. Importing this package loads neither PyAV nor TensorFlow.
+"""
+
+from .formats import OUTPUT_EXTENSIONS, VIDEO_EXTENSIONS, VideoError
+from .job import colorize_video
+from .smoothing import flicker
+
+__all__ = ["OUTPUT_EXTENSIONS", "VIDEO_EXTENSIONS", "VideoError", "colorize_video", "flicker"]

@@ -1,0 +1,291 @@
+"""Many files: order, names, links, bad ones, interruptions, and a run that was killed."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+
+import filelock
+import numpy as np
+import pytest
+from conftest import python_process, run_python
+from mutations import mutated_files
+from PIL import Image
+
+from pix2pix_color import file_jobs
+from pix2pix_color.file_jobs import FileJobError, colorize_one, find_jobs, run_jobs
+from pix2pix_color.image_files import ImageFileError, read_image_file
+
+
+def tint(pixels: np.ndarray, strength: float = 1.0, **_) -> np.ndarray:
+    """Stands in for a model: as much red as the strength says."""
+    rgb = np.repeat(pixels[..., :1], 3, axis=-1)
+    rgb[..., 0] = np.where(strength > 0, np.iinfo(pixels.dtype).max, rgb[..., 0])
+    return rgb
+
+
+def write(path: Path, seed: int = 0, size: tuple[int, int] = (9, 7)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def album(tmp_path) -> Path:
+    folder = tmp_path / "album"
+    for number, name in enumerate(("b.png", "a.JPG", "deep/er/c.tif", "deep/d.webp")):
+        write(folder / name, number)
+    (folder / "notes.txt").write_text("left alone")
+    return folder
+
+
+def run(album: Path, output: Path, **options) -> list:
+    return list(run_jobs(tint, find_jobs([album], output), output, **options))
+
+
+class TestOne:
+    def test_side_by_side(self, tmp_path):
+        source = write(tmp_path / "a.png")
+        colorize_one(tint, source, tmp_path / "sheet.png", compare=True)
+        gray, colored = np.split(read_image_file(tmp_path / "sheet.png").pixels, 2, axis=1)
+        pixels = read_image_file(source).pixels
+        np.testing.assert_array_equal(gray, tint(pixels, 0))
+        np.testing.assert_array_equal(colored, tint(pixels))
+
+    def test_streams(self, tmp_path):
+        source = write(tmp_path / "a.png")
+        with open(source, "rb") as read, open(tmp_path / "b.jpg", "wb") as written:
+            colorize_one(tint, read, written, format="jpeg")
+        assert Image.open(tmp_path / "b.jpg").format == "JPEG"
+
+
+class TestFindJobs:
+    def test_keeps_the_tree_the_order_and_the_formats(self, album, tmp_path):
+        jobs = find_jobs([album], tmp_path / "out")
+        made = [job.target.relative_to(tmp_path / "out").as_posix() for job in jobs]
+        assert made == ["a.JPG", "b.png", "deep/d.webp", "deep/er/c.tif"]
+        assert not any(job.problem for job in jobs)
+
+    def test_names_and_formats_by_choice(self, album, tmp_path):
+        jobs = find_jobs([album], tmp_path, format="png", name="{stem}-color{suffix}")
+        assert {job.target.name for job in jobs} == {
+            f"{stem}-color.png" for stem in ("a", "b", "c", "d")
+        }
+        with pytest.raises(FileJobError, match="holds {stem}"):
+            find_jobs([album], tmp_path, name="{album}.png")
+        with pytest.raises(FileJobError, match="no file name"):
+            find_jobs([album], tmp_path, name="../{stem}{suffix}")
+
+    def test_two_inputs_of_one_output_and_outputs_over_inputs_are_problems(self, tmp_path):
+        files = [write(tmp_path / name) for name in ("x.png", "x.jpg", "one/y.png", "two/y.png")]
+        jobs = find_jobs(files, tmp_path / "out", format="png")
+        assert ["already that of" in job.problem for job in jobs] == [False, True, False, True]
+        jobs = find_jobs(files[:2], tmp_path)
+        assert all("would replace an input" in job.problem for job in jobs)
+
+    def test_an_output_inside_the_input_is_no_input(self, album):
+        output = album / "deep" / "out"
+        assert all(outcome.status == "done" for outcome in run(album, output))
+        before = digests(album)
+        assert len(find_jobs([album], output)) == 4
+        assert {outcome.status for outcome in run(album, output)} == {"skipped"}
+        assert digests(album) == before
+
+    def test_links_are_followed_but_not_in_circles(self, album, tmp_path):
+        elsewhere = write(tmp_path / "elsewhere" / "e.png").parent
+        try:
+            (album / "linked").symlink_to(elsewhere)
+            (album / "deep" / "up").symlink_to(album)
+            (album / "itself").symlink_to(album / "itself")
+        except OSError:
+            pytest.skip("no symbolic links here")
+        jobs = find_jobs([album], tmp_path / "out")
+        assert "linked/e.png" in {j.target.relative_to(tmp_path / "out").as_posix() for j in jobs}
+        problems = {job.source: job.problem for job in jobs if job.problem}
+        assert set(problems) == {album / "deep" / "up", album / "itself"}
+        assert "a link back to a folder above it" in problems[album / "deep" / "up"]
+        assert {o.status for o in run(album, tmp_path / "out")} == {"done", "failed"}
+
+    def test_what_cannot_be_is_refused_before_anything_is_written(self, album, tmp_path):
+        with pytest.raises(FileJobError, match="is a file"):
+            find_jobs([album], album / "b.png")
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(FileJobError, match="No image in"):
+            find_jobs([tmp_path / "empty"], tmp_path / "out")
+        with pytest.raises(ImageFileError, match="xyz"):
+            find_jobs([album], tmp_path / "out", format="xyz")
+        assert not (tmp_path / "out").exists()
+
+
+class TestRunJobs:
+    def test_writes_every_image_and_nothing_else(self, album, tmp_path):
+        before, output = digests(album), tmp_path / "out"
+        outcomes = run(album, output)
+        assert [outcome.status for outcome in outcomes] == ["done"] * 4
+        assert set(digests(output)) == {"a.JPG", "b.png", "deep/d.webp", "deep/er/c.tif"}
+        assert [path.name for path in output.iterdir() if path.name.startswith(".")] == []
+        pixels = read_image_file(album / "b.png").pixels
+        np.testing.assert_array_equal(read_image_file(output / "b.png").pixels, tint(pixels))
+        assert digests(album) == before
+
+    def test_skips_what_is_there_or_replaces_it(self, album, tmp_path):
+        output = tmp_path / "out"
+        (output / "deep").mkdir(parents=True)
+        (output / "deep" / "d.webp").write_text("mine")
+        assert [o.status for o in run(album, output)] == ["done", "done", "skipped", "done"]
+        assert (output / "deep" / "d.webp").read_text() == "mine"
+        assert {o.status for o in run(album, output, overwrite=True)} == {"done"}
+        assert (output / "deep" / "d.webp").read_bytes()[:4] == b"RIFF"
+
+    def test_settings_reach_the_model(self, album, tmp_path):
+        run(album, tmp_path / "out", strength=0.0)
+        rgb = read_image_file(tmp_path / "out" / "b.png").pixels
+        np.testing.assert_array_equal(rgb[..., 0], rgb[..., 1])
+
+    def test_goes_on_past_bad_files_and_says_why(self, album, tmp_path):
+        (album / "bad.png").write_bytes(b"no image")
+        (album / "empty.jpg").write_bytes(b"")
+        outcomes = run(album, tmp_path / "out")
+        failed = {o.job.source.name: o.reason for o in outcomes if o.status == "failed"}
+        assert set(failed) == {"bad.png", "empty.jpg"}
+        assert str(album / "bad.png") in failed["bad.png"]
+        assert "empty" in failed["empty.jpg"]
+        assert len(digests(tmp_path / "out")) == 4
+
+    def test_a_full_disk_ends_it_and_leaves_nothing_half_written(
+        self, album, tmp_path, monkeypatch
+    ):
+        def full(image, rgb, destination, **_):
+            Path(destination).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(destination))
+
+        monkeypatch.setattr(file_jobs, "write_image_file", full)
+        with pytest.raises(OSError, match="No space left"):
+            run(album, tmp_path / "out")
+        assert list((tmp_path / "out").iterdir()) == []
+
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes all")
+    def test_no_permission_to_write_is_an_error_before_the_first_image(self, album, tmp_path):
+        output = tmp_path / "out"
+        output.mkdir(mode=0o500)
+        with pytest.raises(PermissionError):
+            run(album, output)
+
+    def test_a_second_run_is_kept_out(self, album, tmp_path):
+        output = tmp_path / "out"
+        output.mkdir()
+        with (
+            filelock.FileLock(output / ".pix2pix-color-lock"),
+            pytest.raises(FileJobError, match="Another pix2pix-color is writing"),
+        ):
+            run(album, output)
+
+    def test_a_caller_that_stops_leaves_only_whole_files(self, album, tmp_path):
+        for number in range(30):
+            write(album / f"{number}.png", number)
+        output = tmp_path / "out"
+        outcomes = run_jobs(tint, find_jobs([album], output), output, workers=2)
+        next(outcomes)
+        outcomes.close()
+        made = digests(output)
+        assert 0 < len(made) < 34
+        assert not any(name.startswith(".") for name in made)
+        run(album, output)
+        assert made.items() <= digests(output).items()
+        assert len(digests(output)) == 34
+
+    def test_works_on_several_at_a_time_and_on_few_enough(self, album, tmp_path):
+        for number in range(40):
+            write(album / f"{number}.png", number)
+        together, most, lock = set(), [], threading.Lock()
+
+        def slow(pixels, **_):
+            me = threading.get_ident()
+            with lock:
+                together.add(me)
+                most.append(len(together))
+            time.sleep(0.005)
+            with lock:
+                together.discard(me)
+            return tint(pixels)
+
+        output = tmp_path / "out"
+        list(run_jobs(slow, find_jobs([album], output), output, workers=3))
+        assert max(most) == 3
+
+
+@pytest.mark.filterwarnings("ignore::pix2pix_color.image_files.ImageFileWarning")
+def test_two_thousand_damaged_files(tmp_path):
+    (tmp_path / "in").mkdir()
+    files = mutated_files(tmp_path / "in", 2_000, seed=0)
+    before, output = digests(tmp_path / "in"), tmp_path / "out"
+    jobs = find_jobs(list(files), output, name="{stem}{suffix}")
+    outcomes = {o.job.source: o for o in run_jobs(tint, jobs, output)}
+    assert set(outcomes) == set(files)
+    for path, is_good in files.items():
+        outcome = outcomes[path]
+        if is_good is not None:
+            assert (outcome.status == "done") == is_good, outcome
+        if outcome.status == "failed":
+            assert path.name in outcome.reason and "\n" not in outcome.reason
+        else:
+            assert read_image_file(outcome.job.target).pixels.shape[-1] == 3
+    assert digests(tmp_path / "in") == before
+
+
+_KILLED = """
+import sys
+from pathlib import Path
+import numpy as np
+from pix2pix_color.file_jobs import find_jobs, run_jobs
+
+def tint(pixels, **_):  # as above, without the imports of this file
+    rgb = np.repeat(pixels[..., :1], 3, axis=-1)
+    rgb[..., 0] = 255
+    return rgb
+
+album, output = map(Path, sys.argv[1:])
+print("ready", flush=True)
+outcomes = list(run_jobs(tint, find_jobs([album], output), output, workers=2))
+assert {outcome.status for outcome in outcomes} <= {"done", "skipped"}
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_killed_twenty_times_it_ends_with_every_output_whole(tmp_path):
+    album, output = tmp_path / "album", tmp_path / "out"
+    for number in range(300):
+        write(album / f"{number % 7}" / f"{number}.png", number, size=(150, 200))
+    before, moments = digests(album), random.Random(0)
+    for _ in range(20):
+        process = python_process(_KILLED, album, output)
+        process.stdout.readline()
+        time.sleep(moments.uniform(0.0, 0.06))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        for path in output.rglob("*.png"):
+            if not any(part.startswith(".") for part in path.relative_to(output).parts):
+                assert read_image_file(path).pixels.shape == (150, 200, 3)  # whole
+    assert 0 < len(list(output.glob("*/*.png"))) < 300  # every run was killed at work
+    code, _, errors = run_python(_KILLED, album, output)
+    assert code == 0, errors
+    whole = tmp_path / "whole"
+    list(run_jobs(tint, find_jobs([album], whole), whole))
+    assert digests(output) == digests(whole)
+    assert len(digests(whole)) == 300
+    assert digests(album) == before

@@ -1,0 +1,804 @@
+"""Image files against Pillow, tifffile, TensorFlow's PNG decoder, NumPy and LittleCMS."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+import threading
+import warnings
+import zlib
+
+import imagecodecs
+import numpy as np
+import pytest
+import tensorflow as tf
+import tifffile
+from conftest import run_python
+from mutations import BOMBS, WHOLE, exif_block, mutated_files, smooth
+from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, TiffImagePlugin
+
+from pix2pix_color import image_files
+from pix2pix_color.image_files import (
+    FORMATS,
+    ImageFile,
+    ImageFileError,
+    ImageFileWarning,
+    output_suffix,
+    read_image_file,
+    write_image_file,
+)
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+ADOBE_RGB = imagecodecs.cms_profile("adobergb")
+GRAY_18 = imagecodecs.cms_profile("gray", gamma=1.8)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def noise(shape: tuple[int, ...], dtype: type = np.uint8) -> np.ndarray:
+    return rng().integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
+
+
+def encoded(image: Image.Image, format: str, **options: object) -> io.BytesIO:
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return io.BytesIO(file.getvalue())
+
+
+def tiff(pixels: np.ndarray, **options: object) -> io.BytesIO:
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, **options)
+    return io.BytesIO(file.getvalue())
+
+
+def written(image: ImageFile, rgb: np.ndarray, format: str) -> io.BytesIO:
+    file = io.BytesIO()
+    write_image_file(image, rgb, file, format=format)
+    return io.BytesIO(file.getvalue())
+
+
+def with_alpha(image: ImageFile) -> np.ndarray:
+    """Returns RGBA of what was read."""
+    rgb = np.broadcast_to(image.pixels, (*image.pixels.shape[:2], 3))
+    alpha = image.alpha
+    if alpha is None:
+        alpha = np.full(rgb.shape[:2], np.iinfo(rgb.dtype).max, rgb.dtype)
+    return np.concatenate([rgb, alpha[..., None]], axis=-1)
+
+
+def by_others(content: bytes) -> np.ndarray:
+    """Returns RGBA of a file by libraries that keep its depth."""
+    if content.startswith(b"\x89PNG") and content[24] == 16:
+        return tf.io.decode_png(content, channels=4, dtype=tf.uint16).numpy()
+    if content[:2] in (b"II", b"MM"):
+        with tifffile.TiffFile(io.BytesIO(content)) as file:
+            if file.pages.first.dtype == np.uint16:
+                pixels = file.pages.first.asarray()
+                planes = pixels.ndim == 3 and pixels.shape[0] == 3
+                pixels = np.moveaxis(pixels, 0, -1) if planes else np.atleast_3d(pixels)
+                alpha = pixels[..., 3] if pixels.shape[-1] == 4 else None
+                return with_alpha(ImageFile(pixels[..., :3], alpha))
+    with Image.open(io.BytesIO(content)) as image:
+        profile = image.info.get("icc_profile")
+        image = ImageOps.exif_transpose(image)
+        if profile:
+            image = ImageCms.profileToProfile(image, io.BytesIO(profile), io.BytesIO(SRGB))
+        # Pillow goes from CMYK to RGBA by way of nothing useful.
+        return np.asarray((image.convert("RGB") if image.mode == "CMYK" else image).convert("RGBA"))
+
+
+# Reading --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", sorted(WHOLE))
+def test_every_kind_of_file_is_read_as_others_read_it(kind, tmp_path):
+    content = WHOLE[kind](rng())
+    path = tmp_path / "image.dat"  # the content decides, not the name
+    path.write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image = read_image_file(path)
+        again = read_image_file(io.BytesIO(content))
+    expected = by_others(content)
+    ours = with_alpha(image)
+    assert ours.dtype == expected.dtype == (np.uint16 if "16" in kind else np.uint8)
+    # Two builds of libjpeg, or a rounding of CMYK, may differ by a level or two.
+    tolerance = 2 if kind in ("tif-jpeg", "tif-cmyk", "jpg-cmyk") else 0
+    np.testing.assert_allclose(ours.astype(int), expected.astype(int), atol=tolerance, rtol=0)
+    is_gray = ("gray" in kind and not kind.startswith("gif")) or "bilevel" in kind
+    assert image.pixels.shape[-1] == (1 if is_gray or kind == "tif-pages" else 3)
+    assert (image.alpha is not None) == ("alpha" in kind or "transparent" in kind)
+    assert "." + kind.split("-")[0] in FORMATS[image.format]
+    assert image.pixels.flags.c_contiguous
+    assert image.pixels.dtype.isnative
+    np.testing.assert_array_equal(ours, with_alpha(again))
+    assert path.read_bytes() == content
+
+
+def test_a_tiff_of_twelve_bits_is_stretched_to_sixteen():
+    levels = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    packed = imagecodecs.packints_encode(levels, 12)
+    tags = [(256, 64), (257, 64), (258, 12), (259, 1), (262, 1), (273, 200), (277, 1), (278, 64)]
+    tags.append((279, len(packed)))
+    table = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in tags)
+    head = b"II*\0" + struct.pack("<LH", 8, len(tags)) + table
+    pixels = read_image_file(io.BytesIO(head.ljust(200, b"\0") + packed)).pixels
+    np.testing.assert_array_equal(pixels[..., 0], np.round(levels / 4095 * 65535))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_whose_zero_is_white_is_inverted(dtype):
+    levels = noise((30, 40), dtype)
+    image = read_image_file(tiff(levels, photometric="miniswhite"))
+    np.testing.assert_array_equal(image.pixels[..., 0], np.iinfo(dtype).max - levels)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_premultiplied_alpha_is_divided_out(dtype):
+    white = np.iinfo(dtype).max
+    rgb, alpha = noise((30, 40, 3), dtype), noise((30, 40), dtype)
+    multiplied = np.round(rgb * (alpha[..., None] / white)).astype(dtype)
+    pixels = np.concatenate([multiplied, alpha[..., None]], axis=-1)
+    image = read_image_file(tiff(pixels, photometric="rgb", extrasamples=["assocalpha"]))
+    np.testing.assert_array_equal(image.alpha, alpha)
+    error = np.abs(image.pixels.astype(float) - rgb)
+    assert (error <= 0.5 * white / np.maximum(alpha, 1)[..., None] + 0.5)[alpha > 0].all()
+
+
+def test_channels_that_are_not_transparency_are_left_out_with_a_warning():
+    pixels = noise((20, 30, 5))
+    file = tiff(pixels, photometric="rgb", extrasamples=["unspecified", "unspecified"])
+    with pytest.warns(ImageFileWarning, match="extra channels"):
+        image = read_image_file(file)
+    np.testing.assert_array_equal(image.pixels, pixels[..., :3])
+    assert image.alpha is None
+
+
+def test_a_lab_tiff_becomes_srgb():
+    rgb = Image.fromarray(smooth(rng(), 3))
+    lab = ImageCms.profileToProfile(
+        rgb, io.BytesIO(SRGB), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
+    image = read_image_file(encoded(lab, "TIFF"))
+    # Eight bits of Lab are coarse.
+    assert np.abs(image.pixels.astype(int) - np.asarray(rgb)).mean() < 2
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (np.zeros((8, 8), np.float32), "floating point samples of 32 bits"),
+        (np.zeros((8, 9), np.float64), "floating point samples of 64 bits"),
+        (np.zeros((8, 8), np.int16), "signed samples of 16 bits"),
+        (np.zeros((8, 8), np.uint32), "unsigned samples of 32 bits"),
+    ],
+)
+def test_samples_without_a_black_and_a_white_are_refused(pixels, reason):
+    with pytest.raises(ImageFileError, match=f"{reason}.*convert it"):
+        read_image_file(tiff(pixels))
+
+
+def test_a_raw_file_is_refused_and_not_taken_for_its_thumbnail():
+    dng = [(50706, "B", 4, (1, 4, 0, 0), True)]
+    with pytest.raises(ImageFileError, match="raw file"):
+        read_image_file(tiff(noise((8, 8, 3)), photometric="rgb", extratags=dng))
+
+
+# Orientation and EXIF -------------------------------------------------------------------------
+
+UPRIGHT = {
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: np.swapaxes(a, 0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.swapaxes(np.rot90(a, 2), 0, 1),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("kind", ["png", "png16", "jpeg", "webp", "tiff", "tiff16", "tiff-lab"])
+def test_orientation_is_applied_once(kind, orientation):
+    stored = noise((20, 30, 3))
+    picture = Image.fromarray(stored)
+    exif = exif_block(orientation)
+    if kind == "tiff16":
+        stored = noise((20, 30, 3), np.uint16)
+        file = tiff(stored, photometric="rgb", extratags=[(274, "H", 1, orientation, True)])
+    elif kind == "png16":
+        stored = noise((20, 30, 3), np.uint16)
+        plain, block = imagecodecs.png_encode(stored), exif.removeprefix(b"Exif\0\0")
+        chunk = b"eXIf" + block
+        chunk = struct.pack(">L", len(block)) + chunk + struct.pack(">L", zlib.crc32(chunk))
+        file = io.BytesIO(plain[:33] + chunk + plain[33:])
+    elif kind == "tiff-lab":
+        picture = ImageCms.profileToProfile(
+            Image.fromarray(smooth(rng(), 3)),
+            io.BytesIO(SRGB),
+            ImageCms.createProfile("LAB"),
+            outputMode="LAB",
+        )
+        stored = read_image_file(encoded(picture, "TIFF")).pixels
+        file = encoded(picture, "TIFF", exif=exif)
+    else:
+        options = {"webp": {"lossless": True}, "jpeg": {"quality": 100}}.get(kind, {})
+        file = encoded(picture, kind, exif=exif, **options)
+        if kind == "jpeg":
+            stored = np.asarray(Image.open(file))
+            file.seek(0)
+    image = read_image_file(file)
+    np.testing.assert_array_equal(image.pixels, UPRIGHT[orientation](stored))
+    out = written(image, image.pixels, "tiff" if kind.startswith("tiff") else "png")
+    assert Image.open(out).getexif().get(0x0112, 1) == 1
+    out.seek(0)
+    np.testing.assert_array_equal(read_image_file(out).pixels, image.pixels)
+
+
+def camera_block(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x010E] = orientation, "ACME", "A caption"
+    camera, position = exif.get_ifd(0x8769), exif.get_ifd(0x8825)
+    camera[0x9003], camera[0xA002], camera[0xA003] = "2001:02:03 04:05:06", 30, 20
+    camera[0xA001], camera[0x927C] = 65535, b"a maker's note with offsets"
+    camera[0x829A] = TiffImagePlugin.IFDRational(1, 250)
+    position[1], position[2] = "N", (51.0, 30.0, 26.5)
+    return exif.tobytes()
+
+
+@pytest.mark.parametrize("source", ["jpeg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("target", ["jpeg", "png", "webp", "tiff"])
+def test_exif_is_carried_from_every_format_to_every_other(source, target):
+    file = encoded(
+        Image.fromarray(noise((20, 30, 3))), source, exif=camera_block(6), dpi=(300, 200)
+    )
+    image = read_image_file(file)
+    with Image.open(written(image, image.pixels, target)) as out:
+        exif = out.getexif()
+        assert exif.get(0x0112, 1) == 1
+        assert (exif[0x010F], exif[0x010E]) == ("ACME", "A caption")
+        camera, position = exif.get_ifd(0x8769), exif.get_ifd(0x8825)
+        assert camera[0x9003] == "2001:02:03 04:05:06"
+        assert camera[0x927C] == b"a maker's note with offsets"
+        assert float(camera[0x829A]) == 1 / 250
+        assert (camera[0xA002], camera[0xA003]) == (20, 30)  # as the pixels are now
+        assert position[1] == "N"
+        assert tuple(map(float, position[2])) == (51.0, 30.0, 26.5)
+        if "webp" not in (source, target):
+            np.testing.assert_allclose(np.array(out.info["dpi"], float), (200, 300), atol=0.02)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_block_is_changed_in_place_and_its_thumbnail_dropped(order):
+    def block(orientation: int, thumbnail: int) -> bytes:
+        head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "L", 8)
+        entry = struct.pack(order + "HHLHH", 0x0112, 3, 1, orientation, 0)
+        first = struct.pack(order + "H", 1) + entry + struct.pack(order + "L", thumbnail)
+        second = struct.pack(order + "HHHLLL", 1, 0x0201, 4, 1, 60, 0)
+        return b"Exif\0\0" + head + first + second + b"offsets into the block stay right"
+
+    file = encoded(Image.fromarray(noise((20, 30, 3))), "JPEG", exif=block(8, 26))
+    assert read_image_file(file).exif == block(1, 0)
+
+
+def test_a_broken_exif_block_is_left_out_with_a_warning():
+    file = encoded(
+        Image.fromarray(noise((20, 30, 3))), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"
+    )
+    with pytest.warns(ImageFileWarning, match="The image: its EXIF is damaged"):
+        image = read_image_file(file)
+    assert image.exif is None
+    assert image.pixels.shape == (20, 30, 3)
+
+
+def test_xmp_is_kept_and_says_upright():
+    packet = b'<rdf:Description tiff:Orientation="6"/><tiff:Orientation>8</tiff:Orientation>'
+    upright = packet.replace(b'"6"', b'"1"').replace(b">8<", b">1<")
+    image = read_image_file(encoded(Image.fromarray(noise((20, 30, 3))), "WEBP", xmp=packet))
+    assert image.xmp == upright
+    for format in ("png", "jpeg", "webp", "tiff"):
+        assert read_image_file(written(image, image.pixels, format)).xmp == upright, format
+    out = Image.open(written(image, image.pixels, "png"))
+    assert out.info["XML:com.adobe.xmp"] == upright.decode()
+
+
+# Profiles -------------------------------------------------------------------------------------
+
+
+def converted(pixels: np.ndarray, profile: bytes, mode: str) -> np.ndarray:
+    """Returns uint8 RGB by Pillow's LittleCMS."""
+    image = Image.frombytes(mode, pixels.shape[1::-1], pixels.tobytes())
+    rgb = ImageCms.profileToProfile(image, io.BytesIO(profile), io.BytesIO(SRGB), outputMode="RGB")
+    return np.asarray(rgb)
+
+
+def cmyk_profile() -> bytes:
+    """Returns a printer's profile with a table of two steps an ink: made-up colours in Lab."""
+    corners = rng().integers(40, 215, (16, 3), dtype=np.uint8)
+    ramp = bytes(range(256))
+    identity = struct.pack(">9l", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    table = (
+        b"mft1"
+        + bytes(4)
+        + bytes((4, 3, 2, 0))
+        + identity
+        + 4 * ramp
+        + corners.tobytes()
+        + 3 * ramp
+    )
+    size = 128 + 4 + 12 + len(table)
+    header = struct.pack(">L4sL4s4s4s", size, b"lcms", 0x02400000, b"prtr", b"CMYK", b"Lab ")
+    header += struct.pack(">6H4s", 2000, 1, 1, 0, 0, 0, b"acsp")
+    header = header.ljust(68, b"\0") + struct.pack(">3L", 0xF6D6, 0x10000, 0xD32D)
+    return header.ljust(128, b"\0") + struct.pack(">L4sLL", 1, b"A2B0", 144, len(table)) + table
+
+
+@pytest.mark.parametrize("format", ["png", "tiff", "jpeg", "webp"])
+def test_pixels_with_another_profile_become_srgb_and_say_so(format):
+    pixels = smooth(rng(), 3)
+    options = {"webp": {"lossless": True}}.get(format, {})
+    file = encoded(Image.fromarray(pixels), format, icc_profile=ADOBE_RGB, **options)
+    stored = np.asarray(Image.open(io.BytesIO(file.getvalue())).convert("RGB"))
+    image = read_image_file(file)
+    assert np.abs(image.pixels.astype(int) - stored).max() > 3  # the profile matters
+    np.testing.assert_array_equal(image.pixels, converted(stored, ADOBE_RGB, "RGB"))
+    for target in ("png", "tiff", "jpeg", "webp"):
+        out = Image.open(written(image, image.pixels, target))
+        name = ImageCms.getProfileDescription(
+            ImageCms.ImageCmsProfile(io.BytesIO(out.info["icc_profile"]))
+        )
+        assert "sRGB" in name, target
+    again = read_image_file(written(image, image.pixels, "png"))
+    np.testing.assert_array_equal(again.pixels, image.pixels)  # not converted twice
+
+
+def test_sixteen_bits_are_converted_with_sixteen_bits():
+    eight = smooth(rng(), 3)
+    image = read_image_file(
+        tiff(eight.astype(np.uint16) * 257, photometric="rgb", iccprofile=ADOBE_RGB)
+    )
+    expected = converted(eight, ADOBE_RGB, "RGB")
+    np.testing.assert_allclose(image.pixels / 257, expected, atol=1)
+    levels = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
+    ramp = np.stack([levels] * 3, axis=-1)
+    image = read_image_file(tiff(ramp, photometric="rgb", iccprofile=ADOBE_RGB))
+    assert len(np.unique(image.pixels)) > 4000  # eight bits have 256
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_gray_profile_is_converted_and_the_pixels_stay_gray(dtype):
+    white = np.iinfo(dtype).max
+    levels = np.linspace(0, white, 4096).astype(dtype).reshape(64, 64)
+    image = read_image_file(tiff(levels, photometric="minisblack", iccprofile=GRAY_18))
+    assert image.pixels.shape == (64, 64, 1)
+    light = (levels / white) ** 1.8
+    expected = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    error = np.abs(image.pixels[..., 0] - expected * white).max()
+    assert error < (0.6 if dtype == np.uint8 else 2)
+    if dtype == np.uint8:  # LittleCMS's shortcut for eight bits is coarse in the shadows
+        others = converted(levels, GRAY_18, "L")[..., 1]
+        np.testing.assert_allclose(image.pixels[..., 0].astype(int), others, atol=2)
+    assert b"sRGB" in image.icc_profile.replace(b"\0", b"")
+
+
+def test_gray_pixels_with_an_rgb_profile_follow_its_curve():
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    image = read_image_file(encoded(Image.fromarray(levels), "PNG", icc_profile=ADOBE_RGB))
+    expected = converted(np.repeat(levels[..., None], 3, -1), ADOBE_RGB, "RGB")
+    np.testing.assert_allclose(image.pixels[..., 0].astype(int), expected[..., 1], atol=1)
+    assert np.abs(expected[..., 1].astype(int) - levels).max() > 2  # the profile matters
+
+
+@pytest.mark.parametrize("format", ["jpeg", "tiff"])
+def test_cmyk_is_converted_by_its_profile(format):
+    inks = Image.fromarray(smooth(rng(), 3)).convert("CMYK")
+    options = {"quality": 100} if format == "jpeg" else {}
+    profile = cmyk_profile()
+    file = encoded(inks, format, icc_profile=profile, **options)
+    stored = np.asarray(Image.open(io.BytesIO(file.getvalue())))
+    image = read_image_file(file)
+    np.testing.assert_array_equal(image.pixels, converted(stored, profile, "CMYK"))
+    assert np.abs(image.pixels.astype(int) - np.asarray(inks.convert("RGB"))).mean() > 10
+
+
+@pytest.mark.parametrize(
+    ("profile", "mode"),
+    [
+        (b"not a profile at all", "RGB"),
+        (ADOBE_RGB[:200], "RGB"),
+        (bytes(128), "L"),
+        (GRAY_18, "RGB"),
+        (ADOBE_RGB, "CMYK"),
+    ],
+)
+def test_a_profile_that_is_broken_or_of_other_pixels_is_srgb_with_a_warning(profile, mode):
+    picture = Image.fromarray(noise((20, 30, 3))).convert(mode)
+    file = encoded(picture, "TIFF", icc_profile=profile)
+    with pytest.warns(ImageFileWarning, match="ICC profile is not usable"):
+        image = read_image_file(file)
+    np.testing.assert_allclose(
+        with_alpha(image)[..., :3], np.asarray(picture.convert("RGB")), atol=1
+    )
+    assert image.icc_profile is None
+
+
+def test_srgb_stays_what_it_is_and_untagged_stays_untagged():
+    pixels = noise((20, 30, 3))
+    tagged = read_image_file(encoded(Image.fromarray(pixels), "PNG", icc_profile=SRGB))
+    np.testing.assert_array_equal(tagged.pixels, pixels)
+    assert tagged.icc_profile == SRGB
+    plain = read_image_file(encoded(Image.fromarray(pixels), "PNG"))
+    assert plain.icc_profile is None
+    assert "icc_profile" not in Image.open(written(plain, pixels, "jpeg")).info
+
+
+# Writing --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["png", "tiff", "webp", "bmp"])
+@pytest.mark.parametrize("transparent", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_lossless_formats_keep_every_pixel(format, transparent, dtype):
+    rgb = noise((37, 53, 3), dtype)
+    alpha = noise((37, 53), dtype) if transparent and format != "bmp" else None
+    image = ImageFile(rgb[..., :1], alpha)
+    out = written(image, rgb, format)
+    expected = with_alpha(ImageFile(rgb, alpha))
+    if dtype == np.uint16 and format in ("webp", "bmp"):
+        expected = np.round(expected / 257).astype(np.uint8)
+    np.testing.assert_array_equal(by_others(out.getvalue()), expected)
+    np.testing.assert_array_equal(with_alpha(read_image_file(out)), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_jpeg_is_of_quality_95_with_all_its_chroma(dtype):
+    rgb = smooth(rng(), 3, dtype)
+    out = Image.open(written(ImageFile(rgb, lossless=False), rgb, "jpeg"))
+    reference = Image.open(encoded(Image.new("RGB", (8, 8)), "JPEG", quality=95))
+    assert out.quantization == reference.quantization
+    assert JpegImagePlugin.get_sampling(out) == 0  # 4:4:4
+    expected = rgb if dtype == np.uint8 else np.round(rgb / 257)
+    assert np.abs(np.asarray(out, float) - expected).mean() < 2.5
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_webp_stays_lossless_or_lossy(lossless):
+    pixels = smooth(rng(), 3)
+    image = read_image_file(encoded(Image.fromarray(pixels), "WEBP", lossless=lossless, quality=80))
+    assert image.lossless == lossless
+    out = written(image, pixels, "webp")
+    assert (b"VP8L" in out.getvalue()) == lossless
+    assert np.abs(np.asarray(Image.open(out), float) - pixels).mean() < (0.001 if lossless else 4)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "deflate", "packbits", "zstd"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_keeps_its_compression(compression, dtype):
+    pixels = noise((30, 40, 3), dtype)
+    image = read_image_file(tiff(pixels, photometric="rgb", compression=compression))
+    with tifffile.TiffFile(written(image, pixels, "tiff")) as out:
+        name = out.pages.first.compression.name.lower()
+        assert name.removeprefix("adobe_") == (compression or "none")
+        np.testing.assert_array_equal(out.pages.first.asarray(), pixels)
+
+
+def test_formats_without_alpha_put_the_image_on_white_and_warn():
+    rgb = np.zeros((8, 8, 3), np.uint8)
+    alpha = np.repeat(np.array([[0, 128, 255, 255]], np.uint8), 8, axis=0).repeat(2, axis=1)
+    with pytest.warns(ImageFileWarning, match="bmp has no transparency"):
+        out = written(ImageFile(rgb, alpha), rgb, "bmp")
+    np.testing.assert_array_equal(np.asarray(Image.open(out))[..., 0], 255 - alpha)
+    with pytest.warns(ImageFileWarning, match="jpeg has no transparency"):
+        written(ImageFile(rgb, alpha), rgb, "jpeg")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        written(ImageFile(rgb, np.full_like(alpha, 255)), rgb, "jpeg")  # opaque: nothing is lost
+
+
+def test_a_gif_has_256_colours_and_transparency():
+    rgb = smooth(rng(), 3)
+    alpha = np.where(np.indices(rgb.shape[:2])[0] < 10, 0, 255).astype(np.uint8)
+    opaque = Image.open(written(ImageFile(rgb), rgb, "gif"))
+    assert (opaque.format, opaque.n_frames) == ("GIF", 1)
+    assert np.abs(np.asarray(opaque.convert("RGB"), float) - rgb).mean() < 10
+    back = read_image_file(written(ImageFile(rgb, alpha), rgb, "gif"))
+    np.testing.assert_array_equal(back.alpha, alpha)
+    with pytest.warns(ImageFileWarning, match="partial transparency"):
+        written(ImageFile(rgb, alpha // 2), rgb, "gif")
+
+
+def test_what_was_read_from_a_gif_is_written_as_png():
+    image = read_image_file(io.BytesIO(WHOLE["gif-gray"](rng())))
+    rgb = np.repeat(image.pixels, 3, axis=-1)[..., :3]
+    file = io.BytesIO()
+    write_image_file(image, rgb, file)
+    assert Image.open(file).format == "PNG"
+    assert output_suffix("a/b.GIF") == ".png"
+
+
+@pytest.mark.parametrize(
+    ("source", "format", "suffix"),
+    [
+        ("a.JPG", None, ".JPG"),
+        ("a.jpeg", None, ".jpeg"),
+        ("a.tif", "TIFF", ".tif"),
+        ("a.gif", "gif", ".gif"),
+        ("a.png", ".jpg", ".jpg"),
+        ("scan", None, ".png"),
+        ("a.xyz", None, ".png"),
+    ],
+)
+def test_the_suffix_of_an_output(source, format, suffix):
+    assert output_suffix(source, format) == suffix
+
+
+@pytest.mark.parametrize(
+    ("name", "format"), [("a.JPG", "JPEG"), ("a.tif", "TIFF"), ("a.webp", "WEBP")]
+)
+def test_a_destination_s_suffix_is_its_format(name, format, tmp_path):
+    rgb = noise((8, 8, 3))
+    write_image_file(ImageFile(rgb, format="png"), rgb, tmp_path / "new" / name)
+    assert Image.open(tmp_path / "new" / name).format == format
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("rgb", "name", "format", "reason"),
+    [
+        (np.zeros((8, 9, 3), np.uint8), "a.png", None, r"must be uint8 \(8, 8, 3\).*\(8, 9, 3\)"),
+        (np.zeros((8, 8, 3), np.uint16), "a.png", None, "not uint16"),
+        (np.zeros((8, 8), np.uint8), "a.png", None, r"not uint8 \(8, 8\)"),
+        (np.zeros((8, 8, 3), np.uint8), "a.xyz", None, r"a.xyz: unknown image format '.xyz'"),
+        (np.zeros((8, 8, 3), np.uint8), "a", None, "unknown image format ''"),
+        (np.zeros((8, 8, 3), np.uint8), "a.png", "heic", "Unknown image format 'heic'"),
+        (np.zeros((8, 8, 3), np.uint8), "a.png", "jpeg", "the suffix .png is not one of"),
+        (np.zeros((8, 8, 3), np.uint8), "folder.png", None, "it is a folder"),
+        (np.zeros((8, 8, 3), np.uint8), "file/a.png", None, "cannot be written"),
+    ],
+)
+def test_what_cannot_be_written_is_an_error_and_writes_nothing(rgb, name, format, reason, tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(ImageFileError, match=reason):
+        write_image_file(
+            ImageFile(np.zeros((8, 8, 1), np.uint8)), rgb, tmp_path / name, format=format
+        )
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    rgb, path = noise((8, 8, 3)), tmp_path / "a.png"
+    os.mkfifo(path)
+    with pytest.raises(ImageFileError, match="it is a pipe or a device"):
+        write_image_file(ImageFile(rgb), rgb, path)
+    assert path.is_fifo()
+
+
+def test_an_image_too_large_for_a_format_is_an_error():
+    rgb = np.zeros((1, 16384, 3), np.uint8)
+    with pytest.raises(ImageFileError, match="webp holds at most 16383 pixels a side"):
+        written(ImageFile(rgb), rgb, "webp")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    rgb, path = noise((8, 8, 3)), tmp_path / "a.png"
+    path.write_bytes(b"old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(image_files.writing, "_encode", full)
+    with pytest.raises(
+        ImageFileError, match=r"a\.png cannot be written: No space left on device\."
+    ):
+        write_image_file(ImageFile(rgb), rgb, path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_exif_too_large_for_a_jpeg_is_left_out_with_a_warning():
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 70_000
+    rgb = noise((8, 8, 3))
+    with pytest.warns(ImageFileWarning, match="EXIF of more than 64 kB"):
+        out = written(ImageFile(rgb, exif=exif.tobytes()), rgb, "jpeg")
+    assert not Image.open(out).getexif()
+
+
+# Bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("absent.png", "it does not exist"),
+        ("folder", "it is a folder"),
+        ("pipe", "it is a pipe or a device"),
+        ("loop", "symbolic links"),
+        ("empty.png", "it is empty"),
+        ("nul\0l", "null"),
+    ],
+)
+def test_what_is_no_file_is_an_error_that_names_it(name, reason, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ImageFileError, match=reason) as error:
+        read_image_file(tmp_path / name)
+    assert str(tmp_path / name) in str(error.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
+def test_a_file_without_permission_is_an_error(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(WHOLE["png-gray"](rng()))
+    path.chmod(0)
+    with pytest.raises(ImageFileError, match="Permission denied"):
+        read_image_file(path)
+
+
+def test_streams_that_cannot_seek_are_read_and_endless_ones_are_not():
+    content = WHOLE["png-rgb"](rng())
+    reading, writing = os.pipe()
+    with open(reading, "rb") as stream, open(writing, "wb") as end:
+        end.write(content)
+        end.close()
+        np.testing.assert_array_equal(
+            read_image_file(stream).pixels, read_image_file(io.BytesIO(content)).pixels
+        )
+
+    class Endless(io.RawIOBase):
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            buffer[:] = bytes(len(buffer))
+            return len(buffer)
+
+    with pytest.raises(ImageFileError, match="larger"):
+        read_image_file(io.BufferedReader(Endless()), max_pixels=1000)
+
+
+@pytest.mark.parametrize("source", [io.StringIO("text"), io.StringIO(""), 5, None])
+def test_what_is_no_binary_file_is_an_error(source):
+    with pytest.raises(ImageFileError, match=r"cannot be read: it is (no|open|empty)"):
+        read_image_file(source)
+
+
+@pytest.mark.parametrize("suffix", BOMBS)
+def test_bombs_are_refused_before_they_are_decoded(suffix):
+    with pytest.raises(ImageFileError, match=r"its header says .*more.* than the 178,956,970"):
+        read_image_file(io.BytesIO(BOMBS[suffix](60000)))
+
+
+@pytest.mark.parametrize("kind", sorted(WHOLE))
+def test_the_limit_of_pixels_holds_for_every_kind(kind):
+    content = WHOLE[kind](rng())
+    height, width = read_image_file(io.BytesIO(content)).pixels.shape[:2]
+    with pytest.raises(
+        ImageFileError, match=rf"its header says .*more than the {height * width - 1:,}"
+    ):
+        read_image_file(io.BytesIO(content), max_pixels=height * width - 1)
+    assert read_image_file(io.BytesIO(content), max_pixels=height * width).pixels.size
+
+
+@pytest.mark.parametrize("kind", sorted(WHOLE))
+def test_a_file_cut_in_half_is_an_error(kind):
+    content = WHOLE[kind](rng())
+    has_more = kind == "tif-pages" or kind.endswith("animated")
+    with pytest.raises(ImageFileError):
+        read_image_file(io.BytesIO(content[: len(content) // (8 if has_more else 2)]))
+
+
+def test_damaged_files_are_errors_and_whole_ones_are_written(tmp_path):
+    (tmp_path / "in").mkdir()
+    files = mutated_files(tmp_path / "in", 300, seed=5)
+    hashes = {path: hashlib.sha256(path.read_bytes()).digest() for path in files}
+    outcomes = {}
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for path, state in files.items():
+            output = tmp_path / "out" / (path.stem + output_suffix(path))
+            try:
+                image = read_image_file(path)
+                rgb = np.broadcast_to(image.pixels, (*image.pixels.shape[:2], 3))
+                write_image_file(image, rgb, output)
+            except ImageFileError as error:
+                assert str(path) in str(error)
+                assert "\n" not in str(error)
+                assert state is not True, error
+            else:
+                assert state is not False, path
+                back = read_image_file(output)
+                assert back.pixels.shape == rgb.shape
+                outcomes[state] = outcomes.get(state, 0) + 1
+    assert {warning.category for warning in seen} == {ImageFileWarning}
+    assert outcomes[True] >= 150
+    assert all(hashlib.sha256(p.read_bytes()).digest() == digest for p, digest in hashes.items())
+
+
+def test_files_are_read_in_many_threads_without_a_warning_of_pillow(tmp_path):
+    (tmp_path / "in").mkdir()
+    files = list(mutated_files(tmp_path / "in", 60, seed=9))
+
+    def read_all(results: list) -> None:
+        for path in files:
+            try:
+                results.append(read_image_file(path).pixels.tobytes())
+            except ImageFileError as error:
+                results.append(str(error))
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        results = [[] for _ in range(5)]
+        threads = [threading.Thread(target=read_all, args=(found,)) for found in results]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert all(found == results[0] for found in results)
+    assert {warning.category for warning in seen} <= {ImageFileWarning}
+
+
+# Cost -----------------------------------------------------------------------------------------
+
+MEASURE = """
+import resource, sys
+import numpy as np
+import imagecodecs, tifffile
+from pix2pix_color.image_files import read_image_file, write_image_file
+import pix2pix_color.image_files.tiff
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+assert "tensorflow" not in sys.modules
+before = peak()
+image = read_image_file(sys.argv[1])
+read = peak()
+write_image_file(image, image.pixels, sys.argv[2])
+print((read - before) / image.pixels.nbytes, (peak() - before) / image.pixels.nbytes)
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "lzw"}, {"iccprofile": ADOBE_RGB}])
+def test_a_large_tiff_takes_about_twice_its_pixels(options, tmp_path):
+    pytest.importorskip("resource", reason="memory is measured with resource.getrusage")
+    pixels = np.tile(noise((16, 6000, 3)) & 0xF8, (125, 1, 1))  # 12 megapixels
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", **options)
+    code, output, errors = run_python(MEASURE, tmp_path / "a.tif", tmp_path / "b.tif")
+    assert code == 0, errors
+    read, both = map(float, output.split())
+    assert read < 2.4
+    assert both < 2.7
+    if "iccprofile" not in options:
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), pixels)
+
+
+def test_bombs_take_no_memory(tmp_path):
+    pytest.importorskip("resource", reason="memory is measured with resource.getrusage")
+    for suffix, make in BOMBS.items():
+        (tmp_path / f"a{suffix}").write_bytes(make(60000))
+        (tmp_path / f"b{suffix}").write_bytes(make(4000))  # allowed, but there are no pixels
+    script = """
+import resource, sys
+from pathlib import Path
+import pix2pix_color.image_files.tiff, pix2pix_color.image_files.png
+from pix2pix_color.image_files import ImageFileError, read_image_file
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        read_image_file(path)
+        print("read", path)
+    except ImageFileError:
+        pass
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+    code, output, errors = run_python(script, tmp_path)
+    assert code == 0, errors
+    assert float(output.splitlines()[-1]) < 200, output
