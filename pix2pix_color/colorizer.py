@@ -120,9 +120,11 @@ class Colorizer:
                 raise ColorizerError(f"{config_path}: {error}") from error
         sizes = {"multiple": config.data.image_size} if config else {}
         if (path / "saved_model").is_dir():
-            return cls(_load_saved_model(path / "saved_model"), name, path, config, **sizes)
+            predict, own = _load_saved_model(path / "saved_model")
+            return cls(predict, name, path, config, **(sizes | own))
         if (path / "saved_model.pb").is_file():
-            return cls(_load_saved_model(path), name)
+            predict, own = _load_saved_model(path)
+            return cls(predict, name, **own)
         keras_file = path if path.is_file() else path / "generator.keras"
         if keras_file.is_file():
             generator = _load_keras(keras_file)
@@ -324,7 +326,8 @@ class Colorizer:
         return list(run_jobs(self, jobs, output, **settings))
 
 
-def _load_saved_model(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
+def _load_saved_model(path: Path) -> tuple[Callable[[tf.Tensor], tf.Tensor], dict[str, int]]:
+    """Returns the network, and the sizes that newer exports tell."""
     try:
         loaded = tf.saved_model.load(str(path))
         function = loaded.signatures["chroma"]
@@ -332,7 +335,12 @@ def _load_saved_model(path: Path) -> Callable[[tf.Tensor], tf.Tensor]:
         raise ColorizerError(f"{path} is not a SavedModel that can be loaded: {error}") from error
     ((_, keywords),) = [function.structured_input_signature]
     (key,) = keywords
-    return _KeepAlive(loaded, lambda lightness: next(iter(function(**{key: lightness}).values())))
+    sizes = {n: int(getattr(loaded, n)) for n in ("multiple", "render_size") if hasattr(loaded, n)}
+
+    def predict(lightness: tf.Tensor) -> tf.Tensor:
+        return next(iter(function(**{key: lightness}).values()))
+
+    return _KeepAlive(loaded, predict), sizes
 
 
 class _KeepAlive:

@@ -3,6 +3,7 @@
     python -m pix2pix_color.reproduction notebooks    # runs the committed notebooks in place
     python -m pix2pix_color.reproduction scores       # scores the shipped model on CIFAR-10 again
     python -m pix2pix_color.reproduction readme       # brings README.md's table up to date
+    python -m pix2pix_color.reproduction export       # writes the shipped SavedModel anew
 
 Works from the root of a checkout. Nothing that is committed changes but by these.
 """
@@ -40,6 +41,9 @@ NOTEBOOKS = (
     "03_training",
     "04_image_comparison",
     "05_what_the_scores_mean",
+    "06_architecture_and_hyperparameters",
+    "07_ablations",
+    "08_colorize_your_photos",
 )
 MODEL = "report"
 SCORED_IMAGES = 2_000
@@ -406,13 +410,21 @@ def _main(arguments: Sequence[str]) -> int:
     if list(arguments) == ["scores"]:
         update_scores()
         return 0
+    if list(arguments) == ["export"]:
+        from .export import refresh_export
+
+        _say(f"Exported {refresh_export(Path('saved_models') / MODEL)}.")
+        return 0
     if list(arguments) == ["notebooks"]:
         for path in sorted(Path("notebooks").resolve().glob("*.ipynb")):
             start = time.monotonic()
             run_notebook(path, path, {}, _show_cell(path.stem))
             _say(f"\r  {path.stem}: done in {time.monotonic() - start:.0f} s      ")
         return 0
-    print("usage: python -m pix2pix_color.reproduction notebooks|scores|readme", file=sys.stderr)
+    print(
+        "usage: python -m pix2pix_color.reproduction notebooks|scores|readme|export",
+        file=sys.stderr,
+    )
     return 2
 
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from pix2pix_color.cli import evaluation as cli_evaluation
 from pix2pix_color.cli import parser as cli_parser
 from pix2pix_color.files import write_checksums
 
-COMMANDS = ("train", "evaluate", "colorize", "export", "info", "reproduce")
+COMMANDS = ("train", "evaluate", "colorize", "demo", "export", "info", "reproduce")
 SETTINGS = [word for change in TINY for word in ("--set", change)]
 
 
@@ -312,7 +313,7 @@ def test_colorize_a_folder_goes_on_after_a_bad_file(shipped: Path, tmp_path: Pat
     shown = capsys.readouterr()
     assert "[4/4]" in shown.out
     assert "1 of 4 images could not be colourized:" in shown.err
-    assert "bad.png is not an image" in shown.err
+    assert "bad.png cannot be read: it is no PNG, JPEG" in shown.err
     made = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     assert made == {"a.png", "b.jpg", "deep/a.png"}
     assert {path: path.read_bytes() for path in before} == before
@@ -362,7 +363,7 @@ def truncated_png() -> bytes:
     [
         (None, "does not exist"),
         (b"", "is empty"),
-        (b"%PDF-1.4 not an image", "is not an image"),
+        (b"%PDF-1.4 not an image", "it is no PNG, JPEG, TIFF"),
         (truncated_png(), "cannot be read"),
     ],
     ids=["missing", "empty", "not an image", "truncated"],
@@ -387,10 +388,12 @@ def test_an_unreadable_image_is_one_line(shipped, gray_file: Path, tmp_path: Pat
 
 
 def test_a_file_that_the_system_will_not_open(shipped, gray_file, tmp_path, capsys, monkeypatch):
+    from pix2pix_color.image_files import reading
+
     def refuse(path: object, *_: object, **__: object):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    monkeypatch.setattr(Image, "open", refuse)
+    monkeypatch.setattr(reading, "open", refuse, raising=False)
     line = error_line(
         capsys, 1, "colorize", gray_file, "-o", tmp_path / "o.png", "--model", shipped
     )
@@ -413,15 +416,15 @@ def test_an_existing_output_stays(shipped, gray_file: Path, tmp_path: Path, caps
 def test_no_space_left_is_one_line_and_leaves_nothing(
     shipped, gray_file: Path, tmp_path: Path, capsys, monkeypatch
 ):
-    def full(self, path, *_: object, **__: object):
-        Path(path).write_bytes(b"half")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    from pix2pix_color.image_files import writing
 
-    monkeypatch.setattr(Image.Image, "save", full)
+    def full(_image: object, _pixels: object, _key: str, file: IO[bytes]):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(writing, "_encode", full)
     output = tmp_path / "out"
-    line = error_line(
-        capsys, 1, "colorize", gray_file, gray_file.parent, "-o", output, "--model", shipped
-    )
+    line = error_line(capsys, 1, "colorize", gray_file, "-o", output, "--model", shipped)
     assert "no space left" in line
     assert "Free some space" in line
     assert not any(output.iterdir())
@@ -523,6 +526,57 @@ def test_a_folder_that_is_no_run(content, tmp_path: Path, capsys):
         (tmp_path / "config.json").write_text(content)
     for command in (["train", "--resume", tmp_path], ["export", tmp_path, "-o", tmp_path / "x"]):
         assert "config.json" in error_line(capsys, 1, *command)
+
+
+def test_export_in_the_formats_asked_for(run_folder, tmp_path: Path, capsys):
+    pytest.importorskip("tf2onnx", reason="needs tf2onnx: pip install pix2pix_color[onnx]")
+    target = tmp_path / "mobile"
+    command = ["export", str(run_folder), "-o", str(target), "--quantization", "float16"]
+    assert cli.main([*command, "--format", "lite", "onnx"]) == 0
+    made = {path.name for path in target.iterdir()}
+    assert {"generator.onnx", "generator-float16.tflite", "SHA256SUMS"} <= made
+    assert not {"saved_model", "generator.keras"} & made
+    line = error_line(capsys, 2, *command, "--format", "pb")
+    assert "saved_model" in line
+    line = error_line(capsys, 1, *command, "--overwrite", "--render-size", 33)
+    assert "multiple of 8" in line
+
+
+def test_export_knows_the_formats_without_tensorflow():
+    from pix2pix_color import export
+    from pix2pix_color.cli import export as cli_export
+
+    assert cli_export._FORMATS == export.FORMATS
+    assert cli_export._QUANTIZATIONS == export.QUANTIZATIONS
+
+
+def test_the_page_gets_its_options(monkeypatch):
+    from pix2pix_color import app
+
+    calls = []
+    monkeypatch.setattr(app, "demo", lambda *arguments, **options: calls.append(options))
+    assert cli.main(["demo", "--port", "0", "--max-megabytes", "3", "--max-queue", "2"]) == 0
+    (options,) = calls
+    assert options["max_megabytes"] == 3
+    assert options["max_queue"] == 2
+    assert options["max_megapixels"] == 50
+
+
+def test_colorize_a_film(shipped: Path, tmp_path: Path, capsys):
+    pytest.importorskip("av", reason="PyAV is not installed: pip install 'pix2pix_color[video]'")
+    import av
+    from test_video import gray_frames, write_film
+
+    film = write_film(tmp_path / "film.mp4", gray_frames(8))
+    command = ["colorize", str(film), "-o", str(tmp_path / "out"), "--model", str(shipped)]
+    assert cli.main(command) == 0
+    with av.open(str(tmp_path / "out" / "film.mp4")) as made:
+        assert sum(1 for _ in made.decode(video=0)) == 8
+        assert made.streams.audio
+    assert "--overwrite" in error_line(capsys, 1, *command)
+    assert "for images" in error_line(capsys, 2, *command, "--compare")
+    line = error_line(capsys, 1, *command, "--overwrite", "--smoothing", 2)
+    assert "smoothing must be 0 to 1" in line
 
 
 def test_export_replaces_only_when_asked(run_folder, tmp_path: Path, capsys):

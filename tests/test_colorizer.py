@@ -88,7 +88,7 @@ def test_an_existing_output_is_kept_unless_asked_and_the_input_always(colorizer,
     [
         (None, "does not exist"),
         (b"", "is empty"),
-        (b"not an image", "is not an image"),
+        (b"not an image", "it is no PNG, JPEG, TIFF"),
         ("truncated", "cannot be read"),
     ],
 )
@@ -106,7 +106,7 @@ def test_bad_files_are_named_with_the_reason(colorizer, photograph, content, mes
 
 
 def test_a_folder_and_an_unknown_format_are_refused(colorizer, photograph):
-    with pytest.raises(ImageFileError, match="is not a file"):
+    with pytest.raises(ImageFileError, match="it is a folder"):
         colorizer.colorize_file(photograph.parent, photograph.parent / "out.png")
     with pytest.raises(ImageFileError, match="unknown image format"):
         colorizer.colorize_file(photograph, photograph.parent / "out.xyz")

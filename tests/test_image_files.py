@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -586,17 +587,22 @@ def test_an_image_too_large_for_a_format_is_an_error():
         written(ImageFile(rgb), rgb, "webp")
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "error", "message"),
+    [
+        (errno.EIO, ImageFileError, r"a\.png cannot be written: Input/output error\."),
+        (errno.ENOSPC, OSError, "No space left"),  # not this file's fault: many would meet it
+    ],
+)
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, number, error, message):
     rgb, path = noise((8, 8, 3)), tmp_path / "a.png"
     path.write_bytes(b"old")
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(image_files.writing, "_encode", full)
-    with pytest.raises(
-        ImageFileError, match=r"a\.png cannot be written: No space left on device\."
-    ):
+    monkeypatch.setattr(image_files.writing, "_encode", fail)
+    with pytest.raises(error, match=message):
         write_image_file(ImageFile(rgb), rgb, path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

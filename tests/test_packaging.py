@@ -96,7 +96,9 @@ def test_every_import_of_the_package_is_declared():
     parser = configparser.RawConfigParser()
     parser.read(ROOT / "setup.cfg", encoding="utf-8")
     extras = parser["options.extras_require"]
-    declared = parser["options"]["install_requires"] + extras["notebooks"] + extras["experiments"]
+    declared = parser["options"]["install_requires"]
+    for extra in ("notebooks", "experiments", "demo", "onnx", "lite", "video"):
+        declared += extras[extra]
     named = {
         re.split(r"[ <>=]", line, maxsplit=1)[0].lower().replace("-", "_")
         for line in declared.splitlines()
@@ -104,7 +106,7 @@ def test_every_import_of_the_package_is_declared():
     }
     # absl comes with TensorFlow, IPython with ipykernel.
     modules = {"pil": "pillow", "skimage": "scikit_image", "absl": "tensorflow"}
-    modules["ipython"] = "ipykernel"
+    modules |= {"ipython": "ipykernel", "starlette": "gradio", "onnx": "tf2onnx"}
     for path in (ROOT / "pix2pix_color").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         for name in re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE):

@@ -106,6 +106,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", metavar="N", type=_positive, help="images at a time (default: all cores)"
     )
+    film = parser.add_argument_group("a film")
+    film.add_argument(
+        "--smoothing",
+        metavar="X",
+        type=_number,
+        default=0.8,
+        help="against flicker, 0 to 1 (default: 0.8)",
+    )
+    film.add_argument(
+        "--segment-seconds",
+        metavar="X",
+        type=_number,
+        default=10.0,
+        help="what an interruption can lose (default: 10)",
+    )
+    film.add_argument(
+        "--crf",
+        metavar="N",
+        type=int,
+        help="quality, 0 to 51, lower is better (default: 16; 24 in .webm)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -113,11 +134,44 @@ def run(options: argparse.Namespace) -> int:
     if _PIPE in (*options.paths, options.output):
         return _pipe(options)
     paths, output = [Path(path) for path in options.paths], Path(options.output)
+    if len(paths) == 1 and _is_film(paths[0]):
+        return _film(options, paths[0], output)
     if len(paths) == 1 and not paths[0].is_dir() and _names_an_image(output):
         return _one(options, paths[0], output)
     if _names_an_image(output) and not output.exists():
         raise UsageError(f"-o {output} names one file, and there may be several images.")
     return _many(options, paths, output)
+
+
+def _is_film(path: Path) -> bool:
+    from ..video import VIDEO_EXTENSIONS
+
+    return path.suffix.lower() in VIDEO_EXTENSIONS
+
+
+def _film(options: argparse.Namespace, source: Path, output: Path) -> int:
+    from tqdm import tqdm
+
+    from ..video import OUTPUT_EXTENSIONS, colorize_video
+
+    if options.format or options.compare or options.json:
+        raise UsageError("--format, --compare and --json are for images, not for a film.")
+    if output.is_dir() or output.suffix.lower() not in OUTPUT_EXTENSIONS:
+        ending = source.suffix if source.suffix.lower() in OUTPUT_EXTENSIONS else ".mp4"
+        output = output / f"{source.stem}{ending}"
+        output.parent.mkdir(parents=True, exist_ok=True)
+    colorizer = _load(options)
+    names = ("render_size", "strength", "smoothing", "segment_seconds", "crf", "overwrite")
+    settings = {name: getattr(options, name) for name in names}
+    with tqdm(unit=" frames", disable=None) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        colorize_video(colorizer, source, output, progress=progress, **settings)
+    print(f"{source} -> {output}", flush=True)
+    return OK
 
 
 def _names_an_image(path: Path) -> bool:

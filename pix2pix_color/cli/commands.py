@@ -82,10 +82,11 @@ def _resumed_config(folder: Path, changes: Sequence[str]) -> Config:
             raise ConfigError(
                 f"{name} shapes the networks and cannot change on --resume: start another run."
             )
-    return _run_config(folder).override(*changes)
+    return run_config(folder).override(*changes)
 
 
-def _run_config(folder: Path) -> Config:
+def run_config(folder: Path) -> Config:
+    """Returns the configuration of a run folder, or says why there is none."""
     path = folder / "config.json"
     if not path.is_file():
         raise CommandError(
@@ -125,23 +126,6 @@ def _load_colorizer(model: str) -> Colorizer:
     from ..colorizer import Colorizer
 
     return Colorizer.load(model)
-
-
-def export(options: argparse.Namespace) -> int:
-    """Turns a run folder into one that colourizes anywhere."""
-    _run_config(options.folder)
-    if options.output.exists() and not options.overwrite:
-        raise CommandError(f"{options.output} exists. Choose another DEST or add --overwrite.")
-    start_tensorflow()
-    from ..export import export_run
-
-    _say(f"Exporting {options.folder}...")
-    destination = export_run(options.folder, options.output, overwrite=options.overwrite)
-    for path in sorted(destination.rglob("*")):
-        if path.is_file():
-            _say(f"  {path.relative_to(destination)} ({path.stat().st_size:,} bytes)")
-    _say(f"Exported to {destination}.")
-    return OK
 
 
 def info(options: argparse.Namespace) -> int:
@@ -200,7 +184,7 @@ def _devices(tf: Any) -> str:
 def _info_run(folder: Path) -> int:
     from ..networks import build_discriminator, build_generator
 
-    config = _run_config(folder)
+    config = run_config(folder)
     generator = build_generator(config.generator, config.data.image_size)
     discriminator = build_discriminator(config.discriminator, config.data.image_size)
     _say(f"Run {folder}")

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..config import Config, nearest
-from . import classifier, colorize, commands, evaluation, experiment
+from . import classifier, colorize, commands, demo, evaluation, experiment, export
 from .errors import EXIT_CODES, USAGE
 
 _STRATEGIES = "auto, cpu, gpu, mirrored, multi_worker, tpu"
@@ -140,14 +140,6 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_export(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="RUN", type=Path, help="the run folder")
-    parser.add_argument(
-        "-o", "--output", metavar="DEST", type=Path, required=True, help="the folder to make"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace DEST if it exists")
-
-
 def _add_info(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL_OR_RUN", nargs="?", help=_MODELS + ", or a run")
 
@@ -177,7 +169,12 @@ _COMMANDS: dict[str, tuple[Any, Any, str]] = {
         "score a model against the truth, beside what needs no model",
     ),
     "colorize": (colorize.add_arguments, colorize.run, "colourize images of any size"),
-    "export": (_add_export, commands.export, "make a run into a folder that colourizes anywhere"),
+    "demo": (demo.add_arguments, demo.run, "colourize photographs on a web page"),
+    "export": (
+        export.add_arguments,
+        export.run,
+        "make a run into a folder that colourizes anywhere",
+    ),
     "info": (_add_info, commands.info, "show versions, devices, models, or one model or run"),
     "experiment": (
         experiment.add_arguments,

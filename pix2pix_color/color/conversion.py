@@ -190,11 +190,15 @@ def fit_chroma_to_gamut(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
     # Only colours outside the gamut, mostly a few, are searched for.
     outside = tf.where(tf.logical_not(_is_shown(*planes)))
     lightness, a, b = (tf.gather_nd(plane, outside) for plane in planes)
-    low, high = tf.zeros_like(lightness), tf.ones_like(lightness)
-    for _ in range(BISECTIONS):
+
+    def halve(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         middle = (low + high) / 2.0
         inside = _is_shown(lightness, middle * a, middle * b)
-        low, high = tf.where(inside, middle, low), tf.where(inside, high, middle)
+        return tf.where(inside, middle, low), tf.where(inside, high, middle)
+
+    bounds = tf.zeros_like(lightness), tf.ones_like(lightness)
+    # A loop in the graph, since a SavedModel with less in it loads sooner.
+    low, _ = tf.while_loop(lambda *_: True, halve, bounds, maximum_iterations=BISECTIONS)
     scale = tf.tensor_scatter_nd_update(tf.ones_like(planes[0]), outside, low)
     scale = tf.reshape(scale, tf.concat([shape, [1]], axis=0))
     return tf.ensure_shape(chroma * scale, chroma.shape)

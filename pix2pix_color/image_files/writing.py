@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import os
 import warnings
@@ -49,6 +50,7 @@ def write_image_file(
     Raises:
         ImageFileError: `rgb` does not fit, an unknown format, a suffix of another one, too
             large for the format, or the destination cannot be written.
+        OSError: the disk is full.
     """
     name = name_of(destination)
     is_path = isinstance(destination, str | os.PathLike)
@@ -67,6 +69,8 @@ def write_image_file(
         with replacing(destination) as temporary, open(temporary, "w+b") as file:
             _encode(image, pixels, key, file)
     except (OSError, RuntimeError, ValueError) as error:  # encoders raise any of them
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            raise  # not this file's fault: the caller of many stops
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise ImageFileError(f"{name} cannot be written: {reason}.") from error
 
