@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
+import imagecodecs
 import numpy as np
 import pytest
+import skimage.color
+import skimage.data
+import tifffile
 from PIL import Image
 
 from pix2pix_color.colorizer import Colorizer, ColorizerError
@@ -69,6 +73,60 @@ def test_files_are_written_in_the_format_of_their_name(colorizer, photograph, su
         assert image.mode == "RGB"
     assert [p.name for p in out.parent.iterdir()] == [out.name]  # no temporary file is left
     assert hashlib.sha256(photograph.read_bytes()).hexdigest() == before
+
+
+@pytest.fixture(scope="module")
+def loud_colorizer(tmp_path_factory) -> Colorizer:
+    """Predicts chroma far outside sRGB, so that keeping the lightness takes some doing."""
+    generator = build_generator(GeneratorConfig(depth=5, filters=4), 32, seed=0)
+    last = generator.get_layer("chroma_conv")
+    last.set_weights([weights * 200 for weights in last.get_weights()])
+    path = tmp_path_factory.mktemp("loud") / "generator.keras"
+    generator.save(path)
+    return Colorizer.load(path)
+
+
+def gray_level(pixels: np.ndarray) -> np.ndarray:
+    """Returns the gray, in levels of 255, that has the L of each pixel; by scikit-image."""
+    rgb = pixels / np.iinfo(pixels.dtype).max
+    lab = skimage.color.rgb2lab(np.broadcast_to(rgb, (*rgb.shape[:2], 3)))
+    return 255 * skimage.color.lab2rgb(lab * (1, 0, 0))[..., 0]
+
+
+@pytest.mark.parametrize("colored", [False, True], ids=["gray", "color"])
+@pytest.mark.parametrize(
+    ("suffix", "dtype", "most"),
+    [
+        ("png", np.uint8, 1),
+        ("png", np.uint16, 1),
+        ("tiff", np.uint8, 1),
+        ("tiff", np.uint16, 1),
+        ("bmp", np.uint8, 1),
+        ("webp", np.uint8, 1),  # lossless, as the input is
+        ("jpeg", np.uint8, 16),  # what its blocks lose of such colours
+    ],
+)
+def test_luminance_is_the_inputs_in_every_format(
+    loud_colorizer, tmp_path, suffix, dtype, most, colored
+):
+    photograph = skimage.data.astronaut()[::4, ::4]
+    pixels = photograph if colored else np.ascontiguousarray(photograph[..., 1])
+    pixels = pixels.astype(dtype) * (np.iinfo(dtype).max // 255)
+    if dtype == np.uint16:
+        pixels += np.arange(pixels.size, dtype=np.uint16).reshape(pixels.shape) % 257
+    source, target = tmp_path / f"in.{suffix}", tmp_path / f"out.{suffix}"
+    if suffix == "tiff":
+        tifffile.imwrite(source, pixels, photometric="rgb" if colored else "minisblack")
+    elif dtype == np.uint16:
+        source.write_bytes(imagecodecs.png_encode(pixels))
+    else:
+        options = {"webp": {"lossless": True}, "jpeg": {"quality": 95, "subsampling": 0}}
+        Image.fromarray(pixels).save(source, **options.get(suffix, {}))
+    loud_colorizer.colorize_file(source, target)
+    before, after = read_image_file(source).pixels, read_image_file(target).pixels
+    assert after.dtype == dtype
+    assert np.ptp(after, axis=-1).max() > np.iinfo(dtype).max // 4  # it is colourful
+    assert np.abs(gray_level(after) - gray_level(before)).max() <= most
 
 
 def test_an_existing_output_is_kept_unless_asked_and_the_input_always(colorizer, photograph):
