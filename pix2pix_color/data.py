@@ -47,6 +47,8 @@ def is_gray(image: tf.Tensor) -> tf.Tensor:
 # Compiled into one pass over the pixels: three times as fast as operation by operation.
 _split = tf.function(color.split, jit_compile=True, reduce_retracing=True)
 
+_PREFETCHED = 4  # batches made ahead of the training step
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageDataset:
@@ -160,7 +162,9 @@ class ImageDataset:
         options = tf.data.Options()
         by_data = tf.data.experimental.AutoShardPolicy.DATA
         options.experimental_distribute.auto_shard_policy = by_data
-        return both.flat_map(one_epoch).prefetch(tf.data.AUTOTUNE).with_options(options)
+        # The end of an iterator waits for the autotuner, which sleeps for up to a minute.
+        options.autotune.enabled = False
+        return both.flat_map(one_epoch).prefetch(_PREFETCHED).with_options(options)
 
 
 def load_dataset(
