@@ -440,6 +440,10 @@ class TestSearch:
 
     def test_trials_are_scored_on_images_that_they_do_not_learn_from(self):
         dataset = runs.Data(BASE, None).train(BASE)
+        numbers = np.arange(dataset.count)
+        kept, held = search.split_off(dataclasses.replace(dataset, labels=numbers))
+        assert np.concatenate([kept.labels, held.labels]).tolist() == numbers.tolist()
+        assert len(held.labels) == held.count
         kept, held = search.split_off(dataset)
         both = [
             image.tobytes() for part in (kept, held) for image in part.images.as_numpy_iterator()

@@ -64,12 +64,14 @@ def split_off(dataset: ImageDataset) -> tuple[ImageDataset, ImageDataset]:
     """Returns the train split without its last images, and these, held out."""
     held = min(HELD_OUT, dataset.count // 5)
     kept = dataset.count - held
+    first, last = (None, None) if dataset.labels is None else np.split(dataset.labels, [kept])
     return (
-        dataclasses.replace(dataset, images=dataset.images.take(kept), count=kept),
+        dataclasses.replace(dataset, images=dataset.images.take(kept), count=kept, labels=first),
         dataclasses.replace(
             dataset,
             images=dataset.images.skip(kept).cache(),
             count=held,
+            labels=last,
             split="train, held out",
         ),
     )
