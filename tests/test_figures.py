@@ -287,6 +287,20 @@ def test_score_intervals_draw_a_point_and_an_interval_for_each_predictor():
         figures.score_intervals({})
 
 
+def test_score_plane_draws_each_predictor_where_its_scores_are():
+    points = {"ours": (0.8, 23.0), "gray": (0.0, 24.0), "other": (0.9, 20.0)}
+    figure = figures.score_plane(points, titles=("x", "y"), highlight=["gray"], named=["ours"])
+    (axes,) = figure.axes
+    drawn = {x.get_gid(): (x.get_xdata()[0], x.get_ydata()[0]) for x in axes.lines}
+    assert drawn == points
+    colors = {x.get_gid(): x.get_color() for x in axes.lines}
+    assert colors["gray"] != colors["ours"] == colors["other"]
+    assert [text.get_text() for text in axes.texts] == ["ours"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
+    with pytest.raises(ValueError, match="at least one point"):
+        figures.score_plane({})
+
+
 def test_psnr_scatter_counts_every_image_and_states_the_correlation():
     rng = np.random.default_rng(0)
     true = rng.normal(24, 4, 500)

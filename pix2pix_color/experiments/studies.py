@@ -86,7 +86,7 @@ REPORT = Variant("report", seeds=(0, 1, 2))
 _TWO = (0, 1)  # seeds, where a claim rests on the comparison
 _NO_SKIPS = Variant("no skip connections", ("generator.skip_connections=none",), _TWO)
 _NO_L1 = Variant("L1 weight 0", ("training.l1_weight=0",), _TWO)
-_CNN = Variant("standard CNN", ("discriminator.kind=cnn",), _TWO)
+_CNN = Variant("standard CNN", ("discriminator.kind=cnn",))
 
 
 def _rates(factor: float) -> tuple[str, str]:
@@ -118,10 +118,8 @@ STUDIES = (
         "Do more halvings, down to a single pixel at depth 5, give better colours?",
         (
             REPORT,
-            *(
-                Variant(f"depth {depth}", (f"generator.depth={depth}",), _TWO)
-                for depth in (2, 3, 4)
-            ),
+            *(Variant(f"depth {depth}", (f"generator.depth={depth}",)) for depth in (2, 3)),
+            Variant("depth 4", ("generator.depth=4",), _TWO),
         ),
     ),
     Study(
@@ -191,7 +189,7 @@ STUDIES = (
             Variant("1x1 pixel", ("discriminator.depth=0",)),
             Variant("small patch", ("discriminator.depth=1",)),
             Variant("larger patch", ("discriminator.depth=4",)),
-            Variant("whole image", ("discriminator.depth=5",), _TWO),
+            Variant("whole image", ("discriminator.depth=5",)),
             _CNN,
         ),
     ),
@@ -284,7 +282,7 @@ STUDIES = (
             _NO_L1,
             _NO_SKIPS,
             _CNN,
-            Variant("unconditional discriminator", ("discriminator.conditional=false",), _TWO),
+            Variant("unconditional discriminator", ("discriminator.conditional=false",)),
             Variant(
                 "no batch normalization",
                 ("generator.normalization=none", "discriminator.normalization=none"),

@@ -11,6 +11,7 @@ from .scores import (
     psnr_scatter,
     ranked_images,
     score_intervals,
+    score_plane,
     wrapped_squares,
 )
 from .training import REPORT_BANDS, REPORT_STEPS, accuracy_curve, loss_curves, loss_parts
@@ -31,5 +32,6 @@ __all__ = [
     "psnr_scatter",
     "ranked_images",
     "score_intervals",
+    "score_plane",
     "wrapped_squares",
 ]

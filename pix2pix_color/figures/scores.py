@@ -16,6 +16,7 @@ __all__ = [
     "psnr_scatter",
     "ranked_images",
     "score_intervals",
+    "score_plane",
     "wrapped_squares",
 ]
 
@@ -73,6 +74,43 @@ def score_intervals(
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.grid(axis="x", color="0.92", lw=0.8)
         axes.set_axisbelow(True)
+    return figure
+
+
+def score_plane(
+    points: Mapping[str, tuple[float, float]],
+    *,
+    titles: tuple[str, str] = ("", ""),
+    highlight: Sequence[str] = (),
+    named: Sequence[str] | None = None,
+) -> Figure:
+    """Draws predictors as points in the plane of two scores.
+
+    Args:
+        points: predictor title to its two scores, across and up.
+        titles: of the two scores.
+        highlight: predictors in another colour.
+        named: predictors whose titles are written beside them; the default is all.
+
+    Raises:
+        ValueError: no point.
+    """
+    require(len(points) > 0, "score_plane needs at least one point.")
+    figure = Figure((6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for name, (across, up) in points.items():
+        shade = VERMILION if name in highlight else BLUE
+        axes.plot(across, up, "o", color=shade, ms=5, alpha=0.8, gid=name)
+        if named is None or name in named:
+            place = {"xytext": (5, 3), "textcoords": "offset points"}
+            axes.annotate(name, (across, up), **place, fontsize=SMALL, color=shade)
+    axes.set_xlabel(titles[0], fontsize=SMALL)
+    axes.set_ylabel(titles[1], fontsize=SMALL)
+    axes.tick_params(labelsize=8)
+    axes.margins(x=0.12)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="0.92", lw=0.8)
+    axes.set_axisbelow(True)
     return figure
 
 
