@@ -80,12 +80,12 @@ class Study:
     variants: tuple[Variant, ...]
 
 
-REPORT = Variant("report", seeds=(0, 1, 2))
+REPORT = Variant("report", seeds=(0, 1))
 """The report's own configuration: the baseline of every study, trained once a seed."""
 
 _TWO = (0, 1)  # seeds, where a claim rests on the comparison
 _NO_SKIPS = Variant("no skip connections", ("generator.skip_connections=none",), _TWO)
-_NO_L1 = Variant("L1 weight 0", ("training.l1_weight=0",), _TWO)
+_NO_L1 = Variant("L1 weight 0", ("training.l1_weight=0",))
 _CNN = Variant("standard CNN", ("discriminator.kind=cnn",))
 
 
@@ -286,11 +286,10 @@ STUDIES = (
             Variant(
                 "no batch normalization",
                 ("generator.normalization=none", "discriminator.normalization=none"),
-                _TWO,
             ),
             Variant("gray images kept", ("data.drop_gray=false",)),
-            Variant("L rescaled to [-1, 1]", ("data.lightness_scale=unit",), _TWO),
-            Variant("RGB instead of Lab", ("data.color_space=rgb",), _TWO),
+            Variant("L rescaled to [-1, 1]", ("data.lightness_scale=unit",)),
+            Variant("RGB instead of Lab", ("data.color_space=rgb",)),
             Variant("mirrored images", ("data.flip=true",)),
         ),
     ),
