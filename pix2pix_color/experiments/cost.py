@@ -32,8 +32,8 @@ class Cost:
 def forward_flops(network: keras.Model) -> int:
     """Returns the operations of one image's forward pass: two a multiplication.
 
-    Convolutions and dense layers only, border padding counted as pixels: the rest is well
-    below a hundredth of them.
+    Convolutions, attention and dense layers only, border padding counted as pixels: the rest is
+    well below a hundredth of them.
     """
     total = 0
     for layer in network.layers:
@@ -42,6 +42,12 @@ def forward_flops(network: keras.Model) -> int:
             backward = isinstance(layer, layers.Conv2DTranspose)
             _, rows, columns, _ = (layer.input if backward else layer.output).shape
             total += 2 * rows * columns * _size(layer.kernel)
+        elif isinstance(layer, layers.MultiHeadAttention):
+            _, rows, columns, _ = layer.output.shape
+            pixels, channels = rows * columns, layer.num_heads * layer.key_dim
+            kernels = sum(_size(v) for v in layer.trainable_variables if v.name == "kernel")
+            # Every pixel's scores of all pixels, and then their weighted sum.
+            total += 2 * pixels * kernels + 4 * pixels**2 * channels
         elif isinstance(layer, layers.Dense):
             total += 2 * _size(layer.kernel)
     return total

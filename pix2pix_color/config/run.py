@@ -1,0 +1,142 @@
+"""A complete run, its presets, and its way to and from JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .checks import ConfigError, nearest, require
+from .data import DataConfig
+from .networks import DiscriminatorConfig, GeneratorConfig
+from .parsing import parse
+from .training import TrainingConfig
+
+__all__ = ["Config"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A complete run: data, the two networks, training.
+
+    >>> Config.report().override("training.batch_size=128").training.batch_size
+    128
+    """
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    generator: GeneratorConfig = dataclasses.field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = dataclasses.field(default_factory=DiscriminatorConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        size, depth = self.data.image_size, self.generator.depth
+        require(
+            size % 2**depth == 0,
+            f"A generator of depth {depth} halves an image {depth} times: data.image_size must be "
+            f"a multiple of {2**depth}, not {size}.",
+        )
+        deepest = (size & -size).bit_length() - 1  # how often the size can be halved
+        require(
+            self.discriminator.depth <= deepest,
+            f"discriminator.depth {self.discriminator.depth} is too deep for images of {size} "
+            f"pixels: at most {deepest}.",
+        )
+
+    @classmethod
+    def report(cls) -> Config:
+        """The report to the letter: Figures 1 and 2, its losses, optimizers and batch."""
+        return cls()
+
+    @classmethod
+    def fast(cls) -> Config:
+        """A tiny run on the photographs inside scikit-image: seconds on any laptop."""
+        return cls(
+            data=DataConfig(dataset="photographs"),
+            generator=GeneratorConfig(filters=8),
+            discriminator=DiscriminatorConfig(filters=8),
+            training=TrainingConfig(
+                steps=200, batch_size=16, checkpoint_every=100, sample_every=100
+            ),
+        )
+
+    @classmethod
+    def presets(cls) -> dict[str, Callable[[], Config]]:
+        """Returns the functions that make each named configuration."""
+        return {"report": cls.report, "fast": cls.fast}
+
+    @classmethod
+    def preset(cls, name: str) -> Config:
+        """Returns a named configuration.
+
+        Raises:
+            ConfigError: no preset of that name.
+        """
+        presets = cls.presets()
+        if name not in presets:
+            raise ConfigError(f"Unknown preset {name!r}: {nearest(name, presets)}")
+        return presets[name]()
+
+    def override(self, *changes: str) -> Config:
+        """Returns a copy with changes such as `"training.batch_size=128"` applied.
+
+        Raises:
+            ConfigError: an unknown name, or a value of the wrong kind.
+        """
+        values = self.to_dict()
+        for change in changes:
+            name, separator, text = change.partition("=")
+            section, _, field = name.strip().partition(".")
+            options = [f"{s}.{f}" for s, fields in values.items() for f in fields]
+            if not separator:
+                raise ConfigError(f"{change!r} is not a change: write NAME=VALUE.")
+            if field not in values.get(section, {}):
+                raise ConfigError(f"Unknown option {name.strip()!r}: {nearest(name, options)}")
+            values[section][field] = text.strip()
+        return Config.from_dict(values)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Returns nested plain dictionaries, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """Returns the configuration that `to_dict` described; missing fields get defaults.
+
+        Raises:
+            ConfigError: an unknown section or field, or a value of the wrong kind.
+        """
+        sections = typing.get_type_hints(cls)
+        parsed = {}
+        for section, fields in values.items():
+            if section not in sections or not isinstance(fields, Mapping):
+                raise ConfigError(f"Unknown section {section!r}: {nearest(section, sections)}")
+            hints = typing.get_type_hints(sections[section])
+            for field in fields:
+                if field not in hints:
+                    raise ConfigError(
+                        f"Unknown option '{section}.{field}': {nearest(field, hints)}"
+                    )
+            parsed[section] = sections[section](
+                **{f: parse(f"{section}.{f}", v, hints[f]) for f, v in fields.items()}
+            )
+        return cls(**parsed)
+
+    def to_json(self) -> str:
+        """Returns the configuration as indented JSON."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Config:
+        """Returns the configuration written by `to_json`.
+
+        Raises:
+            ConfigError: not JSON, or not a configuration.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"The configuration is not valid JSON: {error}.") from error
+        require(isinstance(values, dict), "The configuration is not a JSON object.")
+        return cls.from_dict(values)
