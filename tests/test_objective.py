@@ -344,9 +344,10 @@ class TestConfiguration:
 # The presets, made small ----------------------------------------------------------------------
 
 SMALL = (
-    "data.image_size=16", "generator.filters=2", "generator.max_filters=4",
-    "discriminator.filters=2", "training.batch_size=8", "training.steps=6",
-    "training.warmup_steps=2", "training.log_every=2", "training.sample_every=0",
+    "data.image_size=8", "generator.depth=2", "generator.filters=2", "generator.max_filters=4",
+    "discriminator.depth=1", "discriminator.filters=2", "training.batch_size=8",
+    "training.steps=6", "training.warmup_steps=2", "training.log_every=2",
+    "training.sample_every=0", "training.deterministic=true",
 )  # fmt: skip
 
 PRESETS = """
@@ -362,13 +363,13 @@ from pix2pix_color.training import Trainer
 from pathlib import Path
 
 folder, found = Path(sys.argv[1]), {}
-dataset = as_dataset(random_images(20, 16))
-more = ("training.deterministic=true", "training.augmentation=true", "training.r1_weight=1",
-        "training.r1_every=2", "training.rebalance=0.5", "training.adversarial_from=3")
+dataset = as_dataset(random_images(20))
+more = ("training.augmentation=true", "training.r1_weight=1", "training.r1_every=2",
+        "training.rebalance=0.5", "training.adversarial_from=3")
 runs = {
     "stable": Config.stable(),
     "vivid": Config.vivid(),
-    "everything": Config.vivid().override(*more, "generator.attention_level=2",
+    "everything": Config.vivid().override(*more, "generator.attention_level=1",
                                           "training.initial_generator=", "training.rgb_weight=1"),
 }
 
@@ -378,7 +379,7 @@ def weights(trainer):
             *(v.numpy() for o in optimizers for v in o.variables)]
 
 for name, config in runs.items():
-    config = config.override(*SMALL, "training.deterministic=true")
+    config = config.override(*SMALL)
     if name == "vivid":
         config = config.override(f"training.initial_generator={folder / 'stable'}")
     whole = Trainer(config, None, make_strategy("cpu"))
