@@ -437,6 +437,16 @@ class Classifier:
         outputs = self._function(images=images)
         return outputs["logits"], outputs["features"]
 
+    def network(self) -> keras.Model:
+        """Returns a Keras copy, as from `build_classifier`, which gradients can go through."""
+        described = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        fields = {field.name for field in dataclasses.fields(ClassifierConfig)}
+        config = ClassifierConfig(**{k: v for k, v in described.items() if k in fields})
+        network = build_classifier(config, self.image_size, len(self.class_names))
+        weights = {v.name.removesuffix(":0"): v.numpy() for v in self._function.variables}
+        network.set_weights([weights[variable.path] for variable in network.weights])
+        return network
+
 
 def load_classifier(name_or_path: str | Path = "classifier") -> Classifier:
     """Loads the shipped classifier, or one that `export_classifier` made.

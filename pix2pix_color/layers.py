@@ -17,6 +17,7 @@ __all__ = [
     "MatmulGradientConv2D",
     "MatmulGradientConv2DTranspose",
     "RGBToChroma",
+    "SpectralConv2D",
 ]
 
 _LARGEST_MAP = 4  # above 4x4 outputs the convolution's own filter gradient is as fast
@@ -118,6 +119,41 @@ class MatmulGradientConv2DTranspose(keras.layers.Conv2DTranspose):
         # tf.convert_to_tensor reads the variable here: a custom gradient must not see one.
         outputs = _conv2d_transpose(inputs, tf.convert_to_tensor(self.kernel), self.strides[0])
         return outputs + tf.convert_to_tensor(self.bias)
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class SpectralConv2D(MatmulGradientConv2D):
+    """A square 'same' Conv2D whose kernel is divided by its largest singular value.
+
+    Spectral normalization (Miyato et al. 2018): the kernel as a matrix, all but its output
+    channels in the rows, has a spectral norm of 1. Each call in training takes one step of
+    power iteration, from the vector that the last one left. Keras's own wrapper overwrites the
+    kernel with the quotient and hides the division from its gradient (equation 12).
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        # Equal replicas take equal steps: one speaks for all.
+        self.direction = self.add_weight(
+            name="direction",
+            shape=(self.filters,),
+            initializer=keras.initializers.Constant(self.filters**-0.5),
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    def call(self, inputs, training=None):
+        kernel = tf.cast(tf.convert_to_tensor(self.kernel), tf.float32)
+        matrix = tf.reshape(kernel, [-1, self.filters])
+        fixed = tf.stop_gradient(matrix)
+        right = tf.cast(tf.convert_to_tensor(self.direction), tf.float32)[:, None]
+        left = tf.math.l2_normalize(tf.matmul(fixed, right))
+        if training:
+            right = tf.math.l2_normalize(tf.matmul(fixed, left, transpose_a=True))
+            self.direction.assign(right[:, 0])
+        norm = tf.reduce_sum(left * tf.matmul(matrix, right))
+        outputs = self.convolution_op(inputs, tf.cast(kernel / norm, inputs.dtype))
+        return outputs + tf.cast(tf.convert_to_tensor(self.bias), outputs.dtype)
 
 
 @keras.saving.register_keras_serializable("pix2pix_color")

@@ -154,6 +154,60 @@ class TestGradients:
             assert found[channel] == pytest.approx(slope.sum() / 0.02, rel=1e-3)
 
 
+class TestStraightThrough:
+    """What clips in the forward pass and lets gradients pass: colours can be learned back."""
+
+    def colors(self):
+        rng = np.random.default_rng(0)
+        lightness = rng.uniform(0, 100, (500, 1)).astype(np.float32)
+        return lightness, rng.uniform(-1, 1, (500, 2)).astype(np.float32)
+
+    def gradient(self, lightness, chroma, **options):
+        chroma = tf.constant(chroma)
+        with tf.GradientTape() as tape:
+            tape.watch(chroma)
+            total = tf.reduce_sum(color.merge(lightness, chroma, **options))
+        return tape.gradient(total, chroma).numpy()
+
+    def test_the_colours_are_the_clipped_ones(self):
+        lightness, chroma = self.colors()
+        found = color.merge(lightness, chroma, straight_through=True)
+        np.testing.assert_allclose(found, color.merge(lightness, chroma), atol=1e-6)
+
+    def test_the_gradient_is_finite_everywhere_and_the_same_inside_the_gamut(self):
+        lightness, chroma = self.colors()
+        rgb = color.merge(lightness, chroma).numpy()
+        inside = ((rgb > 0) & (rgb < 1)).all(axis=-1)
+        assert 0 < inside.sum() < 400
+        found = self.gradient(lightness, chroma, straight_through=True)
+        assert np.isfinite(found).all()
+        np.testing.assert_allclose(
+            found[inside], self.gradient(lightness, chroma)[inside], rtol=1e-4, atol=1e-5
+        )
+
+    def test_every_colour_outside_has_a_gradient(self):
+        lightness, chroma = self.colors()
+        outside = (np.asarray(color.merge(lightness, chroma)) % 1 == 0).any(axis=-1)
+        for channel in (0, 1):
+            found = self.gradient(lightness, chroma, straight_through=True)[outside, channel]
+            assert (found != 0).all()
+        # Black is all that is left of a colour far below what sRGB shows: nothing points back.
+        dark, blue = np.float32([[0.0]]), np.float32([[0.0, 1.0]])
+        assert self.gradient(dark, blue)[0, 1] == 0
+        assert self.gradient(dark, blue, straight_through=True)[0, 1] != 0
+
+    def test_descent_brings_a_colour_back_to_the_one_wanted(self):
+        lightness, wanted = np.float32([[50.0]]), np.float32([[0.2, 0.1]])
+        target = color.merge(lightness, wanted)
+        chroma = tf.Variable([[0.1, 0.9]])
+        for _ in range(400):
+            with tf.GradientTape() as tape:
+                rgb = color.merge(lightness, chroma, straight_through=True)
+                error = tf.reduce_sum(tf.square(rgb - target))
+            chroma.assign_sub(0.05 * tape.gradient(error, chroma))
+        np.testing.assert_allclose(chroma, wanted, atol=0.01)
+
+
 class TestUint8:
     def test_rounds_to_the_nearest_level(self):
         levels = np.array([0.0, 0.49, 0.51, 127.49, 127.51, 254.49, 254.51, 255.0]) / 255

@@ -160,6 +160,28 @@ class TestCost:
         cnn = cost_of(config.override("discriminator.kind=cnn")).discriminator_flops
         assert cnn == 2 * 4 * (16 * 3 * 2) + 2 * (2 * 2 * 2)
 
+    def test_other_losses_add_their_passes(self):
+        report = Config.report()
+        cost, plain = cost_of(report), flops_per_image(report)
+        judge = cost.discriminator_flops
+        half = report.override(f"training.adversarial_from={report.training.steps // 2}")
+        assert flops_per_image(half) == plain - 7 * judge // 2
+        r1 = report.override("training.r1_weight=1", "training.r1_every=3")
+        assert flops_per_image(r1) == plain + 2 * judge
+        seen = flops_per_image(report.override("training.perceptual_weight=1")) - plain
+        # The classifier's convolutions: 31x31, 15x15, 7x7 and 3x3 pixels; and the last layer.
+        stages = ((961, 32 * 64), (225, 64 * 64), (225, 64 * 128), (49, 128 * 128),
+                  (49, 128 * 256), (9, 256 * 256))  # fmt: skip
+        products = 961 * 4 * 3 * 32 + sum(9 * n * k for n, k in stages) + 2560
+        assert seen == 3 * 2 * products
+
+    def test_the_better_presets(self):
+        stable, vivid = Config.stable(), Config.vivid()
+        assert flops_per_image(stable) == 3 * 114_130_944
+        assert flops_per_image(vivid) == 3 * 114_130_944 + 7 * 6_750_208
+        cost = cost_of(vivid)
+        assert (cost.generator_parameters, cost.discriminator_parameters) == (1_770_706, 175_330)
+
     def test_the_reports_step(self):
         cost = cost_of(Config.report())
         assert cost.generator_parameters == 6_268_610

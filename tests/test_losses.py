@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_color import losses
+from pix2pix_color import losses, metrics
 
 LN2 = np.log(2)
 
@@ -61,6 +61,34 @@ class TestClosedForms:
         np.testing.assert_allclose(tape.gradient(loss, real), np.zeros([1, 4, 4, 1]), atol=1e-7)
 
 
+class TestOtherAdversaries:
+    def test_logits_of_zero(self):
+        zeros = tf.zeros([3, 4, 4, 1])
+        for kind, generator, discriminator in (("hinge", 0, 2), ("relativistic", LN2, LN2)):
+            found = losses.adversarial_loss(zeros, zeros, kind)
+            np.testing.assert_allclose(found, [generator] * 3, rtol=1e-6)
+            found = losses.discriminator_loss(zeros, zeros, kind=kind)
+            np.testing.assert_allclose(found, [discriminator] * 3, rtol=1e-6)
+
+    def test_hinge_by_hand(self):
+        real, fake = tf.constant([[0.5, 2.0, -3.0]]), tf.constant([[-2.0, 0.25, 1.0]])
+        np.testing.assert_allclose(losses.adversarial_loss(fake, real, "hinge"), [0.25])
+        expected = (0.5 + 0 + 4) / 3 + (0 + 1.25 + 2) / 3
+        found = losses.discriminator_loss(real, fake, kind="hinge")
+        np.testing.assert_allclose(found, [expected], rtol=1e-6)
+
+    def test_relativistic_compares_pairs(self, logits):
+        real, fake = logits
+        expected = np.log1p(np.exp(real - fake)).reshape(5, -1).mean(axis=1)
+        found = losses.adversarial_loss(fake, real, "relativistic")
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        expected = np.log1p(np.exp(fake - real)).reshape(5, -1).mean(axis=1)
+        found = losses.discriminator_loss(real, fake, kind="relativistic")
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        again = losses.discriminator_loss(real + 3, fake + 3, kind="relativistic")
+        np.testing.assert_allclose(again, expected, rtol=1e-4)
+
+
 class TestAgainstKeras:
     def keras_cross_entropy(self, label, logits):
         loss = keras.losses.BinaryCrossentropy(from_logits=True, reduction=None)
@@ -95,6 +123,62 @@ class TestL1:
         np.testing.assert_allclose(losses.l1_loss(real, real), [0, 0])
 
 
+class TestPixels:
+    def pair(self, channels=2):
+        rng = np.random.default_rng(1)
+        return rng.uniform(0, 1, (2, 3, 8, 8, channels)).astype(np.float32)
+
+    def test_l2_is_the_mean_square(self):
+        real, fake = self.pair()
+        expected = np.mean((real - fake) ** 2, axis=(1, 2, 3))
+        np.testing.assert_allclose(losses.l2_loss(real, fake), expected, rtol=1e-5)
+
+    def test_weights_count_pixels(self):
+        real, fake = self.pair()
+        weights = np.random.default_rng(2).uniform(0, 3, (3, 8, 8)).astype(np.float32)
+        for loss, power in ((losses.l1_loss, 1), (losses.l2_loss, 2)):
+            expected = np.mean(weights[..., None] * abs(real - fake) ** power, axis=(1, 2, 3))
+            np.testing.assert_allclose(loss(real, fake, weights), expected, rtol=1e-5)
+            ones = np.ones_like(weights)
+            np.testing.assert_allclose(loss(real, fake, ones), loss(real, fake), rtol=1e-6)
+
+    def test_the_rgb_loss_is_psnr_but_for_a_factor(self):
+        real, fake = self.pair(channels=3)
+        expected = metrics.psnr(tf.constant(real), tf.constant(fake))
+        found = losses.rgb_loss(real, fake)
+        np.testing.assert_allclose(-10 / np.log(10) * found, expected, rtol=1e-3)
+
+    def test_the_rgb_loss_of_equal_images_is_finite_and_so_is_its_gradient(self):
+        real, _ = self.pair(channels=3)
+        fake = tf.constant(real)
+        with tf.GradientTape() as tape:
+            tape.watch(fake)
+            loss = losses.rgb_loss(real, fake)
+        np.testing.assert_allclose(loss, np.log(1e-5), rtol=1e-6)
+        np.testing.assert_array_equal(tape.gradient(loss, fake), np.zeros_like(real))
+
+
+class TestFeatures:
+    def test_are_compared_layer_by_layer_in_float32(self):
+        rng = np.random.default_rng(3)
+        layers = [rng.normal(size=(2, 3, *shape)).astype(np.float32) for shape in ((4, 4, 5), (7,))]
+        real, fake = ([tf.cast(x[i], tf.bfloat16) for x in layers] for i in (0, 1))
+        difference = [
+            (tf.cast(a, tf.float32) - tf.cast(b, tf.float32)).numpy().reshape(3, -1)
+            for a, b in zip(real, fake, strict=True)
+        ]
+        expected = sum(np.abs(d).mean(axis=1) for d in difference)
+        found = losses.feature_matching_loss(real, fake)
+        assert found.dtype == tf.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        expected = sum(np.square(d).mean(axis=1) for d in difference)
+        np.testing.assert_allclose(losses.perceptual_loss(real, fake), expected, rtol=1e-5)
+
+    def test_r1_is_half_the_squared_length(self):
+        gradient = tf.reshape(tf.range(12.0), [2, 1, 3, 2])
+        np.testing.assert_allclose(losses.r1_loss(gradient), [55 / 2, (506 - 55) / 2])
+
+
 class TestOneValueAnExample:
     """The step divides by the global batch: a loss that averaged over examples would be wrong."""
 
@@ -102,7 +186,16 @@ class TestOneValueAnExample:
         for loss in (
             losses.adversarial_loss,
             lambda x: losses.discriminator_loss(x, 2 * x),
+            lambda x: losses.adversarial_loss(x, 2 * x, "hinge"),
+            lambda x: losses.adversarial_loss(x, 2 * x, "relativistic"),
+            lambda x: losses.discriminator_loss(x, 2 * x, kind="hinge"),
+            lambda x: losses.discriminator_loss(x, 2 * x, kind="relativistic"),
             lambda x: losses.l1_loss(x, tf.zeros_like(x)),
+            lambda x: losses.l2_loss(x, tf.zeros_like(x)),
+            lambda x: losses.rgb_loss(x, tf.zeros_like(x)),
+            lambda x: losses.perceptual_loss([x, x], [2 * x, 3 * x]),
+            lambda x: losses.feature_matching_loss([x, x], [2 * x, 3 * x]),
+            losses.r1_loss,
         ):
             together = loss(logits[0])
             assert together.shape == [5]

@@ -235,3 +235,30 @@ def test_frechet_distance_refuses_what_does_not_fit():
         metrics.frechet_distance(mean, covariance, mean[:3], covariance[:3, :3])
     with pytest.raises(ValueError, match="finite"):
         metrics.frechet_distance(mean, covariance, mean * np.nan, covariance)
+
+
+class TestRebalancingMixedWithEqualShares:
+    def histogram(self):
+        counts = np.zeros(484)
+        counts[[253, 254, 20]] = 900, 90, 10
+        return counts
+
+    def test_all_equal_shares_count_all_pixels_alike(self):
+        weights = metrics.class_rebalancing(self.histogram(), 1.0)
+        np.testing.assert_allclose(weights, np.ones(484), rtol=1e-12)
+
+    def test_halves_are_equation_4_of_zhang_et_al(self):
+        counts = self.histogram()
+        image = gaussian_filter(counts.reshape(22, 22), 0.5, mode="constant", truncate=50)
+        shares = image.reshape(-1) / image.sum()
+        expected = 1 / (0.5 * shares + 0.5 / 3)
+        expected /= np.sum(expected * counts / counts.sum())
+        found = metrics.class_rebalancing(counts, 0.5)
+        seen = counts > 0
+        np.testing.assert_allclose(found[seen], expected[seen], rtol=1e-3)
+        assert found[20] / found[253] < metrics.class_rebalancing(counts)[20]
+
+    @pytest.mark.parametrize("uniform", [-0.1, 1.1, float("nan")])
+    def test_other_shares_are_refused(self, uniform):
+        with pytest.raises(ValueError, match=r"uniform must be in \[0, 1\]"):
+            metrics.class_rebalancing(self.histogram(), uniform)

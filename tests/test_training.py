@@ -111,9 +111,9 @@ class TestOneStep:
         trainer = make_trainer(*PLAIN)
         lightness, chroma = batch()
         count = tf.constant(8.0)
-        whole = trainer._losses_and_gradients(lightness, chroma, count)
+        whole = trainer.objective(lightness, chroma, count)
         halves = [
-            trainer._losses_and_gradients(lightness[part], chroma[part], count)
+            trainer.objective(lightness[part], chroma[part], count)
             for part in (slice(4), slice(4, 8))
         ]
         np.testing.assert_allclose(whole[0], halves[0][0] + halves[1][0], rtol=1e-5)
@@ -205,7 +205,9 @@ class TestColorSpace:
     def test_without_its_condition_the_discriminator_does_not_know_the_lightness(self):
         trainer = make_trainer("discriminator.conditional=false", *PLAIN)
         lightness, chroma = batch()
-        one, other = (trainer._judge(light, chroma) for light in (lightness, 100 - lightness))
+        one, other = (
+            trainer.objective.judge(light, chroma)[-1] for light in (lightness, 100 - lightness)
+        )
         np.testing.assert_array_equal(one, other)
         expected = np.mean(
             losses.discriminator_loss(

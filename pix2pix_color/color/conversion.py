@@ -117,10 +117,13 @@ def _lab_f(ratio: tf.Tensor) -> tf.Tensor:
     return tf.where(ratio > EPSILON, root, 7.787 * ratio + 16.0 / 116.0)
 
 
-def _to_linear_channels(lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> list[tf.Tensor]:
+def _to_linear_channels(
+    lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor, straight_through: bool = False
+) -> list[tf.Tensor]:
     """Returns linear red, green and blue, which may lie outside [0, 1]; without channel axis."""
     fy = (lightness + 16.0) / 116.0
-    fs = fy + a / 500.0, fy, tf.maximum(fy - b / 200.0, 0.0)
+    fz = fy - b / 200.0
+    fs = fy + a / 500.0, fy, _replaced(fz, tf.maximum(fz, 0.0), straight_through)
     x, y, z = (
         tf.where(f > 0.2068966, f * f * f, (f - 16.0 / 116.0) / 7.787) * white
         for f, white in zip(fs, WHITE, strict=True)
@@ -128,11 +131,18 @@ def _to_linear_channels(lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> lis
     return [row[0] * x + row[1] * y + row[2] * z for row in RGB_FROM_XYZ]
 
 
-def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
+def _replaced(values: tf.Tensor, clipped: tf.Tensor, straight_through: bool) -> tf.Tensor:
+    """Returns what values were clipped to, with the gradient of it or of the values."""
+    return values + tf.stop_gradient(clipped - values) if straight_through else clipped
+
+
+def lab_to_rgb(lab: tf.Tensor, *, straight_through: bool = False) -> tf.Tensor:
     """Converts CIE Lab (D65, 2 degrees) to sRGB, clipped to what sRGB can show.
 
     Args:
         lab: float (..., 3): L in [0, 100], a, b.
+        straight_through: give a colour outside sRGB the gradient that it would have without
+            clipping (Bengio et al. 2013), so that learning can bring it back; else it has none.
 
     Returns:
         float32 (..., 3) in [0, 1]; within 0.5/255 of `skimage.color.lab2rgb`.
@@ -141,9 +151,10 @@ def lab_to_rgb(lab: tf.Tensor) -> tf.Tensor:
         ValueError: the last axis is not of length 3.
     """
     lightness, a, b = tf.unstack(tf.cast(_last(lab, 3, "lab"), tf.float32), axis=-1)
-    linear = tf.stack(_to_linear_channels(lightness, a, b), axis=-1)
+    linear = tf.stack(_to_linear_channels(lightness, a, b, straight_through), axis=-1)
     high = 1.055 * _power(tf.maximum(linear, 0.0031308), 1.0 / 2.4) - 0.055
-    return tf.clip_by_value(tf.where(linear > 0.0031308, high, 12.92 * linear), 0.0, 1.0)
+    rgb = tf.where(linear > 0.0031308, high, 12.92 * linear)
+    return _replaced(rgb, tf.clip_by_value(rgb, 0.0, 1.0), straight_through)
 
 
 def split(rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -159,14 +170,16 @@ def split(rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return lightness[..., None], tf.stack([a, b], axis=-1) / CHROMA_SCALE
 
 
-def merge(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
+def merge(lightness: tf.Tensor, chroma: tf.Tensor, *, straight_through: bool = False) -> tf.Tensor:
     """Puts lightness (..., 1) and chroma (..., 2) together: float32 RGB (..., 3) in [0, 1].
 
     Colours outside sRGB are clipped, as scikit-image does and as the report was scored;
-    `fit_chroma_to_gamut` first keeps the lightness instead.
+    `fit_chroma_to_gamut` first keeps the lightness instead. `straight_through` as in
+    `lab_to_rgb`.
     """
     lightness, chroma = _last(lightness, 1, "lightness"), _last(chroma, 2, "chroma")
-    return lab_to_rgb(tf.concat([lightness, chroma * CHROMA_SCALE], axis=-1))
+    lab = tf.concat([lightness, chroma * CHROMA_SCALE], axis=-1)
+    return lab_to_rgb(lab, straight_through=straight_through)
 
 
 def fit_chroma_to_gamut(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:

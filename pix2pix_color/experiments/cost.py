@@ -8,6 +8,7 @@ import functools
 import keras
 from keras import layers
 
+from ..classifier import build_classifier
 from ..config import Config
 from ..networks import build_discriminator, build_generator
 
@@ -32,8 +33,8 @@ class Cost:
 def forward_flops(network: keras.Model) -> int:
     """Returns the operations of one image's forward pass: two a multiplication.
 
-    Convolutions and dense layers only, border padding counted as pixels: the rest is well
-    below a hundredth of them.
+    Convolutions, attention and dense layers only, border padding counted as pixels: the rest is
+    well below a hundredth of them.
     """
     total = 0
     for layer in network.layers:
@@ -42,6 +43,12 @@ def forward_flops(network: keras.Model) -> int:
             backward = isinstance(layer, layers.Conv2DTranspose)
             _, rows, columns, _ = (layer.input if backward else layer.output).shape
             total += 2 * rows * columns * _size(layer.kernel)
+        elif isinstance(layer, layers.MultiHeadAttention):
+            _, rows, columns, _ = layer.output.shape
+            pixels, channels = rows * columns, layer.num_heads * layer.key_dim
+            kernels = sum(_size(v) for v in layer.trainable_variables if v.name == "kernel")
+            # Every pixel's scores of all pixels, and then their weighted sum.
+            total += 2 * pixels * kernels + 4 * pixels**2 * channels
         elif isinstance(layer, layers.Dense):
             total += 2 * _size(layer.kernel)
     return total
@@ -70,13 +77,21 @@ def cost_of(config: Config) -> Cost:
 
 
 def flops_per_image(config: Config) -> int:
-    """Returns the operations of one image in one training step.
+    """Returns the operations of one image in one training step, on average over the run.
 
     A backward pass costs a forward pass for the gradients of the inputs and one for those of
     the weights. The generator goes forward and back once; the discriminator goes forward and
-    back on real and on fake, and once more back to the fake input, for the generator.
-    Without an adversarial loss there is no discriminator.
+    back on real and on fake, and once more back to the fake input, for the generator. R1 takes
+    it forward and back to the real input, and back through both. Without an adversarial loss,
+    or before it begins, there is no discriminator. The classifier of the perceptual loss goes
+    forward on both images, and back to the fake one.
     """
-    cost = cost_of(config)
-    adversarial = 7 * cost.discriminator_flops if config.training.adversarial_weight else 0
-    return 3 * cost.generator_flops + adversarial
+    cost, training = cost_of(config), config.training
+    total = 3 * cost.generator_flops
+    if training.adversarial_weight:
+        passes = 7 + (6 / training.r1_every if training.r1_weight else 0)
+        share = max(0.0, 1 - training.adversarial_from / training.steps)
+        total += round(passes * share * cost.discriminator_flops)
+    if training.perceptual_weight:
+        total += 3 * forward_flops(build_classifier())
+    return total

@@ -6,7 +6,7 @@ import csv
 import json
 from pathlib import Path
 
-from ..config import Config
+from ..config import Config, TrainingConfig
 
 __all__ = ["model_card"]
 
@@ -31,9 +31,9 @@ def model_card(folder: Path, name: str, config: Config) -> str:
         f"- {_iterations(folder, rows):,} iterations of the {training.steps:,} that `config.json` "
         f"plans; batch {training.batch_size}, seed {training.seed}, `{training.precision}`, "
         f"one run.",
-        f"- Loss: adversarial (weight {training.adversarial_weight:g}) + {training.l1_weight:g} x "
-        f"mean absolute chroma error; Adam, {training.generator_learning_rate:g} and "
+        f"- Loss: {_losses(training)}; Adam, {training.generator_learning_rate:g} and "
         f"{training.discriminator_learning_rate:g}.",
+        *_warnings(training),
         f"- Last row of `history.csv` (step {last['step']}): generator loss "
         f"{float(last['generator_loss']):.2f}, discriminator loss "
         f"{float(last['discriminator_loss']):.2f}, discriminator accuracy "
@@ -75,6 +75,32 @@ _FILES = {
     "evaluation": "every score on both splits, with intervals and figures",
     "samples.png": "images that nobody has picked",
 }
+
+
+def _losses(training: TrainingConfig) -> str:
+    """Returns the terms of the generator's loss, the report's two in any case."""
+    terms = [
+        f"adversarial (weight {training.adversarial_weight:g})",
+        f"{training.l1_weight:g} x mean absolute chroma error",
+    ]
+    for weight, name in (
+        (training.l2_weight, "mean squared chroma error"),
+        (training.rgb_weight, "logarithm of the mean squared RGB error"),
+        (training.feature_matching_weight, "distance of the discriminator's features"),
+        (training.perceptual_weight, "distance of the reference classifier's features"),
+    ):
+        if weight:
+            terms.append(f"{weight:g} x {name}")
+    return " + ".join(terms)
+
+
+def _warnings(training: TrainingConfig) -> list[str]:
+    if not training.perceptual_weight:
+        return []
+    return [
+        "- The reference classifier helped to train it: its semantic accuracy and fcd say how well "
+        "it learned that, not how well it colourizes."
+    ]
 
 
 def _file_lines(folder: Path) -> list[str]:

@@ -60,33 +60,42 @@ def chroma_histogram(lab: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Ten
     return tf.where(missing[:, None], np.float32("nan"), counts)
 
 
-def class_rebalancing(histogram: np.ndarray) -> np.ndarray:
+def class_rebalancing(histogram: np.ndarray, uniform: float = 0.0) -> np.ndarray:
     """What a pixel of each ab bin should count, so that rare colours count as much as gray.
 
-    Zhang, Isola and Efros 2016 (Colorful image colorization, equation 4 with lambda = 0): the
-    weight is one over the share of the bin, after the shares were smoothed over the ab plane
-    with a Gaussian whose sigma is 5, half a bin. A bin that was never seen and is not beside
-    one that was would get a boundless weight: it gets that of the rarest bin seen.
+    Zhang, Isola and Efros 2016 (Colorful image colorization, equation 4): the weight is one
+    over the share of the bin, after the shares were smoothed over the ab plane with a Gaussian
+    whose sigma is 5, half a bin, and mixed with equal shares of all bins seen. A bin that was
+    never seen and is not beside one that was would get a boundless weight: it gets that of the
+    rarest bin seen.
 
     Args:
         histogram: (484,) counts of a whole training set, as from `chroma_histogram`.
+        uniform: lambda, how much of the equal shares is mixed in, 0 to 1 (Zhang et al. train
+            with 0.5); 1 makes all pixels count alike.
 
     Returns:
         float64 (484,), above 0, scaled so that the mean weight of the counted pixels is 1.
         (Zhang et al. scale by the smoothed shares, which changes no weighted mean.)
 
     Raises:
-        ValueError: another shape, a count that is negative or not finite, or no pixel.
+        ValueError: another shape, a count that is negative or not finite, no pixel, or a
+            lambda out of range.
     """
     counts = np.asarray(histogram, np.float64)
     if counts.shape != (_BINS,):
         raise ValueError(f"histogram must be ({_BINS},), not {counts.shape}.")
     if not np.isfinite(counts).all() or counts.min() < 0 or counts.sum() == 0:
         raise ValueError("histogram must hold counts, at least 0 and not all 0.")
+    if not 0 <= uniform <= 1:
+        raise ValueError(f"uniform must be in [0, 1], not {uniform}.")
     shares = counts / counts.sum()
     steps = CHROMA_BIN * np.arange(_SIDE)
     kernel = np.exp(-0.5 * ((steps[:, None] - steps) / _SMOOTHING) ** 2)
     smoothed = (kernel @ shares.reshape(_SIDE, _SIDE) @ kernel.T).reshape(-1)
+    if uniform:
+        seen = counts > 0
+        smoothed = (1 - uniform) * smoothed / smoothed.sum() + uniform / seen.sum()
     weights = 1.0 / np.maximum(smoothed, smoothed[counts > 0].min())
     return weights / np.sum(shares * weights)
 

@@ -48,7 +48,10 @@ def has_schedule(training: TrainingConfig) -> bool:
 
 
 def make_optimizer(
-    training: TrainingConfig, learning_rate: float, ema_momentum: float = 0.0
+    training: TrainingConfig,
+    learning_rate: float,
+    ema_momentum: float = 0.0,
+    first_step: int = 0,
 ) -> keras.optimizers.Optimizer:
     """Returns the Adam of one network (report section 3.3), unbuilt.
 
@@ -56,6 +59,7 @@ def make_optimizer(
         training: betas, decay, schedule and precision.
         learning_rate: constant, or the peak of the schedule.
         ema_momentum: of a moving average of the weights, kept by the optimizer; 0 is none.
+        first_step: of the run in which it takes its own first, and begins its schedule.
     """
     rate: float | Schedule = learning_rate
     if has_schedule(training):
@@ -63,7 +67,7 @@ def make_optimizer(
             learning_rate,
             training.learning_rate_schedule,
             training.warmup_steps,
-            training.steps,
+            training.steps - first_step,
         )
     optimizer = keras.optimizers.Adam(
         rate,

@@ -15,14 +15,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .. import color, losses, metrics
 from ..config import Config
 from ..data import ImageDataset
 from ..distribute import device_kind, is_chief, make_strategy
 from ..files import write_atomically
-from ..networks import build_discriminator, build_generator, color_generator
+from ..networks import build_discriminator, build_generator
 from .callbacks import METRICS, CheckpointWriter, HistoryWriter, SampleWriter
 from .errors import Interrupted, NonFiniteLossError, TrainingError
+from .initial import initialize_generator
+from .objective import Objective
 from .optimizers import apply_gradients, has_schedule, make_optimizer
 
 __all__ = ["METRICS", "Trainer"]
@@ -39,6 +40,7 @@ class Trainer:
     Attributes:
         generator, discriminator: the networks being trained.
         generator_optimizer, discriminator_optimizer: one each, built.
+        objective: what a step minimizes.
         step: int64 variable, the steps taken so far.
         recent: first step, epoch and `METRICS` rows of the latest call of `train_steps`.
     """
@@ -78,15 +80,23 @@ class Trainer:
             self.discriminator = build_discriminator(
                 config.discriminator, size, seed=2 * training.seed + 1, **options
             )
-            self._color_generator = color_generator(self.generator)
             self.generator_optimizer = make_optimizer(
                 training, training.generator_learning_rate, training.ema_momentum
             )
             self.discriminator_optimizer = make_optimizer(
-                training, training.discriminator_learning_rate
+                training,
+                training.discriminator_learning_rate,
+                first_step=training.adversarial_from,
             )
             self.generator_optimizer.build(self.generator.trainable_variables)
             self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+            self.objective = Objective(
+                config,
+                self.generator,
+                self.discriminator,
+                self.generator_optimizer,
+                self.discriminator_optimizer,
+            )
             self.step = tf.Variable(
                 0,
                 dtype=tf.int64,
@@ -113,10 +123,12 @@ class Trainer:
         if random_states:
             self.checkpoint.random_states = random_states
         self._replica_step = (
-            tf.function(self._losses_and_gradients, jit_compile=True)
+            tf.function(self.objective.__call__, jit_compile=True)
             if training.xla
-            else self._losses_and_gradients
+            else self.objective
         )
+        if training.initial_generator and not self._checkpoint_paths():
+            initialize_generator(self.generator, training.initial_generator)
 
     # The step ---------------------------------------------------------------------------
 
@@ -130,79 +142,49 @@ class Trainer:
         Returns:
             float32 (count, 5): the `METRICS` of every step, over the global batch.
         """
-        return self._train_steps(iterator, tf.convert_to_tensor(count, tf.int32))
+        count, training = tf.convert_to_tensor(count, tf.int32), self.config.training
+        alone = training.adversarial_from - self.current_step if training.adversarial_from else 0
+        if alone <= 0:
+            return self._train_steps(iterator, count, training.adversarial_weight > 0)
+        # A graph of its own: what has no discriminator does not pay for one.
+        rows = self._train_steps(iterator, tf.minimum(count, alone), False)
+        if alone < count:
+            rest = self._train_steps(iterator, count - alone, True)
+            rows = tf.concat([rows, rest], axis=0)
+        return rows
 
     @tf.function(reduce_retracing=True)
-    def _train_steps(self, iterator: Iterator, count: tf.Tensor) -> tf.Tensor:
+    def _train_steps(self, iterator: Iterator, count: tf.Tensor, adversarial: bool) -> tf.Tensor:
         rows = tf.TensorArray(tf.float32, size=count, element_shape=[len(METRICS)])
         for i in tf.range(count):
-            per_replica = self.strategy.run(self._update, args=next(iterator))
+            per_replica = self.strategy.run(self._update, args=(*next(iterator), adversarial))
             # Each replica's share was already divided by the global batch: the sum is the mean.
             row = self.strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
             rows = rows.write(i, row)
             self.step.assign_add(1)
         return rows.stack()
 
-    def _update(self, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
+    def _update(
+        self, lightness: tf.Tensor, chroma: tf.Tensor, adversarial: bool | None = None
+    ) -> tf.Tensor:
         """Updates both networks from one forward pass of a replica's share of a batch."""
         training = self.config.training
+        if adversarial is None:
+            adversarial = training.adversarial_weight > 0
         replicas = tf.distribute.get_replica_context()
         count = replicas.all_reduce(
             tf.distribute.ReduceOp.SUM, tf.cast(tf.shape(lightness)[0], tf.float32)
         )
+        step = tf.identity(self.step)
         row, generator_gradients, discriminator_gradients = self._replica_step(
-            lightness, chroma, count
+            lightness, chroma, count, step, self.objective.draw(lightness, count, step), adversarial
         )
         apply_gradients(training, self.generator_optimizer, generator_gradients, self.generator)
-        if training.adversarial_weight:
+        if adversarial:
             apply_gradients(
                 training, self.discriminator_optimizer, discriminator_gradients, self.discriminator
             )
         return row
-
-    def _losses_and_gradients(self, lightness, chroma, count):
-        training = self.config.training
-        adversarial = training.adversarial_weight > 0
-
-        def mean(per_example: tf.Tensor) -> tf.Tensor:
-            return tf.reduce_sum(per_example) / count  # over the *global* batch, once
-
-        discriminator_loss = accuracy = adversarial_loss = tf.constant(0.0)
-        real = chroma
-        if self.config.data.color_space == "rgb":
-            real = 2.0 * color.merge(lightness, chroma) - 1.0
-        with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
-            fake = self._color_generator(lightness, training=True)
-            l1_loss = mean(losses.l1_loss(real, fake))
-            generator_loss = training.l1_weight * l1_loss
-            if adversarial:
-                real_logits = self._judge(lightness, real)
-                fake_logits = self._judge(lightness, fake)
-                adversarial_loss = mean(losses.adversarial_loss(fake_logits))
-                generator_loss += training.adversarial_weight * adversarial_loss
-                discriminator_loss = mean(
-                    losses.discriminator_loss(real_logits, fake_logits, training.real_label)
-                )
-                accuracy = mean(metrics.discriminator_accuracy(real_logits, fake_logits))
-            scaled_generator_loss = self.generator_optimizer.scale_loss(generator_loss)
-            scaled_discriminator_loss = self.discriminator_optimizer.scale_loss(discriminator_loss)
-        generator_gradients = generator_tape.gradient(
-            scaled_generator_loss, self.generator.trainable_variables
-        )
-        discriminator_gradients = (
-            discriminator_tape.gradient(
-                scaled_discriminator_loss, self.discriminator.trainable_variables
-            )
-            if adversarial
-            else []
-        )
-        row = [generator_loss, adversarial_loss, l1_loss, discriminator_loss, accuracy]
-        return tf.stack(row), generator_gradients, discriminator_gradients
-
-    def _judge(self, lightness: tf.Tensor, colors: tf.Tensor) -> tf.Tensor:
-        conditional = self.config.discriminator.conditional
-        image = tf.concat([lightness, colors], axis=-1) if conditional else colors
-        return self.discriminator(image, training=True)
 
     # The loop ---------------------------------------------------------------------------
 
@@ -249,6 +231,7 @@ class Trainer:
             flip=self.config.data.flip,
             drop_remainder=drop_remainder,
         )
+        self.objective.prepare(dataset)
         iterator = iter(self.strategy.experimental_distribute_dataset(batches))
         writes = self.folder is not None and is_chief(self.strategy)
         if verbose == "auto":
@@ -387,6 +370,8 @@ class Trainer:
             ) from error
 
     def _checkpoint_paths(self) -> list[str]:
+        if self.folder is None:
+            return []
         state = tf.train.get_checkpoint_state(str(self._checkpoint_folder))
         return list(state.all_model_checkpoint_paths) if state else []
 

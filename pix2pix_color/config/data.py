@@ -1,0 +1,43 @@
+"""What is learned from."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from .checks import require, require_choices
+
+__all__ = ["DataConfig"]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """What is learned from.
+
+    Attributes:
+        dataset: `"cifar10"` (through TFDS; report section 4.1), `"photographs"`
+            (crops of the photographs inside scikit-image) or the path of a folder of images.
+        image_size: height and width of a training image in pixels (report: 32).
+        drop_gray: leave out images whose three channels are equal at every pixel
+            (report section 4.1: "we removed black and white images").
+        flip: mirror half of the training images left to right (not in the report).
+        fit: how an image of a folder becomes square: `"crop"` (scale the shorter side,
+            then cut the centre) or `"resize"` (both sides scaled, aspect ratio lost).
+        color_space: what the generator predicts, and L1 and the discriminator compare:
+            `"lab"` chroma (report section 4.1) or `"rgb"` in [-1, 1] (Isola et al. 2017),
+            which the generator then turns into chroma itself.
+        lightness_scale: what the first convolutions of both networks see of L: `"report"`,
+            0 to 100 as in the authors' code, or `"unit"`, rescaled to [-1, 1].
+    """
+
+    dataset: str = "cifar10"
+    image_size: int = 32
+    drop_gray: bool = True
+    flip: bool = False
+    fit: Literal["crop", "resize"] = "crop"
+    color_space: Literal["lab", "rgb"] = "lab"
+    lightness_scale: Literal["report", "unit"] = "report"
+
+    def __post_init__(self) -> None:
+        require_choices("data", self)
+        require(self.image_size >= 1, f"data.image_size must be positive, not {self.image_size}.")

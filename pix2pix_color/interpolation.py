@@ -1,0 +1,56 @@
+"""Between two generators of one shape: from the most faithful colours to the most vivid.
+
+Weights of networks of which one was trained on from the other can be mixed, and the mixture
+does what lies between (Wang et al. 2019, "Deep network interpolation for continuous imagery
+effect transition").
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+__all__ = ["MAX_VIVIDNESS", "interpolate_generators"]
+
+MAX_VIVIDNESS = 1.5
+"""Beyond the second generator lie stronger colours, but further on only noise."""
+
+
+def interpolate_generators(
+    stable: keras.Model, vivid: keras.Model, vividness: float
+) -> keras.Model:
+    """Returns a generator whose weights are (1 - v) times those of one plus v times another's.
+
+    Args:
+        stable: as from `Trainer.inference_generator`.
+        vivid: of the same shape, trained on from `stable`.
+        vividness: v: 0 gives `stable`, 1 `vivid`, and up to 1.5 more than that.
+
+    Returns:
+        A Keras model of the same layers, with weights of its own.
+
+    Raises:
+        ValueError: the two differ in more than their weights, or v is out of range.
+    """
+    if not 0.0 <= vividness <= MAX_VIVIDNESS:
+        raise ValueError(f"The vividness must be from 0 to {MAX_VIVIDNESS:g}, not {vividness}.")
+    if _shape(stable) != _shape(vivid):
+        differing = sorted(_shape(stable) ^ _shape(vivid), key=str)[0]
+        raise ValueError(
+            f"Two generators of different shapes cannot be mixed: {differing[0]} differs."
+        )
+    mixed = keras.models.clone_model(stable)
+    weights = {variable.path: variable for variable in vivid.weights}
+    for target, one in zip(mixed.weights, stable.weights, strict=True):
+        one, other = (keras.ops.convert_to_numpy(variable) for variable in (one, weights[one.path]))
+        value = np.float32(1.0 - vividness) * one + np.float32(vividness) * other
+        if target.path.endswith("moving_variance"):
+            value = np.maximum(value, 0.0)  # which a vividness above 1 may leave
+        target.assign(value)
+    return mixed
+
+
+def _shape(generator: keras.Model) -> set[tuple]:
+    """Returns what must be the same: the layers, where they are, and their variables."""
+    layers = {(layer.name, type(layer).__name__) for layer in generator.layers}
+    return layers | {(variable.path, tuple(variable.shape)) for variable in generator.weights}

@@ -1,0 +1,73 @@
+"""The generator: from lightness to chroma."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from ..config import ConfigError, GeneratorConfig
+from ..layers import RGBToChroma
+from .layer_maker import COLOR_CHANNELS, LayerMaker
+from .residual import residual_unet
+from .unet import unet
+
+__all__ = ["build_generator", "color_generator"]
+
+
+def build_generator(
+    config: GeneratorConfig | None = None,
+    image_size: int | None = 32,
+    *,
+    color_space: str = "lab",
+    lightness_scale: str = "report",
+    precision: str = "float32",
+    fused_batch_norm: bool = False,
+    matmul_gradients: bool = False,
+    synchronized: bool = False,
+    seed: int | None = None,
+) -> keras.Model:
+    """Builds the U-Net of report section 3.1 (Figure 1), or a residual one.
+
+    Args:
+        config: its shape; the default is Figure 1.
+        image_size: height and width in pixels; `None` accepts any multiple of 2**depth.
+        color_space, lightness_scale: as in `DataConfig`; inputs and outputs stay the same.
+        precision: Keras dtype policy of the layers; the output is always float32.
+        fused_batch_norm: use `FusedBatchNormalization`, for training.
+        matmul_gradients: use `MatmulGradientConv2D`, for bfloat16 training on a CPU.
+        synchronized: share batch statistics between the replicas of a strategy.
+        seed: of the initial weights and the dropout; `None` draws one.
+
+    Returns:
+        A model from lightness (batch, size, size, 1), L in [0, 100], to chroma
+        (batch, size, size, 2), (a, b) / 128 in [-1, 1].
+
+    Raises:
+        ConfigError: the depth does not divide the image size.
+    """
+    config = config or GeneratorConfig()
+    if image_size is not None and image_size % 2**config.depth:
+        raise ConfigError(
+            f"A generator of depth {config.depth} needs an image size that is a multiple of "
+            f"{2**config.depth}, not {image_size}."
+        )
+    make = LayerMaker(config, precision, fused_batch_norm, matmul_gradients, synchronized, seed)
+    body = residual_unet if config.kind == "residual" else unet
+
+    lightness = keras.Input((image_size, image_size, 1), name="lightness")
+    x = make.rescale_lightness(lightness) if lightness_scale == "unit" else lightness
+    x = body(make, x, COLOR_CHANNELS[color_space])
+    chroma = layers.Activation("tanh", dtype="float32", name="tanh")(x)
+    if color_space == "rgb":
+        chroma = RGBToChroma(dtype="float32", name="rgb_to_chroma")(chroma)
+    return keras.Model(lightness, chroma, name="generator")
+
+
+def color_generator(generator: keras.Model) -> keras.Model:
+    """Returns the generator up to what it predicts itself, sharing its weights.
+
+    That is chroma, and the generator as it is, or RGB in [-1, 1] before its conversion.
+    """
+    if not isinstance(generator.layers[-1], RGBToChroma):
+        return generator
+    return keras.Model(generator.input, generator.get_layer("tanh").output, name="generator")

@@ -1,0 +1,144 @@
+"""Makes the layers of both networks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import keras
+from keras import layers
+
+from ..config import DiscriminatorConfig, GeneratorConfig
+from ..layers import (
+    FusedBatchNormalization,
+    MatmulGradientConv2D,
+    MatmulGradientConv2DTranspose,
+    SpectralConv2D,
+)
+
+__all__ = ["COLOR_CHANNELS", "LayerMaker"]
+
+COLOR_CHANNELS = {"lab": 2, "rgb": 3}
+_HEAD_CHANNELS = 32  # of a head of attention
+
+
+class LayerMaker:
+    """Makes the layers of one network: its precision, seeds and normalization in one place."""
+
+    def __init__(
+        self,
+        config: GeneratorConfig | DiscriminatorConfig,
+        precision: str,
+        fused_batch_norm: bool,
+        matmul_gradients: bool,
+        synchronized: bool,
+        seed: int | None,
+    ) -> None:
+        self.config = config
+        self.precision = precision
+        self.fused = fused_batch_norm
+        self.matmul_gradients = matmul_gradients
+        self.synchronized = synchronized
+        self._seeds: Iterator[int | None] = (
+            itertools.repeat(None) if seed is None else itertools.count(seed * 1_000)
+        )
+
+    def initializer(self, gain: float = 1.0) -> keras.Initializer:
+        """Returns Glorot and Bengio's, of the next seed; times the root of a gain other than 1."""
+        if gain == 1.0:
+            return keras.initializers.GlorotUniform(seed=next(self._seeds))
+        return keras.initializers.VarianceScaling(
+            gain, "fan_avg", "uniform", seed=next(self._seeds)
+        )
+
+    def convolution(
+        self,
+        filters: int,
+        *,
+        stride: int,
+        kernel: int,
+        name: str,
+        transposed: bool = False,
+        gain: float = 1.0,
+    ) -> layers.Layer:
+        if self.config.normalization == "spectral":
+            kind = SpectralConv2D  # its gradients are matrix products wherever that helps
+        elif self.matmul_gradients:
+            kind = MatmulGradientConv2DTranspose if transposed else MatmulGradientConv2D
+        else:
+            kind = layers.Conv2DTranspose if transposed else layers.Conv2D
+        return kind(
+            filters,
+            kernel,
+            strides=stride,
+            padding="same",
+            kernel_initializer=self.initializer(gain),
+            dtype=self.precision,
+            name=name,
+        )
+
+    def normalize(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        kind = self.config.normalization
+        if kind in ("none", "spectral") or (kind == "instance" and tuple(x.shape[1:3]) == (1, 1)):
+            return x  # an instance norm over a single pixel would erase it
+        if kind == "batch":
+            normalization = FusedBatchNormalization if self.fused else layers.BatchNormalization
+            layer = normalization(synchronized=self.synchronized, dtype=self.precision, name=name)
+        else:
+            groups = -1 if kind == "instance" else max(1, x.shape[-1] // 8)
+            layer = layers.GroupNormalization(groups, dtype=self.precision, name=name)
+        return layer(x)
+
+    def dropout(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        if not self.config.dropout:
+            return x
+        return layers.Dropout(
+            self.config.dropout, seed=next(self._seeds), dtype=self.precision, name=name
+        )(x)
+
+    def attention(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        """Every pixel attends to all (Vaswani et al. 2017), in float32: a softmax needs it."""
+        heads = max(1, x.shape[-1] // _HEAD_CHANNELS)
+        layer = layers.MultiHeadAttention(
+            heads, x.shape[-1] // heads, attention_axes=(1, 2), dtype="float32", name=name
+        )
+        x = layer(x, x)
+        # Keras would give all four kernels one seed.
+        for part in (layer.query_dense, layer.key_dense, layer.value_dense, layer.output_dense):
+            part.kernel.assign(self.initializer()(part.kernel.shape))
+        return x
+
+    def add(self, x: keras.KerasTensor, y: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        return layers.Add(dtype=self.precision, name=name)([x, y])
+
+    def concatenate(
+        self, x: keras.KerasTensor, y: keras.KerasTensor, name: str
+    ) -> keras.KerasTensor:
+        return layers.Concatenate(dtype=self.precision, name=name)([x, y])
+
+    def leaky_relu(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        return layers.LeakyReLU(self.config.negative_slope, dtype=self.precision, name=name)(x)
+
+    def max_pooling(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        return layers.MaxPooling2D(dtype=self.precision, name=name)(x)
+
+    def double(
+        self, x: keras.KerasTensor, filters: int, kernel: int, name: str
+    ) -> keras.KerasTensor:
+        """Doubles the size: by a transposed convolution, or by repetition and a convolution."""
+        transposed = self.config.upsampling == "transposed"
+        if not transposed:
+            x = layers.UpSampling2D(dtype=self.precision, name=f"{name}_resize")(x)
+        stride = 2 if transposed else 1
+        return self.convolution(
+            filters, stride=stride, kernel=kernel, name=f"{name}_conv", transposed=transposed
+        )(x)
+
+    def rescale_lightness(
+        self, x: keras.KerasTensor, colors: int = 0, name: str = "rescale"
+    ) -> keras.KerasTensor:
+        """Brings L, before `colors` channels that stay as they are, from [0, 100] to [-1, 1]."""
+        scale, offset = 1 / 50, -1.0
+        if colors:
+            scale, offset = [scale, *[1.0] * colors], [offset, *[0.0] * colors]
+        return layers.Rescaling(scale, offset, dtype="float32", name=name)(x)

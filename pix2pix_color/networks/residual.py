@@ -1,0 +1,68 @@
+"""A U-Net of residual blocks, from the full resolution down."""
+
+from __future__ import annotations
+
+import keras
+
+from .layer_maker import LayerMaker
+
+__all__ = ["residual_unet"]
+
+_OUTPUT_GAIN = 0.01  # the first colours are nearly gray, as most colours are
+
+
+def residual_unet(make: LayerMaker, x: keras.KerasTensor, colors: int) -> keras.KerasTensor:
+    """Returns colours, before their tanh, of (rescaled) lightness.
+
+    Pre-activation blocks (He et al. 2016, "Identity mappings in deep residual networks"), so
+    that an identity leads from each level to the next change of size. Level n has size / 2**n
+    pixels a side; unlike Figure 1's, level 0 has blocks of its own, for the finest detail.
+    """
+    config, skips = make.config, {}
+    kernel, skip_levels = config.kernel_size, config.skip_levels()
+    x = make.convolution(config.channels(0), stride=1, kernel=kernel, name="stem_conv")(x)
+    for level in range(config.depth + 1):
+        if level:
+            x = _halve(make, x, config.channels(level), f"down{level}")
+        x = skips[level] = _blocks(make, x, None, level, f"down{level}")
+    for level in range(config.depth - 1, -1, -1):
+        x = make.double(x, config.channels(level), kernel, f"up{level}")
+        skip = skips[level] if level in skip_levels else None
+        x = _blocks(make, x, skip, level, f"up{level}")
+    x = _activate(make, x, "chroma")
+    return make.convolution(colors, stride=1, kernel=kernel, name="chroma_conv", gain=_OUTPUT_GAIN)(
+        x
+    )
+
+
+def _halve(make: LayerMaker, x, filters: int, name: str):
+    """Halves the size: by the stride, or by the stronger of every 2x2 pixels."""
+    pooling, kernel = make.config.downsampling == "pooling", make.config.kernel_size
+    x = make.convolution(filters, stride=1 if pooling else 2, kernel=kernel, name=f"{name}_conv")(x)
+    return make.max_pooling(x, f"{name}_pool") if pooling else x
+
+
+def _blocks(make: LayerMaker, x, skip, level: int, name: str):
+    """The blocks of a level, one way; the encoder's maps, if any, come into the first."""
+    for number in range(1, make.config.blocks + 1):
+        x = _block(make, x, skip if number == 1 else None, f"{name}_block{number}")
+    if level and level == make.config.attention_level:
+        attended = make.attention(make.normalize(x, f"{name}_attention_norm"), f"{name}_attention")
+        x = make.add(x, attended, f"{name}_attention_add")
+    return x
+
+
+def _block(make: LayerMaker, x, skip, name: str):
+    """Two convolutions beside the identity, which the encoder's maps do not interrupt."""
+    filters, kernel = x.shape[-1], make.config.kernel_size
+    branch = x if skip is None else make.concatenate(x, skip, f"{name}_skip")
+    branch = _activate(make, branch, f"{name}_1")
+    branch = make.convolution(filters, stride=1, kernel=kernel, name=f"{name}_1_conv")(branch)
+    branch = _activate(make, branch, f"{name}_2")
+    branch = make.dropout(branch, f"{name}_dropout")
+    branch = make.convolution(filters, stride=1, kernel=kernel, name=f"{name}_2_conv")(branch)
+    return make.add(x, branch, f"{name}_add")
+
+
+def _activate(make: LayerMaker, x, name: str):
+    return make.leaky_relu(make.normalize(x, f"{name}_norm"), f"{name}_leaky_relu")

@@ -1,0 +1,309 @@
+"""The residual generator, its attention, and spectral normalization."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from test_networks import NORMALIZATIONS, assert_trains
+
+from pix2pix_color.config import Config, ConfigError, DiscriminatorConfig, GeneratorConfig
+from pix2pix_color.experiments.cost import cost_of
+from pix2pix_color.inference import any_size
+from pix2pix_color.layers import SpectralConv2D
+from pix2pix_color.networks import build_discriminator, build_generator
+
+
+def residual(**options) -> GeneratorConfig:
+    return GeneratorConfig(
+        **{"kind": "residual", "depth": 2, "filters": 4, "kernel_size": 3, **options}
+    )
+
+
+def random_lightness(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(0, 100, (*shape, 1)).astype(np.float32)
+
+
+class TestStructure:
+    def test_levels_and_their_parameters_by_hand(self):
+        model = build_generator(residual(max_filters=6), 8)
+        sizes = {n: tuple(model.get_layer(n).output.shape[1:]) for n in SIZES}
+        assert sizes == SIZES
+
+        def convolution(inputs, outputs):
+            return 9 * inputs * outputs + outputs
+
+        def block(channels, branch):
+            normalizations = 4 * branch + 4 * channels
+            return convolution(branch, channels) + convolution(channels, channels) + normalizations
+
+        expected = sum(
+            [
+                convolution(1, 4),
+                block(4, 4),
+                convolution(4, 6),
+                block(6, 6),
+                convolution(6, 6),
+                block(6, 6),  # the coarsest level
+                convolution(6, 6),
+                block(6, 12),
+                convolution(6, 4),
+                block(4, 8),
+                4 * 4,
+                convolution(4, 2),
+            ]
+        )
+        assert model.count_params() == expected
+
+    def test_the_chosen_configuration_costs_what_it_should(self):
+        cost = cost_of(
+            Config.report().override(
+                "generator.kind=residual",
+                "generator.depth=4",
+                "generator.filters=16",
+                "generator.max_filters=128",
+                "generator.kernel_size=3",
+            )
+        )
+        assert cost.generator_parameters == 1_770_706
+        assert cost.generator_flops == 114_130_944
+
+    def test_attention_is_counted_by_its_products(self):
+        def flops(level):
+            changes = [f"generator.attention_level={level}", "generator.max_filters=8"]
+            small = ("data.image_size=8", "generator.kind=residual", "generator.depth=3",
+                     "generator.filters=8", "generator.kernel_size=3")  # fmt: skip
+            return cost_of(Config.report().override(*small, *changes)).generator_flops
+
+        # Four 8x8 projections of each of 4x4 pixels; scores and sums of 16x16 pairs; twice.
+        assert flops(1) - flops(0) == 2 * (2 * 16 * 4 * 8 * 8 + 2 * 2 * 16 * 16 * 8)
+        assert flops(3) - flops(0) == 2 * 1 * 4 * 8 * 8 + 2 * 2 * 1 * 8  # the coarsest, once
+
+    def test_starts_nearly_gray(self):
+        model = build_generator(residual(depth=3, filters=8), 32, seed=0)
+        chroma = model(random_lightness(2, 32, 32), training=True)
+        assert 0 < np.abs(chroma).mean() < 0.1
+
+    def test_skips_enter_the_first_block_of_their_level_beside_the_identity(self):
+        model = build_generator(residual(blocks=2, skip_connections=(0,)), 8)
+        names = {layer.name for layer in model.layers if "skip" in layer.name}
+        assert names == {"up0_block1_skip"}
+        inputs = model.get_layer("up0_block1_skip")._inbound_nodes[0].input_tensors
+        sources = [tensor._keras_history.operation.name for tensor in inputs]
+        assert sources == ["up0_conv", "down0_block2_add"]
+        inputs = model.get_layer("up0_block1_add")._inbound_nodes[0].input_tensors
+        assert inputs[0]._keras_history.operation.name == "up0_conv"
+
+
+SIZES = {
+    "stem_conv": (8, 8, 4),
+    "down0_block1_add": (8, 8, 4),
+    "down1_conv": (4, 4, 6),
+    "down2_block1_add": (2, 2, 6),
+    "up1_conv": (4, 4, 6),
+    "up1_block1_skip": (4, 4, 12),
+    "up0_block1_skip": (8, 8, 8),
+    "up0_block1_add": (8, 8, 4),
+    "chroma_conv": (8, 8, 2),
+}
+
+
+class TestVariants:
+    @pytest.mark.parametrize(
+        "options",
+        [
+            *({"normalization": n} for n in NORMALIZATIONS),
+            {"skip_connections": "none", "depth": 1},
+            {"skip_connections": "innermost", "downsampling": "pooling", "upsampling": "resize"},
+            {"blocks": 2, "dropout": 0.3, "max_filters": 4},
+            {"attention_level": 1},
+            {"attention_level": 2, "kernel_size": 4},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("training_layers", [False, True])
+    def test_builds_runs_and_learns(self, options, training_layers):
+        model = build_generator(
+            residual(**options),
+            8,
+            seed=0,
+            fused_batch_norm=training_layers,
+            matmul_gradients=training_layers,
+        )
+        outputs = assert_trains(model, 4, 8, 8, 1)
+        assert outputs.shape == (4, 8, 8, 2)
+        assert np.abs(outputs).max() <= 1
+
+    @pytest.mark.parametrize("level", [0, 1])
+    def test_training_layers_have_the_same_weights_and_outputs(self, level):
+        config = residual(attention_level=level)
+        fast, plain = (
+            build_generator(config, 8, fused_batch_norm=f, matmul_gradients=f, seed=3)
+            for f in (True, False)
+        )
+        assert [v.path for v in fast.weights] == [v.path for v in plain.weights]
+        for one, other in zip(fast.get_weights(), plain.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+        lightness = random_lightness(4, 8, 8)
+        np.testing.assert_allclose(
+            fast(lightness, training=True), plain(lightness, training=True), atol=1e-4
+        )
+
+    @pytest.mark.parametrize("level", [0, 1])
+    def test_any_size_that_can_be_halved_where_the_size_is_open(self, level):
+        config = residual(attention_level=level)
+        model = build_generator(config, None, lightness_scale="unit", seed=0)
+        fixed = build_generator(config, 8, lightness_scale="unit")
+        fixed.set_weights(model.get_weights())
+        lightness = random_lightness(1, 12, 20)
+        assert model(lightness).shape == (1, 12, 20, 2)
+        part = lightness[:, :8, :8]
+        np.testing.assert_allclose(model(part), fixed(part), atol=1e-6)
+        np.testing.assert_allclose(any_size(fixed)(lightness), model(lightness), atol=1e-6)
+
+    def test_inference_does_not_depend_on_the_batch(self):
+        model = build_generator(residual(attention_level=1), 8, seed=0)
+        lightness = random_lightness(5, 8, 8)
+        model(lightness, training=True)
+        np.testing.assert_allclose(
+            model(lightness, training=False)[2:3], model(lightness[2:3], training=False), atol=1e-5
+        )
+
+    def test_in_low_precision_attention_and_output_stay_float32(self):
+        model = build_generator(residual(attention_level=1), 8, precision="mixed_bfloat16")
+        assert {v.dtype for v in model.weights} == {"float32"}
+        computed = {x.name for x in model.layers[1:] if x.compute_dtype != "bfloat16"}
+        assert computed == {"down1_attention", "up1_attention", "tanh"}
+        assert_trains(model, 4, 8, 8, 1)
+
+    def test_a_saved_one_comes_back_from_plain_keras_layers(self, tmp_path):
+        model = build_generator(residual(attention_level=1), 8, seed=0)
+        assert not any("pix2pix" in type(layer).__module__ for layer in model.layers)
+        model.save(tmp_path / "generator.keras")
+        again = keras.models.load_model(tmp_path / "generator.keras")
+        lightness = random_lightness(2, 8, 8)
+        np.testing.assert_array_equal(again(lightness), model(lightness))
+
+
+class TestAttention:
+    def test_is_the_softmax_of_all_pairs_of_pixels(self):
+        model = build_generator(residual(attention_level=1), 8, seed=2)
+        layer = model.get_layer("down1_attention")
+        assert (layer.num_heads, layer.key_dim) == (1, 8)
+        x = np.random.default_rng(0).normal(size=(2, 3, 5, 8)).astype(np.float32)
+        pixels = x.reshape(2, 15, 8)
+        query, key, value = (
+            pixels @ part.kernel.numpy()[:, 0]
+            for part in (layer.query_dense, layer.key_dense, layer.value_dense)
+        )
+        scores = np.exp(query @ key.transpose(0, 2, 1) / np.sqrt(8))
+        attended = scores / scores.sum(axis=-1, keepdims=True) @ value
+        expected = (attended @ layer.output_dense.kernel.numpy()[0]).reshape(x.shape)
+        np.testing.assert_allclose(layer(x, x), expected, rtol=1e-4, atol=1e-5)
+
+    def test_its_kernels_start_apart_and_as_the_seed_says(self):
+        def kernels(seed):
+            layer = build_generator(residual(attention_level=1), 8, seed=seed).get_layer(
+                "up1_attention"
+            )
+            parts = (layer.query_dense, layer.key_dense, layer.value_dense)
+            return [part.kernel.numpy() for part in parts]
+
+        first = kernels(1)
+        assert np.abs(first[0] - first[1]).max() > 0 and np.abs(first[1] - first[2]).max() > 0
+        np.testing.assert_array_equal(first, kernels(1))
+        assert np.abs(first[0] - kernels(2)[0]).max() > 0
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"attention_level": 3}, "levels go from 1 to 2, and 0 is off"),
+            ({"max_filters": 3}, "max_filters 3 is below generator.filters 4"),
+            ({"blocks": 0}, "generator.blocks must be at least 1"),
+            ({"skip_connections": (2,)}, "levels go from 0 to 1"),
+            ({"kind": "unet", "blocks": 2}, "need generator.kind=residual"),
+            ({"kind": "unet", "attention_level": 1}, "need generator.kind=residual"),
+            ({"kind": "residuel"}, "did you mean 'residual'"),
+        ],
+        ids=str,
+    )
+    def test_what_makes_no_sense_is_refused(self, options, message):
+        with pytest.raises(ConfigError, match=message):
+            residual(**options)
+
+
+def settle(layer: SpectralConv2D, x: tf.Tensor, calls: int = 60) -> None:
+    for _ in range(calls):
+        layer(x, training=True)
+
+
+class TestSpectralNormalization:
+    def make(self, precision="float32"):
+        layer = SpectralConv2D(
+            6, 3, strides=2, padding="same", dtype=precision,
+            kernel_initializer=keras.initializers.RandomNormal(0.0, 2.0, seed=0),
+            bias_initializer=keras.initializers.RandomNormal(seed=1),
+        )  # fmt: skip
+        x = tf.constant(np.random.default_rng(0).normal(size=(2, 8, 8, 5)), tf.float32)
+        layer(x)
+        return layer, x
+
+    def plain(self, layer, x, kernel):
+        outputs = tf.nn.conv2d(x, kernel, 2, "SAME")
+        return outputs + layer.bias.value
+
+    @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+    def test_divides_by_the_largest_singular_value(self, precision):
+        layer, x = self.make(precision)
+        settle(layer, x)
+        kernel = layer.kernel.numpy()
+        largest = np.linalg.svd(kernel.reshape(-1, 6), compute_uv=False)[0]
+        tolerance = 1e-5 if precision == "float32" else 0.03
+        found = layer(x, training=False)
+        np.testing.assert_allclose(
+            tf.cast(found, tf.float32), self.plain(layer, x, kernel / largest), atol=tolerance
+        )
+
+    def test_one_step_of_power_iteration_a_call_in_training_and_none_otherwise(self):
+        layer, x = self.make()
+        matrix, start = layer.kernel.numpy().reshape(-1, 6), layer.direction.numpy()
+        np.testing.assert_allclose(start, np.full(6, 6**-0.5))
+        layer(x, training=False)
+        np.testing.assert_array_equal(layer.direction, start)
+        layer(x, training=True)
+        expected = matrix.T @ matrix @ start
+        np.testing.assert_allclose(
+            layer.direction, expected / np.linalg.norm(expected), rtol=1e-4, atol=1e-6
+        )
+
+    def test_the_gradient_knows_of_the_division(self):
+        layer, x = self.make()
+        settle(layer, x)
+        weights = tf.constant(np.random.default_rng(1).normal(size=(2, 4, 4, 6)), tf.float32)
+        kernel = layer.kernel.value
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(kernel)
+            loss = tf.reduce_sum(weights * layer(x, training=True))
+            exact = kernel / tf.linalg.svd(tf.reshape(kernel, [-1, 6]), compute_uv=False)[0]
+            oracle = tf.reduce_sum(weights * self.plain(layer, x, exact))
+        np.testing.assert_allclose(
+            tape.gradient(loss, kernel), tape.gradient(oracle, kernel), rtol=1e-3, atol=1e-3
+        )
+
+    def test_a_discriminator_of_it_bounds_every_kernel_and_has_no_other_normalization(self):
+        config = DiscriminatorConfig(depth=1, filters=4, normalization="spectral")
+        model = build_discriminator(config, 8, seed=0, lightness_scale="unit")
+        kinds = [type(layer).__name__ for layer in model.layers]
+        assert kinds.count("SpectralConv2D") == 3
+        assert not any("Normalization" in kind for kind in kinds)
+        plain = build_discriminator(
+            DiscriminatorConfig(depth=1, filters=4, normalization="none"), 8
+        )
+        extra = sum(layer.filters for layer in model.layers if hasattr(layer, "filters"))
+        assert model.count_params() == plain.count_params() + extra
+        assert_trains(model, 2, 8, 8, 3)
+
+    def test_is_for_patches(self):
+        with pytest.raises(ConfigError, match="spectral needs discriminator.kind=patch"):
+            DiscriminatorConfig(kind="cnn", normalization="spectral")

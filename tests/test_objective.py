@@ -1,0 +1,490 @@
+"""What a step minimizes beyond the report: other losses, a delayed discriminator, a warm start."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import as_dataset, random_images, run_python
+from test_training import PLAIN, batch, fit, largest_difference, make_trainer, update, weights
+
+from pix2pix_color import color, losses, metrics
+from pix2pix_color.classifier import load_classifier
+from pix2pix_color.config import Config, ConfigError
+from pix2pix_color.training import METRICS, Trainer, TrainingError
+from pix2pix_color.training.augmentation import augment, draw_places
+from pix2pix_color.training.perceptual import perceptual_network
+
+SPECTRAL = ("generator.normalization=none", "discriminator.normalization=spectral")
+
+
+def objective_of(trainer, lightness, chroma, **options):
+    """Returns the metrics by name, and the gradients of both networks."""
+    count = tf.constant(float(len(lightness)))
+    row, *gradients = trainer.objective(lightness, chroma, count, **options)
+    return dict(zip(METRICS, row.numpy(), strict=True)), *gradients
+
+
+def assert_close(found, expected, tolerance=1e-4):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+class TestPixelLosses:
+    @pytest.mark.parametrize("space", ["lab", "rgb"])
+    def test_are_summed_as_weighted_and_give_the_generator_their_gradient(self, space):
+        trainer = make_trainer(
+            "training.adversarial_weight=0", "training.l1_weight=3", "training.l2_weight=5",
+            "training.rgb_weight=2", f"data.color_space={space}", *PLAIN,
+        )  # fmt: skip
+        lightness, chroma = batch()
+        real_rgb = color.merge(lightness, chroma)
+        real = chroma if space == "lab" else 2 * real_rgb - 1
+        variables = trainer.generator.trainable_variables
+        with tf.GradientTape() as tape:
+            fake = trainer.objective._color_generator(lightness, training=True)
+            seen = fake if space == "lab" else color.split((fake + 1) / 2)[1]
+            fake_rgb = color.merge(lightness, seen, straight_through=True)
+            expected = (
+                3 * tf.reduce_mean(tf.abs(real - fake))
+                + 5 * tf.reduce_mean(tf.square(real - fake))
+                + 2 * tf.reduce_mean(losses.rgb_loss(real_rgb, fake_rgb))
+            )
+        row, gradients, others = objective_of(trainer, lightness, chroma, adversarial=False)
+        assert row["generator_loss"] == pytest.approx(float(expected), rel=1e-3)
+        assert others == []
+        found = tape.gradient(expected, [v.value for v in variables])
+        assert_close(gradients, found, 1e-2)
+
+    def test_rare_colours_count_more_once_the_images_were_counted(self):
+        trainer = make_trainer("training.rebalance=0.5", *PLAIN)
+        lightness, chroma = batch()
+        plain = make_trainer(*PLAIN)
+        before = objective_of(plain, lightness, chroma)[0]
+        assert objective_of(trainer, lightness, chroma)[0] == pytest.approx(before, rel=1e-5)
+        images = random_images()
+        trainer.objective.prepare(as_dataset(images))
+        lab = color.rgb_to_lab(images)
+        counts = np.sum(metrics.chroma_histogram(lab), axis=0)
+        bins = metrics.class_rebalancing(counts, 0.5)
+        real = tf.concat([lightness, 128 * chroma], -1)
+        pixels = metrics.pixel_weights(real, tf.constant(bins, tf.float32))
+        assert np.ptp(pixels) > 0.1
+        fake = trainer.generator(lightness)
+        expected = np.mean(pixels[..., None] * np.abs(chroma - fake))
+        found = objective_of(trainer, lightness, chroma)[0]["l1_loss"]
+        assert found == pytest.approx(expected, rel=1e-4)
+        assert abs(found / before["l1_loss"] - 1) > 1e-4
+
+
+class TestPerceptualLoss:
+    def test_the_copy_is_the_shipped_classifier(self):
+        classifier = load_classifier()
+        images = random_images(3, 32)
+        logits, features = classifier(images)
+        found = classifier.network()(tf.cast(images, tf.float32), training=False)
+        np.testing.assert_allclose(found["logits"], logits, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(found["features"], features, rtol=1e-3, atol=1e-3)
+
+    def test_its_maps_end_in_the_features_and_low_precision_follows(self):
+        images = tf.cast(random_images(2, 32), tf.float32)
+        maps = perceptual_network(32, "float32")(images, training=False)
+        assert [tuple(x.shape[1:]) for x in maps] == [(15, 15, 64), (7, 7, 128), (3, 3, 256)]
+        _, features = load_classifier()(tf.cast(images, tf.uint8))
+        np.testing.assert_allclose(tf.reduce_max(maps[-1], [1, 2]), features, rtol=1e-3, atol=1e-3)
+        low = perceptual_network(32, "mixed_bfloat16")(images, training=False)
+        for one, other in zip(low, maps, strict=True):
+            assert one.dtype == tf.bfloat16
+            assert np.abs(tf.cast(one, tf.float32) - other).mean() < 0.05 * np.mean(other)
+
+    def test_teaches_the_generator_and_learns_nothing_itself(self):
+        trainer = make_trainer(
+            "data.image_size=32", "training.l1_weight=0", "training.perceptual_weight=7",
+            "training.adversarial_weight=0", "generator.filters=2", *PLAIN,
+        )  # fmt: skip
+        lightness, chroma = color.split(random_images(2, 32))
+        network = trainer.objective._perceptual
+        before = network.get_weights()
+        fake = color.merge(lightness, trainer.generator(lightness))
+        maps = [
+            network(255 * rgb, training=False) for rgb in (color.merge(lightness, chroma), fake)
+        ]
+        expected = 7 * sum(float(np.mean((a - b) ** 2)) for a, b in zip(*maps, strict=True))
+        row = update(trainer, lightness, chroma)
+        assert row[0] == pytest.approx(expected, rel=1e-3)
+        assert largest_difference(before, network.get_weights()) == 0
+        assert not network.trainable_variables
+        _, gradients, _ = objective_of(trainer, lightness, chroma, adversarial=False)
+        assert max(np.abs(g).max() for g in gradients) > 0
+
+    def test_needs_images_of_the_classifiers_size(self):
+        with pytest.raises(TrainingError, match="needs images of 32 pixels.*image_size is 8"):
+            make_trainer("training.perceptual_weight=1")
+
+
+class TestAdversaries:
+    @pytest.mark.parametrize("kind", ["hinge", "relativistic"])
+    def test_both_networks_follow_the_kind(self, kind):
+        trainer = make_trainer(f"training.adversarial_loss={kind}", *PLAIN)
+        lightness, chroma = batch()
+        fake = trainer.generator(lightness)
+        real_logits, fake_logits = (
+            trainer.discriminator(tf.concat([lightness, colors], -1)) for colors in (chroma, fake)
+        )
+        row, _, _ = objective_of(trainer, lightness, chroma)
+        adversarial = np.mean(losses.adversarial_loss(fake_logits, real_logits, kind))
+        discriminator = np.mean(losses.discriminator_loss(real_logits, fake_logits, kind=kind))
+        assert row["adversarial_loss"] == pytest.approx(adversarial, rel=1e-4)
+        assert row["discriminator_loss"] == pytest.approx(discriminator, rel=1e-4)
+        right = (real_logits >= 0, fake_logits < 0)
+        if kind == "relativistic":
+            right = (real_logits >= fake_logits, fake_logits < real_logits)
+        assert row["discriminator_accuracy"] == pytest.approx(np.mean(right), abs=1e-6)
+
+    def test_matched_features_teach_the_generator_alone(self):
+        plain, matched = (
+            make_trainer(f"training.feature_matching_weight={w}", *PLAIN) for w in (0, 9)
+        )
+        lightness, chroma = batch()
+        fake = matched.generator(lightness)
+        maps = [matched.objective.judge(lightness, colors) for colors in (chroma, fake)]
+        assert [tuple(x.shape[1:]) for x in maps[0]] == [(4, 4, 4), (4, 4, 8), (4, 4, 1)]
+        expected = 9 * sum(
+            np.mean(np.abs(a - b)) for a, b in zip(*maps, strict=True) if a.shape[-1] > 1
+        )
+        one, other = (objective_of(t, lightness, chroma) for t in (plain, matched))
+        gain = other[0]["generator_loss"] - one[0]["generator_loss"]
+        assert gain == pytest.approx(expected, rel=1e-3)
+        assert max(np.abs(a - b).max() for a, b in zip(one[1], other[1], strict=True)) > 1e-3
+        assert_close(one[2], other[2], 1e-6)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [PLAIN, SPECTRAL, (), ("training.precision=mixed_bfloat16", *SPECTRAL)],
+        ids=str,
+    )
+    def test_r1_adds_its_gradient_at_the_steps_that_it_is_due(self, changes):
+        trainer = make_trainer("training.r1_weight=2", "training.r1_every=3", *changes)
+        plain = make_trainer(*changes)
+        lightness, chroma = batch()
+        variables = trainer.discriminator.trainable_variables
+        # R1 sees the moving statistics that the step's own forward passes leave.
+        objective_of(trainer, lightness, chroma, step=1)
+        with tf.GradientTape() as tape:
+            with tf.GradientTape() as inner:
+                inner.watch(chroma)
+                logits = trainer.discriminator(tf.concat([lightness, chroma], -1), training=False)
+                opinion = tf.reduce_sum(tf.reduce_mean(logits, [1, 2, 3]))
+            gradient = inner.gradient(opinion, chroma)
+            penalty = 3 * 2 * 0.5 * tf.reduce_mean(tf.reduce_sum(gradient**2, [1, 2, 3]))
+        added = tape.gradient(
+            penalty,
+            [v.value for v in variables],
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        assert max(np.abs(g).max() for g in added) > 1e-6
+        expected = objective_of(plain, lightness, chroma)
+        tolerance = 2e-2 if "training.precision=mixed_bfloat16" in changes else 1e-4
+        for step in (0, 1, 3):
+            fresh = make_trainer("training.r1_weight=2", "training.r1_every=3", *changes)
+            found = objective_of(fresh, lightness, chroma, step=tf.constant(step, tf.int64))
+            due = [a + b * (step % 3 == 0) for a, b in zip(expected[2], added, strict=True)]
+            assert_close(found[2], due, tolerance)
+            assert found[0] == pytest.approx(expected[0], rel=1e-2)
+
+    def test_augmentation_shows_both_images_alike_and_anew_each_step(self):
+        trainer = make_trainer("training.augmentation=true", "training.seed=4", *PLAIN)
+        lightness, chroma = batch()
+        fake = trainer.generator(lightness)
+        for step in (0, 1):
+            places = draw_places(8, 4, step)
+            real_logits, fake_logits = (
+                trainer.discriminator(augment(tf.concat([lightness, colors], -1), places))
+                for colors in (chroma, fake)
+            )
+            trainer.step.assign(step)
+            for name in ("generator", "discriminator"):
+                getattr(trainer, f"{name}_optimizer").learning_rate = 0.0
+            row = update(trainer, lightness, chroma)
+            expected = np.mean(losses.discriminator_loss(real_logits, fake_logits))
+            assert row[3] == pytest.approx(expected, rel=1e-4)
+
+
+class TestAdversarialFrom:
+    CHANGES = ("training.generator_learning_rate=0.01", "training.discriminator_learning_rate=0.01")
+
+    def stream(self):
+        return iter(as_dataset(random_images()).training_batches(8, drop_remainder=True))
+
+    def test_before_it_a_run_is_one_without_a_discriminator(self):
+        late = make_trainer("training.adversarial_from=3", *self.CHANGES, *PLAIN)
+        alone = make_trainer("training.adversarial_weight=0", *self.CHANGES, *PLAIN)
+        start = late.discriminator.get_weights()
+        rows = [trainer.train_steps(self.stream(), 3).numpy() for trainer in (late, alone)]
+        np.testing.assert_allclose(*rows, rtol=1e-5)
+        assert largest_difference(weights(late), weights(alone)) < 1e-6
+        assert largest_difference(start, late.discriminator.get_weights()) == 0
+        assert int(late.discriminator_optimizer.iterations) == 0
+
+    def test_a_call_may_cross_it(self):
+        one, other = (
+            make_trainer("training.adversarial_from=3", *self.CHANGES, *PLAIN) for _ in range(2)
+        )
+        rows = one.train_steps(self.stream(), 5).numpy()
+        stream = self.stream()
+        parts = [other.train_steps(stream, n).numpy() for n in (2, 1, 2)]
+        np.testing.assert_allclose(rows, np.concatenate(parts), rtol=1e-4)
+        assert largest_difference(weights(one), weights(other)) < 1e-5
+        assert (rows[:3, METRICS.index("discriminator_loss")] == 0).all()
+        assert (rows[3:, METRICS.index("discriminator_loss")] > 0).all()
+        assert int(one.discriminator_optimizer.iterations) == 2
+
+    def test_the_discriminators_schedule_begins_there(self):
+        trainer = make_trainer(
+            "training.adversarial_from=4", "training.learning_rate_schedule=linear",
+            "training.discriminator_learning_rate=0.4", "training.steps=8",
+        )  # fmt: skip
+        trainer.discriminator_optimizer.iterations.assign(1)
+        assert float(trainer.discriminator_optimizer.learning_rate) == pytest.approx(0.3)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a run, with its generator, and its trainer."""
+    folder = tmp_path_factory.mktemp("initial") / "trained"
+    trainer = make_trainer("training.generator_learning_rate=0.05", folder=folder)
+    fit(trainer, steps=2)
+    trainer.inference_generator().save(folder / "generator.keras")
+    return folder, trainer
+
+
+class TestInitialGenerator:
+    @pytest.mark.parametrize("name", ["", "generator.keras"])
+    def test_gives_its_weights_and_statistics(self, trained, name):
+        folder, before = trained
+        trainer = make_trainer(
+            f"training.initial_generator={folder / name}", "training.precision=mixed_bfloat16"
+        )
+        found = [trainer.generator.get_weights(), before.generator.get_weights()]
+        assert largest_difference(*found) == 0
+        update(trainer, *batch())
+        assert largest_difference(trainer.generator.get_weights(), found[1]) > 0
+
+    def test_a_resumed_run_does_not_need_it_any_more(self, trained, tmp_path):
+        folder, _ = trained
+        source = tmp_path / "source.keras"
+        source.write_bytes((folder / "generator.keras").read_bytes())
+        run = tmp_path / "run"
+        trainer = make_trainer(f"training.initial_generator={source}", folder=run)
+        fit(trainer, steps=2)
+        source.unlink()
+        again = Trainer.resume(run)
+        assert largest_difference(weights(again), weights(trainer)) == 0
+
+    def test_a_shipped_model_is_found_by_its_name(self):
+        trainer = Trainer(Config.report().override("training.initial_generator=report"))
+        assert np.abs(trainer.generator.get_layer("down1_norm").moving_mean).max() > 1
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ("generator.filters=8", "has other weights than this configuration describes"),
+            ("generator.depth=3", "has other weights"),
+            ("data.lightness_scale=unit", r"has other layers .*\(rescale\)"),
+        ],
+    )
+    def test_of_another_shape_is_refused(self, trained, change, message):
+        with pytest.raises(TrainingError, match=message) as caught:
+            make_trainer(f"training.initial_generator={trained[0]}", change)
+        assert "\n" not in str(caught.value)
+
+    def test_that_is_not_there_is_refused(self, tmp_path):
+        with pytest.raises(TrainingError, match=r"no model named or at .*='stabel'"):
+            make_trainer("training.initial_generator=stabel")
+        (tmp_path / "config.json").write_text("{}")
+        with pytest.raises(TrainingError, match="no generator.keras yet"):
+            make_trainer(f"training.initial_generator={tmp_path}")
+        (tmp_path / "bad.keras").write_bytes(b"no")
+        with pytest.raises(TrainingError, match="not a generator that can be read"):
+            make_trainer(f"training.initial_generator={tmp_path / 'bad.keras'}")
+
+
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            (("rgb_weight=-1",), "training.rgb_weight must not be negative"),
+            (("rebalance=1.5",), r"training.rebalance must be in \[0, 1\]"),
+            (("r1_every=0",), "training.r1_every must be at least 1"),
+            (("adversarial_loss=hing",), "did you mean 'hinge'"),
+            (("l1_weight=0", "adversarial_weight=0"), "all 0: nothing is learned"),
+            (("l1_weight=0", "adversarial_from=5"), "leaves nothing to learn before it"),
+            *(
+                ((f"{name}=1", "adversarial_weight=0"), f"training.{name} needs training.adv")
+                for name in (
+                    "feature_matching_weight", "r1_weight", "augmentation", "adversarial_from"
+                )
+            ),
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_what_makes_no_sense_is_one_line(self, changes, message):
+        with pytest.raises(ConfigError, match=message) as caught:
+            Config.report().override(*(f"training.{change}" for change in changes))
+        assert "\n" not in str(caught.value)
+
+    def test_any_one_loss_is_enough(self):
+        none = ("training.l1_weight=0", "training.adversarial_weight=0")
+        for name in ("l2_weight", "rgb_weight", "perceptual_weight"):
+            Config.report().override(*none, f"training.{name}=1")
+
+
+# The presets, made small ----------------------------------------------------------------------
+
+SMALL = (
+    "data.image_size=8", "generator.depth=2", "generator.filters=2", "generator.max_filters=4",
+    "discriminator.depth=1", "discriminator.filters=2", "training.batch_size=8",
+    "training.steps=6", "training.warmup_steps=2", "training.log_every=2",
+    "training.sample_every=0", "training.deterministic=true",
+)  # fmt: skip
+
+PRESETS = """
+import json, sys
+import numpy as np
+from conftest import as_dataset, random_images
+from test_objective import SMALL
+from pix2pix_color.config import Config
+from pix2pix_color.distribute import make_strategy
+from pix2pix_color.export import export_run
+from pix2pix_color.colorizer import Colorizer
+from pix2pix_color.training import Trainer
+from pathlib import Path
+
+folder, found = Path(sys.argv[1]), {}
+dataset = as_dataset(random_images(20))
+more = ("training.augmentation=true", "training.r1_weight=1", "training.r1_every=2",
+        "training.rebalance=0.5", "training.adversarial_from=3")
+runs = {
+    "stable": Config.stable(),
+    "vivid": Config.vivid(),
+    "everything": Config.vivid().override(*more, "generator.attention_level=1",
+                                          "training.initial_generator=", "training.rgb_weight=1"),
+}
+
+def weights(trainer):
+    optimizers = trainer.generator_optimizer, trainer.discriminator_optimizer
+    return [*trainer.generator.get_weights(), *trainer.discriminator.get_weights(),
+            *(v.numpy() for o in optimizers for v in o.variables)]
+
+for name, config in runs.items():
+    config = config.override(*SMALL)
+    if name == "vivid":
+        config = config.override(f"training.initial_generator={folder / 'stable'}")
+    whole = Trainer(config, None, make_strategy("cpu"))
+    start = whole.generator.get_weights()
+    whole.fit(dataset, verbose=0)
+    Trainer(config, folder / name, make_strategy("cpu")).fit(dataset, steps=2, verbose=0)
+    resumed = Trainer.resume(folder / name)
+    resumed.fit(dataset, verbose=0)
+    generator = resumed.inference_generator()
+    generator.save(folder / name / "generator.keras")
+    export_run(folder / name, folder / f"{name}-export")
+    rgb = Colorizer.load(folder / f"{name}-export")(random_images(1, 40)[0])
+    found[name] = {
+        "resumed": all(np.array_equal(a, b) for a, b in zip(weights(whole), weights(resumed))),
+        "moved": max(float(np.abs(a - b).max()) for a, b in zip(start, whole.generator.weights)),
+        "judge": int(whole.discriminator_optimizer.iterations.numpy()),
+        "plain": not any("pix2pix" in type(layer).__module__ for layer in generator.layers),
+        "shape": rgb.shape,
+    }
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def presets(tmp_path_factory):
+    code, output, errors = run_python(PRESETS, tmp_path_factory.mktemp("presets"), timeout=900)
+    assert code == 0, errors[-3000:]
+    return json.loads(output.splitlines()[-1])
+
+
+class TestPresets:
+    @pytest.mark.parametrize(("name", "judged"), [("stable", 0), ("vivid", 6), ("everything", 3)])
+    def test_train_stop_go_on_bit_for_bit_and_export(self, presets, name, judged):
+        found = presets[name]
+        assert found["resumed"]
+        assert found["moved"] > 1e-4
+        assert found["judge"] == judged
+        assert found["plain"]
+        assert found["shape"] == [40, 40, 3]
+
+    def test_share_one_generator_so_that_their_weights_can_be_mixed(self):
+        stable, vivid = Config.stable(), Config.vivid()
+        assert stable.generator == vivid.generator
+        assert stable.data == vivid.data
+
+    def test_the_one_trains_without_and_the_other_against_a_discriminator(self):
+        assert Config.stable().training.adversarial_weight == 0
+        assert Config.vivid().training.adversarial_weight > 0
+        assert Config.vivid().training.initial_generator == "runs/stable"
+
+
+# Two replicas -----------------------------------------------------------------------------------
+
+REPLICAS = """
+import json
+import numpy as np
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+from conftest import as_dataset, random_images, tiny_config
+from pix2pix_color.distribute import make_strategy
+from pix2pix_color.training import Trainer
+
+two, one = make_strategy("mirrored", devices=["/cpu:0", "/cpu:1"]), make_strategy("cpu")
+dataset = as_dataset(random_images(40))
+changes = ["generator.kind=residual", "generator.kernel_size=3", "generator.attention_level=1",
+    "generator.normalization=none", "discriminator.normalization=spectral",
+    "training.generator_learning_rate=0.01", "training.discriminator_learning_rate=0.01",
+    "training.adversarial_loss=hinge", "training.feature_matching_weight=2",
+    "training.rgb_weight=1", "training.l2_weight=1", "training.rebalance=0.5",
+    "training.r1_weight=1", "training.r1_every=2", "training.augmentation=true",
+    "training.adversarial_from=1"]
+
+def trained(strategy, steps=4):
+    trainer = Trainer(tiny_config(*changes), None, strategy)
+    logs = trainer.fit(dataset, steps=steps, verbose=0)
+    return [v.numpy() for n in (trainer.generator, trainer.discriminator) for v in n.weights], logs
+
+def distance(xs, ys):
+    return max(float((np.abs(x - y) / (1 + np.abs(x))).max()) for x, y in zip(xs, ys, strict=True))
+
+(a, logs_a), (b, logs_b) = trained(one), trained(two)
+print(json.dumps({
+    "weights": distance(a, b),
+    "losses": distance(list(logs_a.values()), list(logs_b.values())),
+    "moved": distance(a, trained(one, steps=1)[0]),
+}))
+"""
+
+
+def test_two_replicas_give_the_weights_of_one():
+    code, output, errors = run_python(REPLICAS, timeout=900)
+    assert code == 0, errors[-3000:]
+    found = json.loads(output.splitlines()[-1])
+    assert found["weights"] < 1e-4 and found["losses"] < 1e-4
+    assert found["moved"] > 0.01
+
+
+def test_xla_computes_the_same():
+    rows = []
+    for xla in (False, True):
+        trainer = make_trainer(
+            f"training.xla={xla}", "training.r1_weight=1", "training.augmentation=true",
+            "training.adversarial_from=1", "training.rgb_weight=1", *SPECTRAL,
+        )  # fmt: skip
+        stream = as_dataset(random_images()).training_batches(8, drop_remainder=True)
+        rows.append(trainer.train_steps(iter(stream), 3).numpy())
+    np.testing.assert_allclose(rows[0], rows[1], rtol=1e-3, atol=1e-4)
