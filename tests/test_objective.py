@@ -474,7 +474,10 @@ def test_two_replicas_give_the_weights_of_one():
     code, output, errors = run_python(REPLICAS, timeout=900)
     assert code == 0, errors[-3000:]
     found = json.loads(output.splitlines()[-1])
-    assert found["weights"] < 1e-4 and found["losses"] < 1e-4
+    assert found["losses"] < 1e-5
+    # Adam divides a gradient by its size: of one that is zero but for rounding, such as that of
+    # an attention's key bias, this shows in the weights.
+    assert found["weights"] < 0.01 * found["moved"]
     assert found["moved"] > 0.01
 
 
