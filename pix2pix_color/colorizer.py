@@ -330,27 +330,17 @@ def _load_saved_model(path: Path) -> tuple[Callable[[tf.Tensor], tf.Tensor], dic
     """Returns the network, and the sizes that newer exports tell."""
     try:
         loaded = tf.saved_model.load(str(path))
-        function = loaded.signatures["chroma"]
+        inputs = loaded.signatures["chroma"].structured_input_signature
     except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
         raise ColorizerError(f"{path} is not a SavedModel that can be loaded: {error}") from error
-    ((_, keywords),) = [function.structured_input_signature]
-    (key,) = keywords
+    (key,) = inputs[1]
     sizes = {n: int(getattr(loaded, n)) for n in ("multiple", "render_size") if hasattr(loaded, n)}
 
     def predict(lightness: tf.Tensor) -> tf.Tensor:
-        return next(iter(function(**{key: lightness}).values()))
+        # By way of `loaded`, which a signature alone would not keep alive.
+        return next(iter(loaded.signatures["chroma"](**{key: lightness}).values()))
 
-    return _KeepAlive(loaded, predict), sizes
-
-
-class _KeepAlive:
-    """A function and the object whose variables it uses."""
-
-    def __init__(self, owner: object, function: Callable) -> None:
-        self.owner, self.function = owner, function
-
-    def __call__(self, lightness: tf.Tensor) -> tf.Tensor:
-        return self.function(lightness)
+    return predict, sizes
 
 
 def _load_keras(path: Path) -> keras.Model:

@@ -1,8 +1,7 @@
-"""Between two generators of one shape: from the most faithful colours to the most vivid.
+"""Between two generators of one shape, of which one was trained on from the other.
 
-Weights of networks of which one was trained on from the other can be mixed, and the mixture
-does what lies between (Wang et al. 2019, "Deep network interpolation for continuous imagery
-effect transition").
+Their weights can be mixed, and the mixture is said to do what lies between (Wang et al. 2019,
+"Deep network interpolation for continuous imagery effect transition").
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy as np
 __all__ = ["MAX_VIVIDNESS", "interpolate_generators"]
 
 MAX_VIVIDNESS = 1.5
-"""Beyond the second generator lie stronger colours, but further on only noise."""
+"""Above 1 the mixture lies beyond the second generator; of what use is not measured."""
 
 
 def interpolate_generators(

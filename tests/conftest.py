@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from pix2pix_color.config import Config
 from pix2pix_color.data import ImageDataset
+from pix2pix_color.networks import build_generator
 
 tf.get_logger().setLevel("ERROR")
 
@@ -37,6 +38,17 @@ TINY = (
 
 def tiny_config(*changes: str) -> Config:
     return Config.report().override(*TINY, *changes)
+
+
+def write_finished_run(folder: Path) -> None:
+    """Writes a tiny run folder as `pix2pix-color train` leaves it, untrained."""
+    config = tiny_config()
+    (folder / "config.json").write_text(config.to_json())
+    (folder / "history.csv").write_text(
+        "step,epoch,generator_loss,adversarial_loss,l1_loss,discriminator_loss,"
+        "discriminator_accuracy\n0,0,38.0,0.7,0.37,1.4,0.5\n10,0,8.0,0.7,0.07,1.3,0.5\n"
+    )
+    build_generator(config.generator, 8, seed=0).save(folder / "generator.keras")
 
 
 def random_images(count: int = 40, size: int = 8, seed: int = 0) -> np.ndarray:

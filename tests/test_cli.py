@@ -550,6 +550,13 @@ def test_export_knows_the_formats_without_tensorflow():
     assert cli_export._QUANTIZATIONS == export.QUANTIZATIONS
 
 
+def test_colorize_knows_the_formats_without_numpy():
+    from pix2pix_color import image_files
+    from pix2pix_color.cli import colorize as cli_colorize
+
+    assert sorted(cli_colorize._FORMATS) == sorted(image_files.FORMATS)
+
+
 def test_the_page_gets_its_options(monkeypatch):
     from pix2pix_color import app
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import random_images, run_python, tiny_config
+from conftest import random_images, run_python, tiny_config, write_finished_run
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -333,13 +333,7 @@ def test_an_existing_folder_is_kept_and_a_bad_render_size_refused(generator, sav
 def run(tmp_path_factory):
     """A finished run folder, as `pix2pix-color train` leaves it."""
     folder = tmp_path_factory.mktemp("run")
-    config = tiny_config()
-    (folder / "config.json").write_text(config.to_json())
-    (folder / "history.csv").write_text(
-        "step,epoch,generator_loss,adversarial_loss,l1_loss,discriminator_loss,"
-        "discriminator_accuracy\n0,0,38.0,0.7,0.37,1.4,0.5\n10,0,8.0,0.7,0.07,1.3,0.5\n"
-    )
-    build_generator(config.generator, 8, seed=0).save(folder / "generator.keras")
+    write_finished_run(folder)
     return folder
 
 

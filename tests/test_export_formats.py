@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_config
+from conftest import write_finished_run
 
 from pix2pix_color import color
 from pix2pix_color.colorizer import Colorizer
@@ -210,15 +210,9 @@ def test_lite_refuses_what_does_not_fit(small, tmp_path):
 def run_folder(tmp_path_factory) -> Path:
     """A finished run folder, as `pix2pix-color train` and `evaluate` leave it."""
     folder = tmp_path_factory.mktemp("run")
-    config = tiny_config()
-    (folder / "config.json").write_text(config.to_json())
-    (folder / "history.csv").write_text(
-        "step,epoch,generator_loss,adversarial_loss,l1_loss,discriminator_loss,"
-        "discriminator_accuracy\n0,0,38.0,0.7,0.37,1.4,0.5\n10,0,8.0,0.7,0.07,1.3,0.5\n"
-    )
+    write_finished_run(folder)
     (folder / "evaluation" / "test").mkdir(parents=True)
     (folder / "evaluation" / "test" / "table.md").write_text("scores")
-    build_generator(config.generator, 8, seed=0).save(folder / "generator.keras")
     return folder
 
 

@@ -134,7 +134,8 @@ def test_committed_outputs_are_one_clean_run(name):
     shown = "\n".join(texts(cells))
     assert not MACHINE_PATH.search(shown)
     assert "Fast mode" not in shown and "not CIFAR-10" not in shown
-    assert (FOLDER / f"{name}.ipynb").stat().st_size < 3_000_000
+    most = 3_000_000 if name in OF_RESULTS else 1_500_000  # bytes; these show many samples
+    assert (FOLDER / f"{name}.ipynb").stat().st_size < most
 
 
 @pytest.mark.parametrize("name", NAMES)

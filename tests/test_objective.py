@@ -453,10 +453,13 @@ changes = ["generator.kind=residual", "generator.kernel_size=3", "generator.atte
     "training.r1_weight=1", "training.r1_every=2", "training.augmentation=true",
     "training.adversarial_from=1"]
 
-def trained(strategy, steps=4):
+def trained(strategy, steps=3):
     trainer = Trainer(tiny_config(*changes), None, strategy)
     logs = trainer.fit(dataset, steps=steps, verbose=0)
-    return [v.numpy() for n in (trainer.generator, trainer.discriminator) for v in n.weights], logs
+    weights = [*trainer.generator.weights, *trainer.discriminator.weights]
+    # No key bias: softmax takes out what all keys share, so its gradient is rounding alone,
+    # which Adam makes as large as any other.
+    return [v.numpy() for v in weights if not v.path.endswith("key/bias")], logs
 
 def distance(xs, ys):
     return max(float((np.abs(x - y) / (1 + np.abs(x))).max()) for x, y in zip(xs, ys, strict=True))
@@ -474,10 +477,7 @@ def test_two_replicas_give_the_weights_of_one():
     code, output, errors = run_python(REPLICAS, timeout=900)
     assert code == 0, errors[-3000:]
     found = json.loads(output.splitlines()[-1])
-    assert found["losses"] < 1e-5
-    # Adam divides a gradient by its size: of one that is zero but for rounding, such as that of
-    # an attention's key bias, this shows in the weights.
-    assert found["weights"] < 0.01 * found["moved"]
+    assert found["weights"] < 1e-4 and found["losses"] < 1e-5
     assert found["moved"] > 0.01
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import nearest
 from .errors import FAILED, OK, UsageError, one_line, report
 from .startup import start_tensorflow
+from .values import number, positive
 
 if TYPE_CHECKING:
     from ..colorizer import Colorizer
@@ -32,24 +33,11 @@ def _size(text: str) -> int | None:
     return int(text)
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-
-
 def _format(text: str) -> str:
     name = {"jpg": "jpeg", "tif": "tiff"}.get(text.lower(), text.lower())
     if name not in _FORMATS:
         raise argparse.ArgumentTypeError(f"unknown format {text!r}: {nearest(name, _FORMATS)}")
     return name
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strength",
         metavar="X",
-        type=_number,
+        type=number,
         default=1.0,
         help="of the colours: 0 none, 1 the model's (default), up to 4",
     )
@@ -104,20 +92,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="print a line of JSON an image, for programs"
     )
     parser.add_argument(
-        "--workers", metavar="N", type=_positive, help="images at a time (default: all cores)"
+        "--workers", metavar="N", type=positive, help="images at a time (default: all cores)"
     )
     film = parser.add_argument_group("a film")
     film.add_argument(
         "--smoothing",
         metavar="X",
-        type=_number,
+        type=number,
         default=0.8,
         help="against flicker, 0 to 1 (default: 0.8)",
     )
     film.add_argument(
         "--segment-seconds",
         metavar="X",
-        type=_number,
+        type=number,
         default=10.0,
         help="what an interruption can lose (default: 10)",
     )
@@ -232,11 +220,11 @@ def _many(options: argparse.Namespace, paths: list[Path], output: Path) -> int:
     skipped = 0
     # A bar for a person; lines for a file or a program.
     bar = tqdm(outcomes, total=len(jobs), unit=" images", disable=None, smoothing=0.1)
-    for number, outcome in enumerate(bar, start=1):
+    for place, outcome in enumerate(bar, start=1):
         skipped += outcome.status == "skipped"
         failures += [outcome] if outcome.status == "failed" else []
         if options.json or bar.disable:
-            _say(options, outcome, f"[{number}/{len(jobs)}] ")
+            _say(options, outcome, f"[{place}/{len(jobs)}] ")
     return _end(len(jobs), skipped, failures)
 
 

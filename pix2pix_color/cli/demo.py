@@ -6,14 +6,9 @@ import argparse
 
 from .errors import OK
 from .startup import start_tensorflow
+from .values import positive
 
 __all__ = ["add_arguments", "run"]
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
 
 
 def _port(text: str) -> int:
@@ -46,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--max-{name}",
             metavar="N",
-            type=_count,
+            type=positive,
             default=default,
             help=f"limit {text} (default: {default})",
         )

@@ -19,14 +19,9 @@ from ..experiments.studies import (
 )
 from .errors import OK, UsageError
 from .startup import start_tensorflow
+from .values import positive
 
 __all__ = ["add_arguments", "run"]
-
-
-def _count(text: str) -> int:
-    if not text.replace("_", "").isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
 
 
 def _seed(text: str) -> int:
@@ -53,13 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget",
         metavar="N",
-        type=_count,
+        type=positive,
         help=f"images seen by each variant (default: {BUDGET:,}; report: each budget there is)",
     )
     parser.add_argument(
         "--images",
         metavar="N",
-        type=_count,
+        type=positive,
         default=IMAGES,
         help=f"test images that score a run (default: the first {IMAGES:,})",
     )

@@ -13,6 +13,7 @@ from .. import __version__
 from ..config import Config, nearest
 from . import classifier, colorize, commands, demo, evaluation, experiment, export
 from .errors import EXIT_CODES, USAGE
+from .values import positive
 
 _STRATEGIES = "auto, cpu, gpu, mirrored, multi_worker, tpu"
 _DATASETS = "cifar10, photographs (inside scikit-image, no download), or a folder of images"
@@ -122,8 +123,8 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dataset", metavar="DATA", default="cifar10", help=_DATASETS)
     parser.add_argument("--split", metavar="NAME", default="test", help="train, test or both")
-    parser.add_argument("--limit", metavar="N", type=_positive, help="only the first N images")
-    parser.add_argument("--batch-size", metavar="N", type=_positive, default=256)
+    parser.add_argument("--limit", metavar="N", type=positive, help="only the first N images")
+    parser.add_argument("--batch-size", metavar="N", type=positive, default=256)
     parser.add_argument(
         "-o",
         "--output",
@@ -153,12 +154,6 @@ def _add_reproduce(parser: argparse.ArgumentParser) -> None:
         default=Path("reproduced"),
         help="what is made anew (default: reproduced)",
     )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
 
 
 _COMMANDS: dict[str, tuple[Any, Any, str]] = {
