@@ -170,6 +170,26 @@ def test_a_folder_and_an_unknown_format_are_refused(colorizer, photograph):
         colorizer.colorize_file(photograph, photograph.parent / "out.xyz")
 
 
+def test_a_folder_gives_the_images_that_its_files_give_alone(colorizer, photograph, tmp_path):
+    album, output = tmp_path / "album", tmp_path / "out"
+    (album / "deep").mkdir(parents=True)
+    for name in ("a.png", "deep/b.png"):
+        (album / name).write_bytes(photograph.read_bytes())
+    (album / "bad.png").write_bytes(b"no image")
+    outcomes = colorizer.colorize_folder(album, output, strength=2.0, name="{stem}-color{suffix}")
+    assert [o.status for o in outcomes] == ["done", "failed", "done"]
+    alone = colorizer.colorize_file(photograph, tmp_path / "alone.png", strength=2.0)
+    for name in ("a-color.png", "deep/b-color.png"):
+        np.testing.assert_array_equal(
+            read_image_file(output / name).pixels, read_image_file(alone).pixels
+        )
+    again = colorizer.colorize_folder(album, output, name="{stem}-color{suffix}")
+    assert [o.status for o in again] == ["skipped", "failed", "skipped"]
+    with pytest.raises(ColorizerError, match="The strength"):
+        colorizer.colorize_folder(album, tmp_path / "none", strength=9.0)
+    assert not (tmp_path / "none").exists()
+
+
 def test_unknown_models_and_things_that_are_no_model_are_named(tmp_path):
     with pytest.raises(ColorizerError, match="no model named or at 'nothing'"):
         Colorizer.load("nothing")
