@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Colorizer", "ColorizerError", "check_settings", "shipped_models"]
 
+MAX_VIVIDNESS = 1.5
+"""As in `interpolation`, which would load Keras; a test compares them."""
+
 MAX_STRENGTH = 4.0
 """Of the colours: more than this is no colour that sRGB shows."""
 
@@ -74,19 +77,23 @@ class Colorizer:
         config: the run's configuration, where the folder has one.
         multiple: what a render size is a multiple of: the size of the training images.
         render_size: the model's own, which is used where none is given.
+        vividness: where the model's dial stands, from 0 (faithful) by 1 (vivid) to 1.5;
+            `None`: it has none.
     """
 
     def __init__(
         self,
-        predict: Callable[[tf.Tensor], tf.Tensor],
+        predict: Callable[..., tf.Tensor],
         name: str,
         folder: Path | None = None,
         config: Config | None = None,
         *,
         multiple: int = 32,
         render_size: int | None = None,
+        vividness: float | None = None,
     ) -> None:
         self._predict = predict
+        self.vividness = vividness
         self.name, self.folder, self.config = name, folder, config
         self.multiple, self.render_size = multiple, render_size or multiple
 
@@ -135,16 +142,47 @@ class Colorizer:
             "saved_model/ or generator.keras (a run folder gets one when its training ends)."
         )
 
+    def at_vividness(self, vividness: float) -> Colorizer:
+        """Returns the same model with its dial elsewhere.
+
+        Args:
+            vividness: 0 for the most faithful colours, 1 for the most believable ones, up to 1.5.
+
+        Raises:
+            ColorizerError: the model has no dial, or the vividness is out of range.
+        """
+        if self.vividness is None:
+            raise ColorizerError(f"The model {self.name} has no dial of vividness.")
+        if not 0.0 <= vividness <= MAX_VIVIDNESS:
+            raise ColorizerError(
+                f"The vividness must be from 0 to {MAX_VIVIDNESS:g}, not {vividness}."
+            )
+        sizes = {"multiple": self.multiple, "render_size": self.render_size}
+        predict = functools.partial(self._predict, vividness=tf.constant(vividness, tf.float32))
+        return Colorizer(
+            predict, self.name, self.folder, self.config, **sizes, vividness=float(vividness)
+        )
+
     @functools.cached_property
     def generator(self) -> keras.Model:
         """The Keras generator, from lightness (L, 0-100) to chroma ((a, b) / 128).
+
+        Where the model has a dial, as it stands.
 
         Raises:
             ColorizerError: the model was loaded from a SavedModel alone.
         """
         if self.folder is None or not (self.folder / "generator.keras").is_file():
             raise ColorizerError(f"{self.name} comes without its Keras generator.")
-        return _load_keras(self.folder / "generator.keras")
+        generator = _load_keras(self.folder / "generator.keras")
+        if self.vividness is None or self.vividness == 1.0:
+            return generator
+        from .interpolation import interpolate_generators
+
+        initial = self.folder / "initial_generator.keras"
+        if not initial.is_file():
+            raise ColorizerError(f"{self.name} comes without the other end of its dial, {initial}.")
+        return interpolate_generators(_load_keras(initial), generator, self.vividness)
 
     def __call__(
         self,
@@ -326,21 +364,26 @@ class Colorizer:
         return list(run_jobs(self, jobs, output, **settings))
 
 
-def _load_saved_model(path: Path) -> tuple[Callable[[tf.Tensor], tf.Tensor], dict[str, int]]:
-    """Returns the network, and the sizes that newer exports tell."""
+def _load_saved_model(path: Path) -> tuple[Callable[..., tf.Tensor], dict[str, Any]]:
+    """Returns the network, and the sizes and the dial that newer exports tell."""
     try:
         loaded = tf.saved_model.load(str(path))
         inputs = loaded.signatures["chroma"].structured_input_signature
     except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
         raise ColorizerError(f"{path} is not a SavedModel that can be loaded: {error}") from error
-    (key,) = inputs[1]
-    sizes = {n: int(getattr(loaded, n)) for n in ("multiple", "render_size") if hasattr(loaded, n)}
+    (key,) = inputs[1].keys() - {"vividness"}
+    own = {n: int(getattr(loaded, n)) for n in ("multiple", "render_size") if hasattr(loaded, n)}
+    dial = {}
+    if hasattr(loaded, "vividness"):
+        own["vividness"] = float(loaded.vividness)
+        dial["vividness"] = tf.constant(own["vividness"])
 
-    def predict(lightness: tf.Tensor) -> tf.Tensor:
+    def predict(lightness: tf.Tensor, **moved: tf.Tensor) -> tf.Tensor:
         # By way of `loaded`, which a signature alone would not keep alive.
-        return next(iter(loaded.signatures["chroma"](**{key: lightness}).values()))
+        found = loaded.signatures["chroma"](**{key: lightness, **dial, **moved})
+        return next(iter(found.values()))
 
-    return predict, sizes
+    return predict, own
 
 
 def _load_keras(path: Path) -> keras.Model:

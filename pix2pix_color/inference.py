@@ -9,11 +9,13 @@ without more memory than the image and its colours need.
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse
 import tensorflow as tf
 
 from . import color
@@ -34,7 +36,7 @@ MAX_RENDER_SIZE = 1024
 """Largest shorter side, in pixels, of what a network sees: memory grows with its square."""
 
 _LONGEST = 8  # times the shorter side: even longer images are squeezed for the network
-_BAND = 1 << 17  # pixels at a time: what is made of them stays near the core
+_BAND = 1 << 18  # pixels at a time: what is made of them stays near the core
 
 
 def any_size(generator: keras.Model) -> keras.Model:
@@ -59,7 +61,11 @@ def working_shape(height: int, width: int, render_size: int, multiple: int) -> t
             eight times as long.
         multiple: of which both sides are multiples.
     """
-    rows, columns = _working_shape(tf.constant([height, width]), render_size, multiple).numpy()
+    # As in the graph, float by float, but with nothing that keeps other threads waiting.
+    sides = np.array([height, width], np.float32)
+    render = np.float32(render_size) / np.float32(multiple)
+    steps = np.minimum(np.rint(sides / sides.min() * render), np.rint(_LONGEST * render))
+    rows, columns = steps.astype(int) * multiple
     return int(rows), int(columns)
 
 
@@ -129,16 +135,33 @@ def shrink_lightness(
     Returns:
         float32 (rows, columns, 1), L in [0, 100].
     """
-
     # Columns first, within each band; rows once all bands are there: resizing is separable.
+    # By SciPy, since TensorFlow's resizing keeps the threads of other images waiting.
+    to_columns, to_rows = _resizing(image.shape[1], shape[1]), _resizing(image.shape[0], shape[0])
+
     def shrink(band: slice) -> np.ndarray:
         pixels = image[band]
         lightness = color.pixel_lightness(pixels.reshape(-1, pixels.shape[-1]))
-        lightness = lightness.reshape(1, *pixels.shape[:2], 1)
-        return _resize(lightness, (len(pixels), shape[1]))[0].numpy()
+        return to_columns @ lightness.reshape(pixels.shape[:2]).T
 
-    columns = np.concatenate(list(_in_bands(shrink, image.shape, threads)))
-    return _resize(columns[None], shape)[0].numpy()
+    columns = np.concatenate(list(_in_bands(shrink, image.shape, threads)), axis=1)
+    return (to_rows @ columns.T)[..., None]
+
+
+@functools.lru_cache(maxsize=64)
+def _resizing(before: int, after: int) -> scipy.sparse.csr_array:
+    """Returns the matrix (after, before) of `tf.image.resize`, linear and antialiased."""
+    scale = before / after
+    reach = max(scale, 1.0)  # of a triangle, each way, in pixels before
+    middle = (np.arange(after) + 0.5) * scale
+    first = np.ceil(middle - reach - 0.5).astype(int)
+    columns = first[:, None] + np.arange(int(np.ceil(2 * reach)) + 1)
+    weights = 1 - np.abs(columns + 0.5 - middle[:, None]) / reach
+    weights[(weights < 0) | (columns < 0) | (columns >= before)] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    rows, places = np.nonzero(weights)
+    values = weights[rows, places].astype(np.float32)
+    return scipy.sparse.csr_array((values, (rows, columns[rows, places])), (after, before))
 
 
 def apply_chroma(
@@ -158,8 +181,11 @@ def apply_chroma(
     height, width = image.shape[:2]
     result = np.empty((height, width, 3), image.dtype)
     # As in `shrink_lightness`: columns at once, rows of each band.
-    chroma = _resize(chroma[None] * np.float32(strength), (min(height, len(chroma)), width))
-    columns = np.ascontiguousarray(np.moveaxis(chroma[0].numpy(), -1, 0))
+    planes = np.moveaxis(chroma * np.float32(strength), -1, 0)
+    if len(chroma) > height:
+        planes = [_resizing(len(chroma), height) @ plane for plane in planes]
+    to_width = _resizing(chroma.shape[1], width)
+    columns = np.stack([(to_width @ plane.T).T for plane in planes])
 
     def merge(band: slice) -> None:
         pixels, planes = image[band], _enlarged_rows(columns, height, band)

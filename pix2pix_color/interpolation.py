@@ -1,4 +1,4 @@
-"""Between two generators of one shape, of which one was trained on from the other.
+"""The dial of vividness: between two generators, of which one was trained on from the other.
 
 Their weights can be mixed, and the mixture is said to do what lies between (Wang et al. 2019,
 "Deep network interpolation for continuous imagery effect transition").
@@ -6,10 +6,13 @@ Their weights can be mixed, and the mixture is said to do what lies between (Wan
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
+import tensorflow as tf
 
-__all__ = ["MAX_VIVIDNESS", "interpolate_generators"]
+__all__ = ["MAX_VIVIDNESS", "interpolate_generators", "vividness_dial"]
 
 MAX_VIVIDNESS = 1.5
 """Above 1 the mixture lies beyond the second generator; of what use is not measured."""
@@ -33,11 +36,7 @@ def interpolate_generators(
     """
     if not 0.0 <= vividness <= MAX_VIVIDNESS:
         raise ValueError(f"The vividness must be from 0 to {MAX_VIVIDNESS:g}, not {vividness}.")
-    if _shape(stable) != _shape(vivid):
-        differing = sorted(_shape(stable) ^ _shape(vivid), key=str)[0]
-        raise ValueError(
-            f"Two generators of different shapes cannot be mixed: {differing[0]} differs."
-        )
+    _require_one_shape(stable, vivid)
     mixed = keras.models.clone_model(stable)
     weights = {variable.path: variable for variable in vivid.weights}
     for target, one in zip(mixed.weights, stable.weights, strict=True):
@@ -47,6 +46,52 @@ def interpolate_generators(
             value = np.maximum(value, 0.0)  # which a vividness above 1 may leave
         target.assign(value)
     return mixed
+
+
+def vividness_dial(
+    stable: keras.Model, vivid: keras.Model
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Returns what `interpolate_generators` gives, for a graph in which the vividness varies.
+
+    Args:
+        stable, vivid: as for `interpolate_generators`; their variables are used, not copied.
+
+    Returns:
+        A function of lightness (batch, rows, columns, 1), L in [0, 100], and of the vividness,
+        float32 (), to chroma (batch, rows, columns, 2), (a, b) / 128.
+
+    Raises:
+        ValueError: the two differ in more than their weights.
+    """
+    _require_one_shape(stable, vivid)
+    partners = {variable.path: variable for variable in stable.weights}
+    trained, others = vivid.trainable_variables, vivid.non_trainable_variables
+
+    def mix(variable: keras.Variable, vividness: tf.Tensor) -> tf.Tensor:
+        value = variable.value
+        if not value.dtype.is_floating:  # the state of a dropout, which rests
+            return tf.identity(value)
+        value = (1.0 - vividness) * partners[variable.path].value + vividness * value
+        return tf.maximum(value, 0.0) if variable.path.endswith("moving_variance") else value
+
+    def predict(lightness: tf.Tensor, vividness: tf.Tensor) -> tf.Tensor:
+        weights = tf.cond(  # where nothing is mixed, nothing is calculated
+            tf.equal(vividness, 1.0),
+            lambda: [tf.identity(variable.value) for variable in [*trained, *others]],
+            lambda: [mix(variable, vividness) for variable in [*trained, *others]],
+        )
+        first, rest = weights[: len(trained)], weights[len(trained) :]
+        return vivid.stateless_call(first, rest, lightness, training=False)[0]
+
+    return predict
+
+
+def _require_one_shape(stable: keras.Model, vivid: keras.Model) -> None:
+    if _shape(stable) != _shape(vivid):
+        differing = sorted(_shape(stable) ^ _shape(vivid), key=str)[0]
+        raise ValueError(
+            f"Two generators of different shapes cannot be mixed: {differing[0]} differs."
+        )
 
 
 def _shape(generator: keras.Model) -> set[tuple]:

@@ -299,7 +299,7 @@ def client(server, tmp_path):
 
 
 def settings(model: Path, strength: float = 1.0, size: int = 0) -> list:
-    return [str(model), strength, size, "PNG"]
+    return [str(model), strength, 1.0, size, "PNG"]
 
 
 def saved(path: Path, size: tuple[int, int], noise: bool = False) -> Path:

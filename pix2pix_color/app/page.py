@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from ..colorizer import MAX_VIVIDNESS
 from ..image_files import FORMATS
 from .photographs import (
     Limits,
@@ -173,6 +174,15 @@ def _add_settings(models: Models) -> list[gr.components.Component]:
             info="0 is gray",
             elem_id="strength",
         )
+        vividness = gr.Slider(
+            0,
+            MAX_VIVIDNESS,
+            value=1.0 if colorizer.vividness is None else colorizer.vividness,
+            step=0.05,
+            label="Vividness",
+            info="0 is faithful, 1 vivid",
+            elem_id="vividness",
+        )
         size = gr.Dropdown(
             [(_OWN_SIZE, 0), *((f"{n} pixels", n) for n in sizes)],
             value=0,
@@ -187,11 +197,14 @@ def _add_settings(models: Models) -> list[gr.components.Component]:
             info="the file to download",
             elem_id="save-as",
         )
-    return [model, strength, size, file_format]
+    return [model, strength, vividness, size, file_format]
 
 
-def _settings(model: str, strength: float, size: int, file_format: str) -> Settings:
-    return Settings(model, float(strength), int(size) or None, file_format == _SAME)
+def _settings(
+    model: str, strength: float, vividness: float, size: int, file_format: str
+) -> Settings:
+    size = int(size) or None
+    return Settings(model, float(strength), size, file_format == _SAME, float(vividness))
 
 
 def _add_photograph(settings: list, models: Models, limits: Limits, folder: Path) -> None:
@@ -240,6 +253,7 @@ def _add_photograph(settings: list, models: Models, limits: Limits, folder: Path
         source: str | None,
         model: str,
         strength: float,
+        vividness: float,
         size: int,
         file_format: str,
         left: str,
@@ -250,7 +264,7 @@ def _add_photograph(settings: list, models: Models, limits: Limits, folder: Path
             yield None, None, "", previous
             return
         try:
-            chosen = _settings(model, strength, size, file_format)
+            chosen = _settings(model, strength, vividness, size, file_format)
             result = colorize_photograph(source, chosen, models, limits, folder)
         except PhotographError as error:
             # Said in the page, where it stays, and to a program, which gets an error.
@@ -304,6 +318,7 @@ def _add_batch(settings: list, models: Models, limits: Limits, folder: Path) -> 
         sources: list[str] | None,
         model: str,
         strength: float,
+        vividness: float,
         size: int,
         file_format: str,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  how Gradio finds it
@@ -312,7 +327,7 @@ def _add_batch(settings: list, models: Models, limits: Limits, folder: Path) -> 
             progress((done, count), desc=name, unit="files")
 
         try:
-            chosen = _settings(model, strength, size, file_format)
+            chosen = _settings(model, strength, vividness, size, file_format)
             batch = colorize_batch(sources or [], chosen, models, limits, folder, show)
         except PhotographError as error:
             yield None, _problem(error)

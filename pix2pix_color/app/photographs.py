@@ -98,12 +98,15 @@ class Settings:
         strength: of the colours, 0 to 2.
         render_size: shorter side, in pixels, of what the network sees; `None`: the model's own.
         keep_format: write the result in the photograph's format; otherwise as PNG.
+        vividness: of a model with a dial, 0 (faithful) to 1.5; `None`: as the model has it. Of
+            another model it is nothing, which the notes say where it is not 1.
     """
 
     model: str
     strength: float = 1.0
     render_size: int | None = None
     keep_format: bool = False
+    vividness: float | None = None
 
 
 class Models:
@@ -285,13 +288,19 @@ def _colorize(
     source: Path, place: Path, settings: Settings, colorizer: Colorizer, limits: Limits
 ) -> _Result:
     """Reads a file, colourizes it, and writes the result into `place`."""
+    dialled, notes = colorizer, []
     try:
+        if settings.vividness is not None:
+            if colorizer.vividness is not None:
+                dialled = colorizer.at_vividness(settings.vividness)
+            elif settings.vividness != 1.0:
+                notes.append(f"The model {Path(colorizer.name).name} has no dial of vividness.")
         if source.stat().st_size > limits.file_bytes:
             raise PhotographError(f"the file has more than {limits.megabytes} MB.")
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ImageFileWarning)
             image = read_image_file(source, max_pixels=limits.pixels)
-            rgb = colorizer(
+            rgb = dialled(
                 image.pixels, render_size=settings.render_size, strength=settings.strength
             )
             path = place / f"{source.stem}-color{_suffix(image, settings)}"
@@ -302,7 +311,7 @@ def _colorize(
             raise  # a bug, which a traceback finds
         raise PhotographError(f"{source.name}: {reason}") from error
     texts = [str(w.message) for w in caught if issubclass(w.category, ImageFileWarning)]
-    notes = [f"{source.name}: {_shorten(text, source, place)}" for text in texts]
+    notes += [f"{source.name}: {_shorten(text, source, place)}" for text in texts]
     return _Result(image, rgb, path, notes)
 
 

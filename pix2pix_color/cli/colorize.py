@@ -74,6 +74,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the colours: 0 none, 1 the model's (default), up to 4",
     )
     parser.add_argument(
+        "--vividness",
+        metavar="X",
+        type=number,
+        help="of a model with a dial: from 0, the most faithful colours, by 1, the most "
+        "believable ones, to 1.5 (default: the model's own)",
+    )
+    parser.add_argument(
         "--format", metavar="NAME", type=_format, help=f"{', '.join(_FORMATS)} (default: as read)"
     )
     parser.add_argument(
@@ -176,7 +183,7 @@ def _load(options: argparse.Namespace) -> Colorizer:
     colorizer = Colorizer.load(options.model)
     # Before the first file, of which there may be thousands.
     check_settings(colorizer.multiple, options.render_size, options.strength)
-    return colorizer
+    return colorizer if options.vividness is None else colorizer.at_vividness(options.vividness)
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from .commands import run_config
 from .errors import OK, CommandError
 from .startup import start_tensorflow
+from .values import number
 
 __all__ = ["add_arguments", "run"]
 
@@ -45,6 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the SavedModel colourizes at where its user does not say "
         "(default: the size of the training images)",
     )
+    parser.add_argument(
+        "--vividness",
+        metavar="X",
+        type=number,
+        default=1.0,
+        help="where the SavedModel's dial stands unless its user says, 0 to 1.5, for a run that "
+        "started from another generator (default: 1)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace DEST if it exists")
 
 
@@ -63,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
         options.formats,
         options.quantization,
         render_size=options.render_size,
+        vividness=options.vividness,
         overwrite=options.overwrite,
     )
     for path in sorted(destination.rglob("*")):

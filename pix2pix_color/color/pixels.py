@@ -40,7 +40,7 @@ def pixel_lightness(pixels: np.ndarray) -> np.ndarray:
     Returns:
         float32 (count,), L in [0, 100].
     """
-    return _root(_luminance(pixels)) * np.float32(116) - np.float32(16)
+    return _luminance_and_root(pixels)[1] * np.float32(116) - np.float32(16)
 
 
 def color_pixels(pixels: np.ndarray, chroma: np.ndarray) -> np.ndarray:
@@ -53,8 +53,7 @@ def color_pixels(pixels: np.ndarray, chroma: np.ndarray) -> np.ndarray:
     Returns:
         RGB (count, 3) of the same type.
     """
-    y = _luminance(pixels)
-    fy = _root(y)
+    y, fy = _luminance_and_root(pixels)
     dx = chroma[0] * np.float32(CHROMA_SCALE / 500)
     dz = chroma[1] * np.float32(-CHROMA_SCALE / 200)
     linear = _linear(y, fy, dx, dz)
@@ -64,15 +63,23 @@ def color_pixels(pixels: np.ndarray, chroma: np.ndarray) -> np.ndarray:
     return _to_levels(linear, pixels.dtype)
 
 
-def _luminance(pixels: np.ndarray) -> np.ndarray:
-    """Returns Y, linear, in [0, 1]."""
-    tables = _luminance_tables(np.iinfo(pixels.dtype).max)
+def _luminance_and_root(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns Y, linear, in [0, 1], and its cube root, f(Y) of CIE Lab."""
+    brightest = np.iinfo(pixels.dtype).max
     if pixels.shape[-1] == 1:
-        return np.take(sum(tables), pixels[:, 0], mode="clip")
+        return tuple(np.take(t, pixels[:, 0], mode="clip") for t in _gray_tables(brightest))
+    tables = _luminance_tables(brightest)
     red, green, blue = (np.take(t, pixels[:, i], mode="clip") for i, t in enumerate(tables))
     red += green
     red += blue
-    return red
+    return red, _root(red)
+
+
+@functools.cache
+def _gray_tables(brightest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns Y of each level of gray, and its root."""
+    y = sum(_luminance_tables(brightest))
+    return y, _root(y)
 
 
 @functools.cache

@@ -65,6 +65,8 @@ _FILES = {
     "needs TensorFlow only",
     "SERVING.md": "how TensorFlow Serving runs it",
     "generator.keras": "the network: lightness (n, rows, columns, 1), 0-100, to (a, b) / 128",
+    "initial_generator.keras": "what `generator.keras` was trained on from: the other end of the "
+    "SavedModel's dial of vividness",
     "generator.onnx": "the network, of any size, for ONNX Runtime",
     "generator.tflite": "the network, of one image of the training size, for LiteRT",
     "generator-float16.tflite": "the same, its weights in 16 bits",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -23,6 +24,7 @@ FORMATS = ("saved_model", "keras", "onnx", "lite")
 
 _NEEDED = ("config.json", "history.csv", "generator.keras")
 _WELCOME = ("metrics.json", "samples.png", "evaluation")
+_INITIAL = "initial_generator.keras"
 
 
 def export_run(
@@ -43,6 +45,7 @@ def export_formats(
     quantization: str = "float32",
     *,
     render_size: int | None = None,
+    vividness: float = 1.0,
     overwrite: bool = False,
 ) -> Path:
     """Makes a folder to ship of a finished run, with its network in the formats asked for.
@@ -52,12 +55,14 @@ def export_formats(
     `saved_model/` with `SERVING.md`; `generator.keras`; `generator.onnx`; or
     `generator.tflite` (`generator-float16.tflite`, `generator-int8.tflite`).
 
+    Of a run that started from another generator, the SavedModel has a dial between the two.
+
     Args:
         run_folder: a run, or a folder that was exported with its `generator.keras`.
         destination: the folder to make.
         formats: some of `FORMATS`.
         quantization: of the format `lite`, see `export_lite`.
-        render_size: of the SavedModel, see `export_saved_model`.
+        render_size, vividness: of the SavedModel, see `export_saved_model`.
         overwrite: replace an existing destination.
 
     Returns:
@@ -91,8 +96,9 @@ def export_formats(
             _copy(run / name, temporary / name)
         if "keras" in formats:
             _copy(run / "generator.keras", temporary / "generator.keras")
+            _copy(run / _INITIAL, temporary / _INITIAL)
         if "saved_model" in formats:
-            export_saved_model(generator, temporary / "saved_model", render_size=render_size)
+            _export(generator, run, temporary, render_size=render_size, vividness=vividness)
         if "onnx" in formats:
             export_onnx(generator, temporary / "generator.onnx")
         if "lite" in formats:
@@ -100,6 +106,13 @@ def export_formats(
             export_lite(generator, temporary / f"generator{suffix}.tflite", quantization)
         _describe(temporary, destination.name, config, generator)
     return destination
+
+
+def _export(generator: keras.Model, run: Path, folder: Path, **options: Any) -> None:
+    """Writes the SavedModel, with a dial where the run has kept what it started from."""
+    initial = run / _INITIAL
+    stable = keras.models.load_model(initial, compile=False) if initial.is_file() else None
+    export_saved_model(generator, folder / "saved_model", stable=stable, **options)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -111,20 +124,23 @@ def _copy(source: Path, target: Path) -> None:
 
 def _describe(folder: Path, name: str, config: Config, generator: keras.Model) -> None:
     if (folder / "saved_model").is_dir():
-        guide = serving_guide(name, generator.input_shape[1] or 32)
+        dial = (folder / _INITIAL).is_file()
+        guide = serving_guide(name, generator.input_shape[1] or 32, dial=dial)
         write_atomically(folder / "SERVING.md", guide)
     write_atomically(folder / "README.md", model_card(folder, name, config))
     write_checksums(folder)
 
 
-def refresh_export(folder: str | Path, *, render_size: int | None = None) -> Path:
+def refresh_export(
+    folder: str | Path, *, render_size: int | None = None, vividness: float = 1.0
+) -> Path:
     """Makes a shipped folder's SavedModel, texts and checksums again; the rest stays as it is.
 
     For a folder that an older version of this package has made.
 
     Args:
         folder: with `config.json`, `history.csv` and `generator.keras`.
-        render_size: of the SavedModel, see `export_saved_model`.
+        render_size, vividness: of the SavedModel, see `export_saved_model`.
 
     Returns:
         `folder`.
@@ -138,6 +154,7 @@ def refresh_export(folder: str | Path, *, render_size: int | None = None) -> Pat
             raise ExportError(f"{folder} is not a shipped model: it has no {name}.")
     config = Config.from_json((folder / "config.json").read_text(encoding="utf-8"))
     generator = keras.models.load_model(folder / "generator.keras", compile=False)
-    export_saved_model(generator, folder / "saved_model", render_size=render_size, overwrite=True)
+    options = {"render_size": render_size, "vividness": vividness, "overwrite": True}
+    _export(generator, folder, folder, **options)
     _describe(folder, folder.resolve().name, config, generator)
     return folder

@@ -13,7 +13,9 @@ It runs in any program that has TensorFlow, without this package and without Ker
 | `chroma` | `lightness` float32 (n, rows, columns, 1), L in [0, 100], rows and columns multiples of `multiple` | `chroma` float32 (n, rows, columns, 2), (a, b) / 128 |
 
 `int(model.render_size)` is the size at which the first and the third render, and
-`int(model.multiple)` what every render size is a multiple of.
+`int(model.multiple)` what every render size is a multiple of. A model with a dial also has
+`float(model.vividness)`, where its dial stands in the first and the third; `colorize` and
+`chroma` then take `vividness` float32 () too, 0 to 1.5.
 """  # noqa: E501  a Markdown row is one line
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import tensorflow as tf
 
 from ..files import replacing
 from ..inference import MAX_RENDER_SIZE, any_size, colorize_images
+from ..interpolation import MAX_VIVIDNESS, vividness_dial
 from .errors import ExportError, refuse_existing
 
 __all__ = ["MAX_PIXELS", "export_saved_model"]
@@ -34,6 +37,7 @@ MAX_PIXELS = 1 << 26
 """Of an image in a file for `from_bytes`: a kilobyte can claim to be gigabytes."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_IMAGES = tf.TensorSpec([None, None, None, None], tf.uint8, "images")
 _AT_ONCE = 2  # files that `from_bytes` works on: each operation uses all cores by itself
 
 
@@ -42,6 +46,8 @@ def export_saved_model(
     path: str | Path,
     *,
     render_size: int | None = None,
+    stable: keras.Model | None = None,
+    vividness: float = 1.0,
     overwrite: bool = False,
 ) -> Path:
     """Writes a SavedModel that colourizes images of any size; the module lists its signatures.
@@ -51,13 +57,16 @@ def export_saved_model(
         path: the folder to write.
         render_size: shorter side, in pixels, of what the network sees unless a caller of the
             signature `colorize` says otherwise; the default is the training image size.
+        stable: what `generator` was trained on from: the model then has a dial between the two.
+        vividness: where the dial stands unless a caller says otherwise: 0 `stable`, 1 `generator`.
         overwrite: replace an existing folder.
 
     Returns:
         `path`.
 
     Raises:
-        ExportError: the folder exists, or the render size does not fit.
+        ExportError: the folder exists, or the render size or the vividness does not fit.
+        ValueError: the two generators differ in more than their weights.
     """
     path, multiple = Path(path), generator.input_shape[1] or 32
     render_size = multiple if render_size is None else render_size
@@ -66,13 +75,20 @@ def export_saved_model(
             f"The render size must be a multiple of {multiple} from {multiple} to "
             f"{_largest(multiple)}, not {render_size}."
         )
+    if not 0.0 <= vividness <= MAX_VIVIDNESS:
+        raise ExportError(f"The vividness must be from 0 to {MAX_VIVIDNESS:g}, not {vividness}.")
     refuse_existing(path, overwrite)
-    network = any_size(generator)
+    networks = [any_size(one) for one in (generator, stable) if one is not None]
     module = tf.Module()
-    module.weights = [variable.value for variable in network.variables]
+    module.weights = [variable.value for network in networks for variable in network.variables]
     module.render_size = tf.Variable(render_size, trainable=False)
     module.multiple = tf.Variable(multiple, trainable=False)
-    signatures = _signatures(network, render_size, multiple)
+    if stable is None:
+        signatures = _signatures(networks[0], render_size, multiple)
+    else:
+        module.vividness = tf.Variable(float(vividness), trainable=False)
+        dial = vividness_dial(networks[1], networks[0])
+        signatures = _dial_signatures(dial, render_size, multiple, float(vividness))
     with replacing(path) as temporary:
         tf.saved_model.save(module, str(temporary), signatures)
     return path
@@ -98,12 +114,10 @@ def _signatures(network: keras.Model, render_size: int, multiple: int) -> dict[s
     def predict(lightness: tf.Tensor, training: bool = False) -> tf.Tensor:
         return chroma(lightness)["chroma"]
 
-    images_spec = tf.TensorSpec([None, None, None, None], tf.uint8, "images")
-
     # Tensors as default values are written into the file: servers may fill them in.
     @tf.function(
         input_signature=[
-            images_spec,
+            _IMAGES,
             tf.TensorSpec([], tf.int32, "render_size"),
             tf.TensorSpec([], tf.float32, "strength"),
         ],
@@ -114,9 +128,63 @@ def _signatures(network: keras.Model, render_size: int, multiple: int) -> dict[s
             images = tf.identity(images)
         return {"rgb": colorize_images(images, predict, render_size, multiple, strength)}
 
-    @tf.function(input_signature=[images_spec], autograph=False)
+    @tf.function(input_signature=[_IMAGES], autograph=False)
     def serving_default(images):
         return colorize(images, tf.constant(render_size), tf.constant(1.0))
+
+    return {"colorize": colorize, "chroma": chroma, **_of_defaults(serving_default)}
+
+
+def _dial_signatures(
+    dial: Callable, render_size: int, multiple: int, vividness: float
+) -> dict[str, Callable]:
+    """Returns the signatures of a model with a dial."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, None, 1], tf.float32, "lightness"),
+            tf.TensorSpec([], tf.float32, "vividness"),
+        ],
+        autograph=False,
+    )
+    def chroma(lightness, vividness=tf.constant(vividness)):  # noqa: B008
+        said = f"The vividness must be from 0 to {MAX_VIVIDNESS:g}, not"
+        fits = (vividness >= 0.0) & (vividness <= MAX_VIVIDNESS)
+        with tf.control_dependencies([tf.debugging.Assert(fits, [said, vividness])]):
+            lightness = tf.identity(lightness)
+        return {"chroma": dial(lightness, vividness)}
+
+    @tf.function(
+        input_signature=[
+            _IMAGES,
+            tf.TensorSpec([], tf.int32, "render_size"),
+            tf.TensorSpec([], tf.float32, "strength"),
+            tf.TensorSpec([], tf.float32, "vividness"),
+        ],
+        autograph=False,
+    )
+    def colorize(
+        images,
+        render_size=tf.constant(render_size),  # noqa: B008
+        strength=tf.constant(1.0),  # noqa: B008
+        vividness=tf.constant(vividness),  # noqa: B008
+    ):
+        def predict(lightness: tf.Tensor, training: bool = False) -> tf.Tensor:
+            return chroma(lightness, vividness)["chroma"]
+
+        with tf.control_dependencies(_checks(render_size, strength, multiple)):
+            images = tf.identity(images)
+        return {"rgb": colorize_images(images, predict, render_size, multiple, strength)}
+
+    @tf.function(input_signature=[_IMAGES], autograph=False)
+    def serving_default(images):
+        return colorize(images, tf.constant(render_size), tf.constant(1.0), tf.constant(vividness))
+
+    return {"colorize": colorize, "chroma": chroma, **_of_defaults(serving_default)}
+
+
+def _of_defaults(serving_default: Callable) -> dict[str, Callable]:
+    """Returns the signatures that take nothing but images."""
 
     def recode(encoded: tf.Tensor) -> tf.Tensor:
         rgb, alpha = _decode(encoded)
@@ -130,12 +198,7 @@ def _signatures(network: keras.Model, render_size: int, multiple: int) -> dict[s
         )
         return {"png_bytes": files}
 
-    return {
-        "serving_default": serving_default,
-        "colorize": colorize,
-        "from_bytes": from_bytes,
-        "chroma": chroma,
-    }
+    return {"serving_default": serving_default, "from_bytes": from_bytes}
 
 
 def _checks(render_size: tf.Tensor, strength: tf.Tensor, multiple: int) -> list[tf.Operation]:

@@ -9,16 +9,17 @@ from .saved_model import MAX_PIXELS
 __all__ = ["serving_guide"]
 
 
-def serving_guide(name: str, multiple: int) -> str:
+def serving_guide(name: str, multiple: int, *, dial: bool = False) -> str:
     """Returns the Markdown text that says how TensorFlow Serving runs a folder's SavedModel.
 
     Args:
         name: of the folder; the served model gets it too, in letters that a URL can hold.
         multiple: of which render sizes are multiples.
+        dial: whether the model has one, from faithful to vivid.
     """
     safe = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII)
     text = _GUIDE.replace("@NAME@", safe).replace("@SIZE@", str(multiple))
-    return text.replace("@PIXELS@", f"{MAX_PIXELS:,}")
+    return text.replace("@PIXELS@", f"{MAX_PIXELS:,}") + (_DIAL if dial else "")
 
 
 _GUIDE = r"""# Serving `@NAME@` with TensorFlow Serving
@@ -66,3 +67,8 @@ Pixels, uint8, gray or RGB, images of one size, with a render size and a strengt
 and refuses images of more than @PIXELS@ pixels; a pixel takes about 100 bytes of memory while it
 is coloured. An image that cannot be read fails its whole request, and the answer says why.
 """  # noqa: E501  a Markdown row is one line
+
+_DIAL = """
+`colorize` and `chroma` also take `vividness`, from 0, the most faithful colours, by 1, the most
+believable ones, to 1.5.
+"""

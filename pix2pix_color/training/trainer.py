@@ -18,7 +18,7 @@ import tensorflow as tf
 from ..config import Config
 from ..data import ImageDataset
 from ..distribute import device_kind, is_chief, make_strategy
-from ..files import write_atomically
+from ..files import replacing, write_atomically
 from ..networks import build_discriminator, build_generator
 from .callbacks import METRICS, CheckpointWriter, HistoryWriter, SampleWriter
 from .errors import Interrupted, NonFiniteLossError, TrainingError
@@ -345,6 +345,10 @@ class Trainer:
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "config.json", self.config.to_json())
+        if start == 0 and self.config.training.initial_generator:
+            # An export mixes the two; what the configuration names may be gone by then.
+            with replacing(self.folder / "initial_generator.keras") as temporary:
+                self.inference_generator().save(temporary)
 
     def save(self) -> str:
         """Writes a checkpoint of everything that the next step depends on.
