@@ -13,6 +13,7 @@ from pix2pix_color.cli.errors import UsageError
 from pix2pix_color.config import Config
 from pix2pix_color.experiments.comparison import gain_over, paired_gain, seed_deviation
 from pix2pix_color.experiments.cost import cost_of, flops_per_image
+from pix2pix_color.experiments.directions import DIRECTIONS
 from pix2pix_color.experiments.jobs import plan
 from pix2pix_color.experiments.studies import (
     BUDGET,
@@ -33,6 +34,9 @@ def study(*variants: Variant, name: str = "mine") -> Study:
     return Study(name, "mine", "Mine", "4.2.1", "A claim.", "A question?", (REPORT, *variants))
 
 
+PRESETS = {"faithful": "stable", "lively": "vivid"}
+
+
 class TestStudies:
     def test_every_one_says_what_the_report_does_and_starts_from_it(self):
         assert len({s.name for s in STUDIES}) == len(STUDIES)
@@ -42,6 +46,19 @@ class TestStudies:
             assert "?" in s.question
             assert s.variants[0] is REPORT
             assert all(v.changes for v in s.variants[1:])
+
+    def test_the_directions_change_a_preset_in_one_way_each_and_build(self):
+        jobs = plan(DIRECTIONS, base_config(), BUDGET, seeds=[0])
+        assert all(s.section == "5.3" and s.variants[0] is REPORT for s in DIRECTIONS)
+        # Each variant is its own run: no change is without effect on the configuration.
+        assert len(jobs) == 1 + sum(len(s.variants) - 1 for s in DIRECTIONS)
+        first = {s.name: s.variants[1] for s in DIRECTIONS}
+        for s, preset in ((s, getattr(Config, p)()) for s, p in PRESETS.items()):
+            config = next(j.config for j in jobs if j.variant == first[s].name)
+            assert config.generator == preset.generator
+            assert config.discriminator == preset.discriminator
+            assert config.training.rgb_weight == preset.training.rgb_weight
+            assert config.training.adversarial_loss == preset.training.adversarial_loss
 
     def test_listing_them_loads_neither_tensorflow_nor_numpy(self):
         script = (
@@ -57,7 +74,8 @@ class TestStudies:
             "ablations",
         ]
         assert {s.group for s in find_studies(["discriminator"])} == {"discriminator"}
-        assert find_studies(["all"]) == (*STUDIES, SEARCH)
+        assert find_studies(["all"]) == (*STUDIES, SEARCH, *DIRECTIONS)
+        assert find_studies(["beyond"]) == DIRECTIONS
 
     def test_an_unknown_name_suggests_the_nearest(self):
         with pytest.raises(StudyError, match="did you mean 'ablations'"):
@@ -290,7 +308,7 @@ class TestCommand:
     def test_list_shows_every_study_with_its_claim(self, capsys):
         assert self.run("list") == 0
         shown = capsys.readouterr().out
-        for s in (*STUDIES, SEARCH):
+        for s in (*STUDIES, SEARCH, *DIRECTIONS):
             assert s.name in shown
             assert s.claim in shown
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from test_networks import NORMALIZATIONS, assert_trains
 
 from pix2pix_color.config import Config, ConfigError, DiscriminatorConfig, GeneratorConfig
-from pix2pix_color.experiments.cost import cost_of
+from pix2pix_color.experiments.cost import cost_of, forward_flops
 from pix2pix_color.inference import any_size
 from pix2pix_color.layers import SpectralConv2D
 from pix2pix_color.networks import build_discriminator, build_generator
@@ -96,6 +96,33 @@ class TestStructure:
         assert inputs[0]._keras_history.operation.name == "up0_conv"
 
 
+class TestModulation:
+    def test_every_block_of_the_decoder_gets_a_scale_a_channel_of_the_whole_image(self):
+        model = build_generator(residual(modulation=True), 8, lightness_scale="unit", seed=0)
+        scaled = [layer.name for layer in model.layers if layer.name.endswith("_modulate")]
+        assert scaled == ["up1_block1_modulate", "up0_block1_modulate"]
+        last = keras.Model(
+            model.input,
+            [model.get_layer(f"up0_block1_modulate{part}").output for part in ("_reshape", "")],
+        )
+        before = model.get_layer("up0_block1_2_leaky_relu").output
+        scale, after = last(lightness := random_lightness(2, 8, 8))
+        assert scale.shape == (2, 1, 1, 4)
+        np.testing.assert_allclose(scale, 1, atol=0.2)
+        assert np.abs(scale[0] - scale[1]).max() > 0  # each image its own
+        maps = keras.Model(model.input, before)(lightness)
+        np.testing.assert_allclose(after, maps * scale, rtol=1e-5, atol=1e-6)
+
+    def test_costs_its_three_dense_layers(self):
+        plain, styled = (
+            build_generator(residual(modulation=m), 8) for m in (False, True)
+        )  # channels: 4, 8 and 16 at the coarsest
+        dense = 16 * 16 + 16 * 8 + 16 * 4
+        assert forward_flops(styled) - forward_flops(plain) == 2 * dense
+        # The biases, and a normalization before the mean.
+        assert styled.count_params() - plain.count_params() == dense + 16 + 8 + 4 + 4 * 16
+
+
 SIZES = {
     "stem_conv": (8, 8, 4),
     "down0_block1_add": (8, 8, 4),
@@ -119,6 +146,7 @@ class TestVariants:
             {"blocks": 2, "dropout": 0.3, "max_filters": 4},
             {"attention_level": 1},
             {"attention_level": 2, "kernel_size": 4},
+            {"modulation": True, "blocks": 2},
         ],
         ids=str,
     )
@@ -224,6 +252,7 @@ class TestAttention:
             ({"skip_connections": (2,)}, "levels go from 0 to 1"),
             ({"kind": "unet", "blocks": 2}, "need generator.kind=residual"),
             ({"kind": "unet", "attention_level": 1}, "need generator.kind=residual"),
+            ({"kind": "unet", "modulation": True}, "need generator.kind=residual"),
             ({"kind": "residuel"}, "did you mean 'residual'"),
         ],
         ids=str,

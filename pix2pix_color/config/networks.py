@@ -25,6 +25,9 @@ class GeneratorConfig:
             attends to all others (Vaswani et al. 2017; Zhang et al. 2019): 2 is 8x8 of a 32x32
             image; 0 is off. Its memory grows with the square of the pixels: not for large render
             sizes.
+        modulation: scale the maps of a residual generator's decoder, channel by channel, by a
+            style of the whole image, read off its coarsest maps (Karras et al. 2019, without
+            their noise).
         kernel_size: side of every convolution kernel (Figure 1: 4; He et al. 2016: 3).
         skip_connections: `"all"` (Figure 1), `"none"`, `"innermost"`, `"outermost"`, or the
             levels to connect as a tuple of numbers, 1 (finest) to depth - 1 (coarsest). A
@@ -47,6 +50,7 @@ class GeneratorConfig:
     max_filters: int = 0
     blocks: int = 1
     attention_level: int = 0
+    modulation: bool = False
     kernel_size: int = 4
     skip_connections: str | tuple[int, ...] = "all"
     downsampling: Literal["strided", "pooling"] = "strided"
@@ -72,8 +76,10 @@ class GeneratorConfig:
             f"{self.depth}: levels go from 1 to {self.depth}, and 0 is off.",
         )
         require(
-            self.kind == "residual" or (self.blocks == 1 and self.attention_level == 0),
-            "generator.blocks and generator.attention_level need generator.kind=residual.",
+            self.kind == "residual"
+            or (self.blocks == 1 and self.attention_level == 0 and not self.modulation),
+            "generator.blocks, generator.attention_level and generator.modulation need "
+            "generator.kind=residual.",
         )
         self.skip_levels()
 

@@ -1,11 +1,12 @@
-"""The report's experiments (sections 4.2.1, 4.2.2, 4.2.4): many runs, one table.
+"""The report's experiments (sections 4.2.1, 4.2.2, 4.2.4) and 5.3's: many runs, one table.
 
     run_studies(find_studies(["ablations"]))
     print(study_table(find_studies(["ablations"])[0], open_results(FOLDER).rows))
 
-A study is data (`studies`). Its runs (`jobs`) are trained and scored one after another
-(`runs`, `runner`), into one results table (`table`), which is compared with the report's own
-run and shown (`comparison`, `report`). `search` is the automatic search on the same runner.
+A study is data (`study`, `studies`, `directions`). Its runs (`jobs`) are trained and scored one
+after another (`runs`, `runner`), into one results table (`table`), which is compared with the
+report's own run and shown (`comparison`, `report`). `search` is the automatic search on the same
+runner.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .directions import DIRECTIONS
 from .studies import (
     BUDGET,
     FOLDER,
@@ -45,6 +47,7 @@ _LAZY = {
 
 __all__ = [
     "BUDGET",
+    "DIRECTIONS",
     "FOLDER",
     "IMAGES",
     "REPORT",

@@ -1,4 +1,4 @@
-"""The studies of report sections 4.2.1, 4.2.2 and 4.2.4, as data.
+"""The studies of report sections 4.2.1, 4.2.2 and 4.2.4, as data, and how all are found.
 
 The report describes them and publishes neither code nor a number. Each study here is a list
 of changes to one base configuration, the claim of the report that it tests, and the question
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from ..config import Config, nearest
+from .directions import DIRECTIONS
+from .study import BUDGET, FOLDER, IMAGES, REPORT, Study, StudyError, Variant
 
 __all__ = [
     "BUDGET",
@@ -27,61 +28,6 @@ __all__ = [
     "find_studies",
     "find_variants",
 ]
-
-BUDGET = 25_600
-"""Images seen by each variant: 400 of the report's steps, half an epoch of CIFAR-10."""
-IMAGES = 2_000
-"""Test images that score a run: the first ones, the same for all."""
-FOLDER = "runs/experiments"
-
-
-class StudyError(ValueError):
-    """A study that does not exist, or that cannot be run as it is written."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """One point of a study.
-
-    Attributes:
-        name: unique in its study.
-        changes: to the base configuration, as `Config.override` takes them.
-        seeds: one run each.
-        equal: what it shares with the base: the `"images"` seen, or the `"flops"` spent,
-            so that a cheaper network sees more images.
-    """
-
-    name: str
-    changes: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = (0,)
-    equal: Literal["images", "flops"] = "images"
-
-
-@dataclasses.dataclass(frozen=True)
-class Study:
-    """Variants that together answer one question.
-
-    Attributes:
-        name: as on the command line.
-        group: several studies that can be named at once.
-        title: a heading.
-        section: of the report.
-        claim: what the report says or implies.
-        question: what the study asks.
-        variants: the baseline `REPORT` and what is compared with it.
-    """
-
-    name: str
-    group: str
-    title: str
-    section: str
-    claim: str
-    question: str
-    variants: tuple[Variant, ...]
-
-
-REPORT = Variant("report", seeds=(0, 1))
-"""The report's own configuration: the baseline of every study, trained once a seed."""
 
 _TWO = (0, 1)  # seeds, where a claim rests on the comparison
 _NO_SKIPS = Variant("no skip connections", ("generator.skip_connections=none",), _TWO)
@@ -321,7 +267,7 @@ def find_studies(names: Sequence[str]) -> tuple[Study, ...]:
     Raises:
         StudyError: a name that is neither.
     """
-    every = (*STUDIES, SEARCH)
+    every = (*STUDIES, SEARCH, *DIRECTIONS)
     valid = {study.name for study in every} | {study.group for study in every} | {"all"}
     for name in names:
         if name not in valid:

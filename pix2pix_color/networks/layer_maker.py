@@ -108,6 +108,30 @@ class LayerMaker:
             part.kernel.assign(self.initializer()(part.kernel.shape))
         return x
 
+    def style(self, x: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
+        """Returns what is said of the whole image: (batch, channels)."""
+        x = layers.GlobalAveragePooling2D(dtype=self.precision, name=f"{name}_mean")(x)
+        x = self._dense(channels, f"{name}_dense")(x)
+        return self.leaky_relu(x, f"{name}_leaky_relu")
+
+    def modulate(
+        self, x: keras.KerasTensor, style: keras.KerasTensor, name: str
+    ) -> keras.KerasTensor:
+        """Scales each channel by what the style says, which at first is about 1."""
+        scale = self._dense(x.shape[-1], f"{name}_dense", gain=0.01, bias="ones")(style)
+        scale = layers.Reshape((1, 1, -1), dtype=self.precision, name=f"{name}_reshape")(scale)
+        return layers.Multiply(dtype=self.precision, name=name)([x, scale])
+
+    def _dense(self, channels: int, name: str, gain: float = 1.0, bias: str = "zeros"):
+        initializer = self.initializer(gain)
+        return layers.Dense(
+            channels,
+            kernel_initializer=initializer,
+            bias_initializer=bias,
+            dtype=self.precision,
+            name=name,
+        )
+
     def add(self, x: keras.KerasTensor, y: keras.KerasTensor, name: str) -> keras.KerasTensor:
         return layers.Add(dtype=self.precision, name=name)([x, y])
 

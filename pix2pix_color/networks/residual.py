@@ -24,11 +24,14 @@ def residual_unet(make: LayerMaker, x: keras.KerasTensor, colors: int) -> keras.
     for level in range(config.depth + 1):
         if level:
             x = _halve(make, x, config.channels(level), f"down{level}")
-        x = skips[level] = _blocks(make, x, None, level, f"down{level}")
+        x = skips[level] = _blocks(make, x, None, None, level, f"down{level}")
+    style = None
+    if config.modulation:
+        style = make.style(_activate(make, x, "style_source"), x.shape[-1], "style")
     for level in range(config.depth - 1, -1, -1):
         x = make.double(x, config.channels(level), kernel, f"up{level}")
         skip = skips[level] if level in skip_levels else None
-        x = _blocks(make, x, skip, level, f"up{level}")
+        x = _blocks(make, x, skip, style, level, f"up{level}")
     x = _activate(make, x, "chroma")
     return make.convolution(colors, stride=1, kernel=kernel, name="chroma_conv", gain=_OUTPUT_GAIN)(
         x
@@ -42,23 +45,25 @@ def _halve(make: LayerMaker, x, filters: int, name: str):
     return make.max_pooling(x, f"{name}_pool") if pooling else x
 
 
-def _blocks(make: LayerMaker, x, skip, level: int, name: str):
+def _blocks(make: LayerMaker, x, skip, style, level: int, name: str):
     """The blocks of a level, one way; the encoder's maps, if any, come into the first."""
     for number in range(1, make.config.blocks + 1):
-        x = _block(make, x, skip if number == 1 else None, f"{name}_block{number}")
+        x = _block(make, x, skip if number == 1 else None, style, f"{name}_block{number}")
     if level and level == make.config.attention_level:
         attended = make.attention(make.normalize(x, f"{name}_attention_norm"), f"{name}_attention")
         x = make.add(x, attended, f"{name}_attention_add")
     return x
 
 
-def _block(make: LayerMaker, x, skip, name: str):
+def _block(make: LayerMaker, x, skip, style, name: str):
     """Two convolutions beside the identity, which the encoder's maps do not interrupt."""
     filters, kernel = x.shape[-1], make.config.kernel_size
     branch = x if skip is None else make.concatenate(x, skip, f"{name}_skip")
     branch = _activate(make, branch, f"{name}_1")
     branch = make.convolution(filters, stride=1, kernel=kernel, name=f"{name}_1_conv")(branch)
     branch = _activate(make, branch, f"{name}_2")
+    if style is not None:
+        branch = make.modulate(branch, style, f"{name}_modulate")
     branch = make.dropout(branch, f"{name}_dropout")
     branch = make.convolution(filters, stride=1, kernel=kernel, name=f"{name}_2_conv")(branch)
     return make.add(x, branch, f"{name}_add")

@@ -1,0 +1,233 @@
+"""How soon ours is as good as the report's recipe at its end: a race on one machine.
+
+    python benchmarks/time_to_quality.py
+
+Two processes run at the same time, each bound to a core of its own with one thread: one trains
+the report's recipe, the other `Config.stable()` made short and then `Config.vivid()` made short,
+from it. At marks each stops its clock and scores its generator on the same first test images of
+CIFAR-10. The goals are the scores of the shipped model `report` on these images: its PSNR, for
+the stable part, and its fcd, for the vivid one. The report's recipe cannot be run to its end here:
+its seconds are its seconds a step in this race times the steps that the shipped model took. Both
+train in bfloat16; building the graphs is not counted, and is said apart.
+
+Prints, and writes `benchmarks/time_to_quality.json`, the race's log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import queue
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0, 1]
+SCORES = ("psnr", "ssim", "colorfulness_ratio", "semantic_accuracy", "fcd")
+REPORT_EVERY = 500  # steps of the report's recipe between two of its scores
+QUIET = ("training.sample_every=0",)
+
+
+def main() -> None:
+    """Races, prints, and writes the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--stable-steps", type=int, default=2_400)
+    parser.add_argument("--vivid-steps", type=int, default=1_000)
+    parser.add_argument("--images", type=int, default=2_000, help="that score, the first ones")
+    options = parser.parse_args()
+    if len(CORES) < 2:
+        raise SystemExit("The race needs two cores.")
+    goal = goals(options.images)
+    context = multiprocessing.get_context("spawn")
+    lines, finished, barrier = context.Queue(), context.Event(), context.Barrier(2)
+    settings = (options.stable_steps, options.vivid_steps, options.images)
+    processes = [
+        context.Process(target=target, args=(core, settings, barrier, finished, lines))
+        for target, core in ((run_report, CORES[0]), (run_ours, CORES[1]))
+    ]
+    for process in processes:
+        process.start()
+    log = list(collected(processes, lines))
+    result = {
+        "machine": platform.machine(),
+        "cores": "one a runner",
+        "images": options.images,
+        "stable_steps": options.stable_steps,
+        "vivid_steps": options.vivid_steps,
+        "goal": goal,
+        **summary(goal, log),
+        "log": log,
+    }
+    print(json.dumps({k: v for k, v in result.items() if k != "log"}, indent=2))
+    text = json.dumps(result, indent=1) + "\n"
+    Path(__file__).with_suffix(".json").write_text(text, encoding="utf-8")
+
+
+def goals(images: int) -> dict[str, Any]:
+    """Returns the shipped report model's scores on the racing images, and its steps."""
+    from pix2pix_color import Colorizer
+    from pix2pix_color.cli.evaluation import steps_taken
+
+    colorizer = Colorizer.load("report")
+    return {"steps": steps_taken(colorizer), **Scorer(images)(colorizer.generator)}
+
+
+class Scorer:
+    """Scores a generator on the first test images."""
+
+    def __init__(self, images: int) -> None:
+        from pix2pix_color.data import load_dataset
+
+        self.dataset = load_dataset("cifar10", "test", limit=images)
+        self.reference = load_dataset("cifar10", "train", limit=images)
+
+    def __call__(self, generator: Any) -> dict[str, float]:
+        from pix2pix_color.evaluation import evaluate
+
+        evaluation = evaluate(
+            generator, self.dataset, baselines=False, reference=self.reference, progress=False
+        )
+        scores = evaluation.summary()["scores"]["model"]
+        return {name: round(scores[name], 4) for name in SCORES}
+
+
+class Runner:
+    """Trains with a clock that stands still for scores, and sends a line after each.
+
+    The clock counts steps at the pace of all but the first calls, which build the graph.
+    """
+
+    def __init__(self, name: str, core: int, images: int, lines: Any) -> None:
+        os.sched_setaffinity(0, {core})
+        os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+        from pix2pix_color.data import load_dataset
+
+        self.name, self.lines, self.scorer = name, lines, Scorer(images)
+        self.dataset = load_dataset("cifar10", "train")
+        self.before = 0.0  # seconds of the parts that are over
+
+    def train(
+        self, config: Any, part: str, every: int, folder: Path | None = None, others: Any = None
+    ) -> Any:
+        """Trains to the end, or until the others have finished; returns the trainer."""
+        import keras
+
+        from pix2pix_color import Trainer, make_strategy
+
+        trainer = Trainer(config, folder, make_strategy("cpu"))
+        steady = {"steps": 0, "seconds": 0.0}
+
+        class Clock(keras.callbacks.Callback):
+            def on_train_begin(self, logs: Any = None) -> None:
+                self.first = trainer.current_step
+
+            def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+                self.start = time.perf_counter()
+
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                first, _, rows = trainer.recent
+                if first > self.first:
+                    steady["seconds"] += time.perf_counter() - self.start
+                    steady["steps"] += len(rows)
+                self.model.stop_training = others is not None and others.is_set()
+
+        end, seconds = config.training.steps, 0.0
+        for mark in [*range(every, end, every), end]:
+            trainer.fit(self.dataset, steps=mark, callbacks=[Clock()], verbose=0)
+            pace = steady["seconds"] / steady["steps"]
+            seconds = trainer.current_step * pace
+            self.lines.put(
+                {
+                    "runner": self.name,
+                    "part": part,
+                    "step": trainer.current_step,
+                    "seconds": round(self.before + seconds, 1),
+                    "seconds_a_step": round(pace, 4),
+                    **self.scorer(trainer.inference_generator()),
+                }
+            )
+            if others is not None and others.is_set():
+                break
+        self.before += seconds
+        return trainer
+
+
+def run_report(core: int, settings: tuple, barrier: Any, finished: Any, lines: Any) -> None:
+    """Trains the report's recipe until ours has finished."""
+    from pix2pix_color.config import Config
+
+    runner = Runner("report", core, settings[-1], lines)
+    config = Config.report().override("training.precision=mixed_bfloat16", *QUIET)
+    barrier.wait()
+    runner.train(config, "report", REPORT_EVERY, others=finished)
+    lines.put(None)
+
+
+def run_ours(core: int, settings: tuple, barrier: Any, finished: Any, lines: Any) -> None:
+    """Trains the two presets, made short, one from the other."""
+    from pix2pix_color.config import Config
+
+    stable_steps, vivid_steps, images = settings
+    runner = Runner("ours", core, images, lines)
+    short = (f"training.steps={stable_steps}", f"training.warmup_steps={stable_steps // 20}")
+    stable = Config.stable().override(*short, *QUIET)
+    with tempfile.TemporaryDirectory() as folder:
+        barrier.wait()
+        trainer = runner.train(stable, "stable", max(1, stable_steps // 6))
+        trainer.inference_generator().save(path := Path(folder) / "stable.keras")
+        vivid = Config.vivid().override(
+            f"training.steps={vivid_steps}",
+            f"training.warmup_steps={vivid_steps // 20}",
+            f"training.initial_generator={path}",
+            *QUIET,
+        )
+        runner.train(vivid, "vivid", max(1, vivid_steps // 5))
+    finished.set()
+    lines.put(None)
+
+
+def collected(processes: list, lines: Any) -> Iterator[dict[str, Any]]:
+    """Yields the log's lines as they come, until both have ended; ends all where one breaks."""
+    running = len(processes)
+    while running:
+        try:
+            line = lines.get(timeout=5)
+        except queue.Empty:
+            if any(process.exitcode for process in processes):
+                for process in processes:
+                    process.kill()
+                raise SystemExit("A runner has failed: its traceback is above.") from None
+            continue
+        if line is None:
+            running -= 1
+            continue
+        print(json.dumps(line), flush=True)
+        yield line
+
+
+def summary(goal: dict[str, Any], log: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns when each goal was reached, as a share of the report recipe's own time to it."""
+    pace = [line for line in log if line["runner"] == "report"][-1]["seconds_a_step"]
+    whole = pace * goal["steps"]
+    ours = [line for line in log if line["runner"] == "ours"]
+    psnr = next((line for line in ours if line["psnr"] >= goal["psnr"]), None)
+    fcd = next(
+        (line for line in ours if line["part"] == "vivid" and line["fcd"] <= goal["fcd"]), None
+    )
+    result: dict[str, Any] = {"report_seconds_to_its_end": round(whole)}
+    for name, line in (("psnr", psnr), ("fcd", fcd)):
+        seconds = line["seconds"] if line else None
+        result[f"{name}_reached_after_seconds"] = seconds
+        result[f"{name}_share_of_report_seconds"] = round(seconds / whole, 4) if seconds else None
+    return result
+
+
+if __name__ == "__main__":
+    main()

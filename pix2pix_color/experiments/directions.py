@@ -1,0 +1,115 @@
+"""The studies of what report section 5.3 lists as future work and tries none of, as data.
+
+Two kinds. `faithful` trains a residual generator from random weights without a discriminator:
+what makes colours right. `lively` goes on from the shipped model `stable` against a
+discriminator: what makes them believable. Each variant is one change to the preset. This module
+imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from ..config import Config
+from .study import REPORT, Study, Variant
+
+__all__ = ["DIRECTIONS"]
+
+# The runner sets the length of a run, and its logs.
+_RUNNERS = {"steps", "seed", "log_every", "checkpoint_every", "keep_checkpoints", "sample_every"}
+
+
+def _as_changes(preset: Config) -> tuple[str, ...]:
+    """Returns what a preset changes in the report's configuration."""
+    report, changes = Config.report().to_dict(), []
+    for section, fields in preset.to_dict().items():
+        for name, value in fields.items():
+            if value != report[section][name] and name not in _RUNNERS:
+                changes.append(f"{section}.{name}={value}")
+    return tuple(changes)
+
+
+# A tenth of a short run, as in the presets' long ones at most.
+_STABLE = (*_as_changes(Config.stable()), "training.warmup_steps=40")
+_VIVID = (
+    *_as_changes(Config.vivid()),
+    "training.initial_generator=stable",
+    "training.warmup_steps=40",
+)
+
+
+def _faithful(name: str, *changes: str) -> Variant:
+    return Variant(name, (*_STABLE, *changes))
+
+
+def _lively(name: str, *changes: str) -> Variant:
+    return Variant(name, (*_VIVID, *changes))
+
+
+DIRECTIONS = (
+    Study(
+        "faithful",
+        "beyond",
+        "What makes colours right",
+        "5.3",
+        "Perceptual losses, a rebalanced loss and a better generator are future work.",
+        "From random weights and without a discriminator, what does each choice of the preset "
+        "stable give, and what would another?",
+        (
+            REPORT,
+            _faithful("stable, shortened"),
+            _faithful(
+                "the report's U-Net",
+                *(
+                    _unet := (
+                        "generator.kind=unet",
+                        "generator.depth=5",
+                        "generator.filters=32",
+                        "generator.max_filters=0",
+                        "generator.kernel_size=4",
+                        "generator.dropout=0",
+                    )
+                ),
+            ),
+            _faithful("L1 alone", "training.rgb_weight=0"),
+            _faithful(
+                "L2 alone",
+                "training.rgb_weight=0",
+                "training.l1_weight=0",
+                "training.l2_weight=100",
+            ),
+            _faithful("with perceptual loss", "training.perceptual_weight=1"),
+            _faithful("rebalanced colours", "training.rgb_weight=0", "training.rebalance=0.5"),
+            _faithful("attention at 8x8", "generator.attention_level=2"),
+            _faithful("style modulation", "generator.modulation=true"),
+            _faithful("two blocks a level", "generator.blocks=2"),
+            _faithful("no mirrored images", "data.flip=false"),
+            _faithful("no moving average", "training.ema_momentum=0"),
+            _faithful("no dropout", "generator.dropout=0"),
+        ),
+    ),
+    Study(
+        "lively",
+        "beyond",
+        "What makes colours believable",
+        "5.3",
+        "Transfer learning, other adversarial and feature losses are future work.",
+        "From the model stable on and against a discriminator, what does each choice of the "
+        "preset vivid give, and what would another?",
+        (
+            REPORT,
+            _lively("vivid, shortened"),
+            _lively("from random weights", "training.initial_generator="),
+            _lively("cross-entropy", "training.adversarial_loss=cross_entropy"),
+            _lively("relativistic", "training.adversarial_loss=relativistic"),
+            _lively("no feature matching", "training.feature_matching_weight=0"),
+            _lively("with perceptual loss", "training.perceptual_weight=1"),
+            _lively("batch normalization", "discriminator.normalization=batch"),
+            _lively("R1", "training.r1_weight=1"),
+            _lively("augmentation", "training.augmentation=true"),
+            _lively("equal rates", "training.discriminator_learning_rate=2e-4"),
+            _lively("four times as wide", "discriminator.filters=64"),
+            _lively("L1 weight 5", "training.l1_weight=5"),
+            _lively("rebalanced colours", "training.rebalance=0.5"),
+        ),
+    ),
+)
+"""The studies of section 5.3."""
