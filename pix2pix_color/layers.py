@@ -2,17 +2,20 @@
 
 Most train faster on a CPU than Keras's own, with the same variables and results. They are
 only for training graphs: an exported generator is rebuilt with the plain Keras layers, which
-its weights fit. `RGBToChroma` ends a generator that predicts RGB, exported or not.
+its weights fit. `RGBToChroma` and `AnnealedMean` end a generator that predicts RGB or a
+distribution of colours, exported or not.
 """
 
 from __future__ import annotations
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from . import color
 
 __all__ = [
+    "AnnealedMean",
     "FusedBatchNormalization",
     "MatmulGradientConv2D",
     "MatmulGradientConv2DTranspose",
@@ -163,3 +166,39 @@ class RGBToChroma(keras.layers.Layer):
     def call(self, inputs):
         _, chroma = color.split((inputs + 1.0) / 2.0)
         return chroma
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class AnnealedMean(keras.layers.Layer):
+    """Reads a distribution of colours as one: the mean of the sharpened distribution.
+
+    Zhang, Isola and Efros 2016 (Colorful image colorization, equation 5): between the mean, which
+    is grayish, and the most likely bin, which jumps from pixel to pixel.
+
+    Args:
+        temperature: above 0; 1 is the mean, and towards 0 the most likely bin. They use 0.38.
+
+    Takes logits (..., 484) of the bins of `metrics.chroma_histogram`, and gives chroma,
+    (a, b) / 128, (..., 2).
+    """
+
+    def __init__(self, temperature: float = 0.38, **options) -> None:
+        super().__init__(**options)
+        self.temperature = temperature
+
+    def call(self, inputs):
+        shares = tf.nn.softmax(tf.cast(inputs, tf.float32) / self.temperature)
+        return tf.linalg.matmul(shares, tf.constant(self._bin_centers() / color.CHROMA_SCALE))
+
+    @staticmethod
+    def _bin_centers() -> np.ndarray:
+        """Returns (a, b) of the bins' middles, float32 (484, 2), a in the larger steps."""
+        ends = np.arange(-color.CHROMA_LIMIT, color.CHROMA_LIMIT, color.CHROMA_BIN)
+        middles = ends.astype(np.float32) + color.CHROMA_BIN / 2
+        return np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 2)
+
+    def get_config(self):
+        return super().get_config() | {"temperature": self.temperature}

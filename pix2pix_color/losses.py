@@ -14,6 +14,7 @@ import tensorflow as tf
 __all__ = [
     "adversarial_loss",
     "discriminator_loss",
+    "distribution_loss",
     "feature_matching_loss",
     "l1_loss",
     "l2_loss",
@@ -109,6 +110,26 @@ def l2_loss(
 ) -> tf.Tensor:
     """Mean squared difference of chroma; arguments as of `l1_loss`."""
     return _mean_per_example(_weighted(tf.square(real_chroma - fake_chroma), weights))
+
+
+def distribution_loss(
+    bins: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Cross-entropy of a predicted distribution of colours with the true bin of each pixel.
+
+    Zhang, Isola and Efros 2016 (Colorful image colorization, equation 2), who spread the truth
+    over the five nearest bins; here it is one.
+
+    Args:
+        bins: int32 (batch, height, width), from `metrics.chroma_bins`.
+        logits: (batch, height, width, 484).
+        weights: as of `l1_loss`.
+
+    Returns:
+        (batch,), in nats a pixel, at least 0; ln 484 where all bins are alike.
+    """
+    surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(bins, tf.cast(logits, tf.float32))
+    return _mean_per_example(surprise if weights is None else surprise * weights)
 
 
 def _weighted(differences: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:

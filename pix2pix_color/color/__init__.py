@@ -8,7 +8,7 @@ TensorFlow operations; those of `pixels` do the last step of inference on whole 
 in NumPy.
 """
 
-from .constants import CHROMA_SCALE
+from .constants import CHROMA_BIN, CHROMA_LIMIT, CHROMA_SCALE
 from .conversion import (
     fit_chroma_to_gamut,
     lab_to_rgb,
@@ -22,6 +22,8 @@ from .conversion import (
 from .pixels import color_pixels, pixel_lightness
 
 __all__ = [
+    "CHROMA_BIN",
+    "CHROMA_LIMIT",
     "CHROMA_SCALE",
     "color_pixels",
     "fit_chroma_to_gamut",

@@ -21,6 +21,11 @@ LINEAR_OF_LEVEL = tuple(
 CHROMA_SCALE = 128.0
 """What a and b are divided by to become the networks' target."""
 
+CHROMA_BIN = 10
+"""Side of a bin of the ab plane, in units of CIE Lab (Zhang et al. 2016)."""
+CHROMA_LIMIT = 110
+"""Where the bins end, each way."""
+
 BISECTIONS = 14  # so fine that rounding elsewhere cannot move a colour by an 8-bit level
 # What still counts as shown by sRGB, in linear light: a hundredth of a level more than
 # [0, 1], which forgives the rounding of gray and white.

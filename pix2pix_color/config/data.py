@@ -25,7 +25,9 @@ class DataConfig:
             then cut the centre) or `"resize"` (both sides scaled, aspect ratio lost).
         color_space: what the generator predicts, and L1 and the discriminator compare:
             `"lab"` chroma (report section 4.1) or `"rgb"` in [-1, 1] (Isola et al. 2017),
-            which the generator then turns into chroma itself.
+            which the generator then turns into chroma itself; or `"distribution"`: shares of 484
+            bins of the ab plane, which it reads as chroma (Zhang et al. 2016), so that L1 and
+            the discriminator see that.
         lightness_scale: what the first convolutions of both networks see of L: `"report"`,
             0 to 100 as in the authors' code, or `"unit"`, rescaled to [-1, 1].
     """
@@ -35,7 +37,7 @@ class DataConfig:
     drop_gray: bool = True
     flip: bool = False
     fit: Literal["crop", "resize"] = "crop"
-    color_space: Literal["lab", "rgb"] = "lab"
+    color_space: Literal["lab", "rgb", "distribution"] = "lab"
     lightness_scale: Literal["report", "unit"] = "report"
 
     def __post_init__(self) -> None:

@@ -52,6 +52,10 @@ class Config:
             f"A generator of depth {depth} halves an image {depth} times: data.image_size must be "
             f"a multiple of {2**depth}, not {size}.",
         )
+        require(
+            not self.training.distribution_weight or self.data.color_space == "distribution",
+            "training.distribution_weight needs data.color_space=distribution.",
+        )
         deepest = (size & -size).bit_length() - 1  # how often the size can be halved
         require(
             self.discriminator.depth <= deepest,
@@ -100,7 +104,7 @@ class Config:
 
         A first choice: no run has measured it.
 
-        It starts from a trained `stable`. None ships yet: train one, and name its folder,
+        It starts from the shipped model `stable`; from one of your own by
         `training.initial_generator=runs/stable`.
         """
         return cls(
@@ -109,7 +113,7 @@ class Config:
             discriminator=_JUDGE,
             training=TrainingConfig(
                 steps=3_000,
-                initial_generator="runs/stable",
+                initial_generator="stable",
                 generator_learning_rate=2e-4,
                 discriminator_learning_rate=4e-4,  # faster (Heusel et al. 2017)
                 l1_weight=20.0,  # a fifth of the report's: it is what makes colours gray

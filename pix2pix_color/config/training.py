@@ -31,9 +31,11 @@ class TrainingConfig:
         perceptual_weight: of the squared differences of the reference classifier's features
             (Johnson et al. 2016). The same classifier scores semantic accuracy and fcd: a
             model trained with it was taught to that test, and those two scores of it say so.
-        rebalance: 0 to 1, how much L1 and L2 count pixels of rare real colours above those of
-            common ones (Zhang et al. 2016: 1 - lambda; they use 0.5). The shares of the colours
-            are counted once, in the training images.
+        distribution_weight: of the cross-entropy of a predicted distribution of colours with the
+            bin of the true one (Zhang et al. 2016); needs `data.color_space=distribution`.
+        rebalance: 0 to 1, how much L1, L2 and the distribution count pixels of rare real colours
+            above those of common ones (Zhang et al. 2016: 1 - lambda; they use 0.5). The shares
+            of the colours are counted once, in the training images.
         adversarial_weight: 1 in the report; 0 trains without a discriminator.
         adversarial_loss: `"cross_entropy"` (report), `"hinge"` (Lim and Ye 2017) or
             `"relativistic"`, real patches against the fake ones of the same image
@@ -81,6 +83,7 @@ class TrainingConfig:
     l2_weight: float = 0.0
     rgb_weight: float = 0.0
     perceptual_weight: float = 0.0
+    distribution_weight: float = 0.0
     rebalance: float = 0.0
     adversarial_weight: float = 1.0
     adversarial_loss: Literal["cross_entropy", "hinge", "relativistic"] = "cross_entropy"
@@ -145,5 +148,12 @@ _NOT_NEGATIVE = (
     "sample_every",
     "seed",
 )
-_LOSSES = ("l1_weight", "adversarial_weight", "l2_weight", "rgb_weight", "perceptual_weight")
+_LOSSES = (
+    "l1_weight",
+    "adversarial_weight",
+    "l2_weight",
+    "rgb_weight",
+    "perceptual_weight",
+    "distribution_weight",
+)
 _OF_THE_DISCRIMINATOR = ("adversarial_from", "feature_matching_weight", "r1_weight", "augmentation")

@@ -88,6 +88,7 @@ def _losses(training: TrainingConfig) -> str:
     for weight, name in (
         (training.l2_weight, "mean squared chroma error"),
         (training.rgb_weight, "logarithm of the mean squared RGB error"),
+        (training.distribution_weight, "cross-entropy of the distribution of colours"),
         (training.feature_matching_weight, "distance of the discriminator's features"),
         (training.perceptual_weight, "distance of the reference classifier's features"),
     ):

@@ -22,6 +22,7 @@ from .colorfulness import colorfulness
 from .discrimination import discriminator_accuracy
 from .distributions import (
     CHROMA_BIN,
+    chroma_bins,
     chroma_histogram,
     class_rebalancing,
     feature_statistics,
@@ -35,6 +36,7 @@ from .report import report_psnr, report_ssim
 __all__ = [
     "CHROMA_BIN",
     "chroma_auc",
+    "chroma_bins",
     "chroma_errors",
     "chroma_histogram",
     "ciede2000",

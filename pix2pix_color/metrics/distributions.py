@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from ..color import CHROMA_BIN, CHROMA_LIMIT
 from ._checks import image_batch, per_pixel
 
 __all__ = [
     "CHROMA_BIN",
+    "chroma_bins",
     "chroma_histogram",
     "class_rebalancing",
     "feature_statistics",
@@ -17,18 +19,21 @@ __all__ = [
     "pixel_weights",
 ]
 
-CHROMA_BIN = 10
-"""Side of a bin of the ab plane, in units of CIE Lab (Zhang et al. 2016)."""
-
-_LIMIT = 110
-_SIDE = 2 * _LIMIT // CHROMA_BIN
+_SIDE = 2 * CHROMA_LIMIT // CHROMA_BIN
 _BINS = _SIDE**2
 _SMOOTHING = 5.0  # sigma of Zhang et al. 2016, in units of CIE Lab
 
 
-def _bin_numbers(lab: tf.Tensor) -> tf.Tensor:
-    """Returns the ab bin of each pixel, int32 (batch, height, width); of NaN any."""
-    places = tf.floor((lab[..., 1:] + _LIMIT) / CHROMA_BIN)
+def chroma_bins(lab: tf.Tensor) -> tf.Tensor:
+    """The ab bin of each pixel, of those of `chroma_histogram`.
+
+    Args:
+        lab: float32 Lab, (batch, height, width, 3).
+
+    Returns:
+        int32 (batch, height, width); of NaN any.
+    """
+    places = tf.floor((lab[..., 1:] + CHROMA_LIMIT) / CHROMA_BIN)
     places = tf.where(tf.math.is_nan(places), 0.0, places)
     places = tf.cast(tf.clip_by_value(places, 0.0, _SIDE - 1.0), tf.int32)
     return _SIDE * places[..., 0] + places[..., 1]
@@ -53,7 +58,7 @@ def chroma_histogram(lab: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Ten
     ones = tf.ones(tf.shape(lab)[:3])
     weights = ones if weights is None else per_pixel(weights, lab, "weights")
     batch = tf.shape(lab)[0]
-    numbers = _bin_numbers(lab) + _BINS * tf.range(batch)[:, None, None]
+    numbers = chroma_bins(lab) + _BINS * tf.range(batch)[:, None, None]
     counts = tf.math.unsorted_segment_sum(weights, numbers, _BINS * batch)
     missing = tf.reduce_any(tf.math.is_nan(lab[..., 1:]), axis=[1, 2, 3])
     counts = tf.reshape(counts, [batch, _BINS])
@@ -118,7 +123,7 @@ def pixel_weights(real_lab: tf.Tensor, bin_weights: tf.Tensor) -> tf.Tensor:
     if bin_weights.shape != (_BINS,):
         raise ValueError(f"bin_weights must be ({_BINS},), not {bin_weights.shape}.")
     missing = tf.reduce_any(tf.math.is_nan(lab[..., 1:]), axis=-1)
-    return tf.where(missing, np.float32("nan"), tf.gather(bin_weights, _bin_numbers(lab)))
+    return tf.where(missing, np.float32("nan"), tf.gather(bin_weights, chroma_bins(lab)))
 
 
 def jensen_shannon_distance(p: tf.Tensor, q: tf.Tensor) -> tf.Tensor:

@@ -6,12 +6,12 @@ import keras
 from keras import layers
 
 from ..config import ConfigError, GeneratorConfig
-from ..layers import RGBToChroma
-from .layer_maker import COLOR_CHANNELS, LayerMaker
+from ..layers import AnnealedMean, RGBToChroma
+from .layer_maker import COLOR_CHANNELS, DISTRIBUTION_BINS, LayerMaker
 from .residual import residual_unet
 from .unet import unet
 
-__all__ = ["build_generator", "color_generator"]
+__all__ = ["build_generator", "color_generator", "distribution_generator"]
 
 
 def build_generator(
@@ -56,6 +56,10 @@ def build_generator(
 
     lightness = keras.Input((image_size, image_size, 1), name="lightness")
     x = make.rescale_lightness(lightness) if lightness_scale == "unit" else lightness
+    if color_space == "distribution":
+        logits = body(make, x, DISTRIBUTION_BINS)
+        chroma = AnnealedMean(dtype="float32", name="annealed_mean")(logits)
+        return keras.Model(lightness, chroma, name="generator")
     x = body(make, x, COLOR_CHANNELS[color_space])
     chroma = layers.Activation("tanh", dtype="float32", name="tanh")(x)
     if color_space == "rgb":
@@ -71,3 +75,9 @@ def color_generator(generator: keras.Model) -> keras.Model:
     if not isinstance(generator.layers[-1], RGBToChroma):
         return generator
     return keras.Model(generator.input, generator.get_layer("tanh").output, name="generator")
+
+
+def distribution_generator(generator: keras.Model) -> keras.Model:
+    """Returns a generator of distributions with two outputs: their logits, and chroma."""
+    mean = generator.get_layer("annealed_mean")
+    return keras.Model(generator.input, [mean.input, mean.output], name="generator")

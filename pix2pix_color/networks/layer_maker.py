@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import keras
 from keras import layers
 
+from ..color import CHROMA_BIN, CHROMA_LIMIT
 from ..config import DiscriminatorConfig, GeneratorConfig
 from ..layers import (
     FusedBatchNormalization,
@@ -16,9 +17,11 @@ from ..layers import (
     SpectralConv2D,
 )
 
-__all__ = ["COLOR_CHANNELS", "LayerMaker"]
+__all__ = ["COLOR_CHANNELS", "DISTRIBUTION_BINS", "LayerMaker"]
 
-COLOR_CHANNELS = {"lab": 2, "rgb": 3}
+COLOR_CHANNELS = {"lab": 2, "rgb": 3, "distribution": 2}
+"""What both networks see of the colours, by `data.color_space`."""
+DISTRIBUTION_BINS = (2 * CHROMA_LIMIT // CHROMA_BIN) ** 2
 _HEAD_CHANNELS = 32  # of a head of attention
 
 

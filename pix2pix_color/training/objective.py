@@ -12,7 +12,7 @@ from .. import color, losses, metrics
 from ..config import Config
 from ..data import ImageDataset
 from ..layers import RGBToChroma
-from ..networks import color_generator
+from ..networks import color_generator, distribution_generator
 from .augmentation import augment, draw_places
 from .perceptual import perceptual_network
 
@@ -43,6 +43,8 @@ class Objective:
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
         self._color_generator = color_generator(generator)
+        if config.training.distribution_weight:
+            self._distribution_generator = distribution_generator(generator)
         training, size = config.training, config.data.image_size
         self._judge = discriminator
         if training.feature_matching_weight:
@@ -60,8 +62,8 @@ class Objective:
             return
         histogram = 0.0
         for lightness, chroma in dataset.batches():
-            lab = tf.concat([lightness, chroma * color.CHROMA_SCALE], axis=-1)
-            histogram = histogram + np.sum(metrics.chroma_histogram(lab), 0, np.float64)
+            counts = metrics.chroma_histogram(_lab(lightness, chroma))
+            histogram = histogram + np.sum(counts, 0, np.float64)
         uniform = 1.0 - self.config.training.rebalance
         self._bin_weights.assign(np.float32(metrics.class_rebalancing(histogram, uniform)))
 
@@ -103,11 +105,18 @@ class Objective:
         discriminator_loss = accuracy = adversarial_loss = tf.constant(0.0)
         real, weights = self._real_colors(lightness, chroma), self._weights(lightness, chroma)
         with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
-            fake = self._color_generator(lightness, training=True)
+            if training.distribution_weight:
+                logits, fake = self._distribution_generator(lightness, training=True)
+            else:
+                fake = self._color_generator(lightness, training=True)
             l1_loss = mean(losses.l1_loss(real, fake, weights))
             generator_loss = training.l1_weight * l1_loss
             if training.l2_weight:
                 generator_loss += training.l2_weight * mean(losses.l2_loss(real, fake, weights))
+            if training.distribution_weight:
+                bins = metrics.chroma_bins(_lab(lightness, chroma))
+                surprise = mean(losses.distribution_loss(bins, logits, weights))
+                generator_loss += training.distribution_weight * surprise
             if training.rgb_weight or training.perceptual_weight:
                 generator_loss += mean(self._rgb_losses(lightness, chroma, fake))
             if adversarial:
@@ -161,11 +170,10 @@ class Objective:
         return chroma
 
     def _weights(self, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor | None:
-        """Returns what each pixel counts in L1 and L2."""
+        """Returns what each pixel counts in L1, L2 and the distribution's loss."""
         if not self.config.training.rebalance:
             return None
-        lab = tf.concat([lightness, chroma * color.CHROMA_SCALE], axis=-1)
-        return metrics.pixel_weights(lab, self._bin_weights)
+        return metrics.pixel_weights(_lab(lightness, chroma), self._bin_weights)
 
     def _rgb_losses(self, lightness: tf.Tensor, chroma: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
         """Returns the weighted losses, one an example, of the images as they will be seen."""
@@ -216,6 +224,10 @@ class Objective:
 
         due = tf.equal(tf.cast(step, tf.int64) % training.r1_every, 0)
         return tf.cond(due, penalized, lambda: [tf.identity(gradient) for gradient in gradients])
+
+
+def _lab(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
+    return tf.concat([lightness, chroma * color.CHROMA_SCALE], axis=-1)
 
 
 def _accuracy(real_logits: tf.Tensor, fake_logits: tf.Tensor, kind: str) -> tf.Tensor:

@@ -1,0 +1,157 @@
+r"""The models beside each other: one table, what they cost, and the dial between the last two.
+
+    python benchmarks/models.py --l1-alone runs/l1
+
+Scores the shipped models `report`, `stable` and `vivid`, the dial of `vivid` at a few points, and
+the report's generator trained with its L1 loss alone, on all test images of CIFAR-10 beside what
+needs no model. The last is not shipped; train it with
+
+    pix2pix-color train --run runs/l1 --steps 10_000 --set training.adversarial_weight=0 \
+        --set training.precision=mixed_bfloat16
+
+Training seconds are steps times the seconds of a step, each configuration's steps timed in turn in
+this process (`--rounds` times, the median), on all cores with nothing beside; `vivid` starts from
+`stable`, whose seconds it therefore includes. Needs CIFAR-10 for TensorFlow Datasets.
+
+Prints, and writes `benchmarks/models.md` and, for notebook 09, `models.json` where the package
+keeps its results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from pix2pix_color import Colorizer, Trainer, make_strategy
+from pix2pix_color.cli.evaluation import steps_taken
+from pix2pix_color.config import Config
+from pix2pix_color.data import load_dataset
+from pix2pix_color.evaluation import BASELINES, SCORES, evaluate
+from pix2pix_color.evaluation.tables import markdown, value_text
+from pix2pix_color.experiments import PUBLISHED
+from pix2pix_color.experiments.cost import cost_of, flops_per_image
+
+SHOWN = (
+    "psnr",
+    "ssim",
+    "ciede2000",
+    "colorfulness_ratio",
+    "chroma_distance",
+    "semantic_accuracy",
+    "fcd",
+)
+BESIDE = ("no_colour", "own_mean_chroma")
+DIAL = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
+PAIRS = (("stable", "report"), ("vivid", "report"), ("vivid", "stable"))
+
+
+def main() -> None:
+    """Measures, prints, and writes both files."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--l1-alone", type=Path, required=True, help="its run folder")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--limit", type=int, help="only the first images, for a look")
+    options = parser.parse_args()
+    colorizers = {
+        "report": Colorizer.load("report"),
+        "L1 alone": Colorizer.load(options.l1_alone),
+        "stable": Colorizer.load("stable"),
+        "vivid": Colorizer.load("vivid"),
+    }
+    costs = training_costs(colorizers, options.rounds)
+    generators = {name: one.generator for name, one in colorizers.items()}
+    dial = {f"vividness {v:g}": colorizers["vivid"].at_vividness(v).generator for v in DIAL}
+    dataset = load_dataset("cifar10", "test", limit=options.limit)
+    evaluation = evaluate(generators | dial, dataset)
+    summary = evaluation.summary()
+    result = {
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "rounds": options.rounds,
+        "costs": costs,
+        "differences": [evaluation.difference(*pair).summary() for pair in PAIRS],
+        **summary,
+    }
+    text = page(result, generators)
+    print(text)
+    (PUBLISHED / "models.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
+
+
+def training_costs(colorizers: dict[str, Colorizer], rounds: int) -> dict[str, dict[str, Any]]:
+    """Returns what each model's training took: its steps as run, its seconds as timed here."""
+    dataset = load_dataset("cifar10", "train", limit=6_400)
+    runs = {}
+    for name, colorizer in colorizers.items():
+        # Wherever it started, its steps cost the same.
+        config = colorizer.config.override("training.initial_generator=")
+        trainer = Trainer(config, strategy=make_strategy("cpu"))
+        trainer.objective.prepare(dataset)
+        batches = dataset.training_batches(config.training.batch_size, flip=config.data.flip)
+        runs[name] = (trainer, iter(batches), [])
+        trainer.train_steps(runs[name][1], 2)  # tracing is not what is measured
+    for _ in range(rounds):
+        for trainer, iterator, seconds in runs.values():
+            start = time.perf_counter()
+            trainer.train_steps(iterator, 10).numpy()
+            seconds.append((time.perf_counter() - start) / 10)
+    costs: dict[str, dict[str, Any]] = {}
+    for name, (_, _, seconds) in runs.items():
+        config: Config = colorizers[name].config
+        step, steps = statistics.median(seconds), steps_taken(colorizers[name])
+        costs[name] = {
+            "steps": steps,
+            "seconds_a_step": round(step, 4),
+            "seconds": round(step * steps),
+            "gflop_an_image": round(flops_per_image(config) / 1e9, 3),
+            "generator_parameters": cost_of(config).generator_parameters,
+        }
+    costs["vivid"]["seconds"] += costs["stable"]["seconds"]
+    return costs
+
+
+def page(result: dict[str, Any], generators: dict[str, Any]) -> str:
+    """Returns both tables in Markdown."""
+
+    def row(name: str, title: str) -> list[str]:
+        cells = [
+            value_text(
+                result["scores"][name].get(score),
+                SCORES[score].digits,
+                result["intervals"][name].get(score),
+            )
+            for score in SHOWN
+            if result["scores"][name].get(score) is not None
+            or score in result["scores"]["no_colour"]
+        ]
+        cost = result["costs"].get(name)
+        spent = [f"{cost['seconds']:,}", f"{cost['gflop_an_image']:g}"] if cost else ["", ""]
+        return [title, *cells, *spent]
+
+    head = ["", *(SCORES[score].heading for score in SHOWN), "training seconds", "GFLOP an image"]
+    rows = [row(name, BASELINES[name]) for name in BESIDE]
+    rows += [row(name, name) for name in generators]
+    dial = [row(f"vividness {v:g}", f"{v:g}")[:-2] for v in DIAL]
+    return (
+        "# The models beside each other\n\n"
+        f"CIFAR-10, {result['split']} split, {result['count']:,} images; value and 95 % interval; "
+        "arrows point to better. How it was measured: `benchmarks/models.py`.\n\n"
+        f"{markdown(head, rows)}\n"
+        "Training seconds on 2 cores: steps times the seconds of a step, timed in turn in one "
+        "process; those of `vivid` hold those of `stable`, which it starts from.\n\n"
+        "## The dial\n\n"
+        "The SavedModel of `vivid` at points of its dial: weights between those of `stable` and "
+        f"of `vivid`, and beyond.\n\n{markdown(['vividness', *head[1:-2]], dial)}"
+    )
+
+
+if __name__ == "__main__":
+    main()
