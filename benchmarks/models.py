@@ -49,7 +49,7 @@ SHOWN = (
     "fcd",
 )
 BESIDE = ("no_colour", "own_mean_chroma")
-DIAL = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
+DIAL = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
 PAIRS = (("stable", "report"), ("vivid", "report"), ("vivid", "stable"))
 
 
@@ -149,7 +149,7 @@ def page(result: dict[str, Any], generators: dict[str, Any]) -> str:
         "process; those of `vivid` hold those of `stable`, which it starts from.\n\n"
         "## The dial\n\n"
         "The SavedModel of `vivid` at points of its dial: weights between those of `stable` and "
-        f"of `vivid`, and beyond.\n\n{markdown(['vividness', *head[1:-2]], dial)}"
+        f"of `vivid`.\n\n{markdown(['vividness', *head[1:-2]], dial)}"
     )
 
 

@@ -179,21 +179,23 @@ def run_ours(core: int, settings: tuple, barrier: Any, finished: Any, lines: Any
 
     stable_steps, vivid_steps, images = settings
     runner = Runner("ours", core, images, lines)
-    short = (f"training.steps={stable_steps}", f"training.warmup_steps={stable_steps // 20}")
-    stable = Config.stable().override(*short, *QUIET)
+    stable = Config.stable().override(*shortened(stable_steps))
     with tempfile.TemporaryDirectory() as folder:
         barrier.wait()
         trainer = runner.train(stable, "stable", max(1, stable_steps // 6))
         trainer.inference_generator().save(path := Path(folder) / "stable.keras")
         vivid = Config.vivid().override(
-            f"training.steps={vivid_steps}",
-            f"training.warmup_steps={vivid_steps // 20}",
-            f"training.initial_generator={path}",
-            *QUIET,
+            *shortened(vivid_steps), f"training.initial_generator={path}"
         )
         runner.train(vivid, "vivid", max(1, vivid_steps // 5))
     finished.set()
     lines.put(None)
+
+
+def shortened(steps: int) -> tuple[str, ...]:
+    """Returns the changes to a preset for a run of so few steps."""
+    momentum = "training.ema_momentum=0.99"  # a longer memory would remember the start
+    return f"training.steps={steps}", f"training.warmup_steps={steps // 20}", momentum, *QUIET
 
 
 def collected(processes: list, lines: Any) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Colourizes arrays and files with a trained model, shipped or your own.
 
-colorizer = Colorizer.load("report")
+colorizer = Colorizer.load()
 rgb = colorizer(gray)                                # uint8 or uint16, any size
 colorizer.colorize_file("gray.png", "color.png")
 """
@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from .config import Config, ConfigError, nearest
 from .file_jobs import Outcome, colorize_one, find_jobs, run_jobs
-from .files import shipped_folder, verify_checksums
+from .files import DEFAULT_MODEL, shipped_folder, verify_checksums
 from .inference import (
     MAX_RENDER_SIZE,
     any_size,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Colorizer", "ColorizerError", "check_settings", "shipped_models"]
 
-MAX_VIVIDNESS = 1.5
+MAX_VIVIDNESS = 1.0
 """As in `interpolation`, which would load Keras; a test compares them."""
 
 MAX_STRENGTH = 4.0
@@ -77,8 +77,8 @@ class Colorizer:
         config: the run's configuration, where the folder has one.
         multiple: what a render size is a multiple of: the size of the training images.
         render_size: the model's own, which is used where none is given.
-        vividness: where the model's dial stands, from 0 (faithful) by 1 (vivid) to 1.5;
-            `None`: it has none.
+        vividness: where the model's dial stands, from 0 (faithful) to 1 (vivid); `None`: it has
+            none.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Colorizer:
         self.multiple, self.render_size = multiple, render_size or multiple
 
     @classmethod
-    def load(cls, name_or_path: str | Path = "report", *, verify: bool = True) -> Colorizer:
+    def load(cls, name_or_path: str | Path = DEFAULT_MODEL, *, verify: bool = True) -> Colorizer:
         """Loads a model.
 
         Args:
@@ -146,7 +146,7 @@ class Colorizer:
         """Returns the same model with its dial elsewhere.
 
         Args:
-            vividness: 0 for the most faithful colours, 1 for the most believable ones, up to 1.5.
+            vividness: from 0, the most faithful colours, to 1, the most believable ones.
 
         Raises:
             ColorizerError: the model has no dial, or the vividness is out of range.

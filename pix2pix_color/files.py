@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = [
+    "DEFAULT_MODEL",
     "ChecksumError",
     "replacing",
     "shipped_folder",
@@ -18,6 +19,9 @@ __all__ = [
     "write_atomically",
     "write_checksums",
 ]
+
+DEFAULT_MODEL = "vivid"
+"""The shipped model that colourizes where none is named."""
 
 
 def shipped_folder() -> Path:

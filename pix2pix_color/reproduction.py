@@ -1,9 +1,9 @@
 """`make reproduce`: from the shipped model to the notebooks, figures and scores of the report.
 
     python -m pix2pix_color.reproduction notebooks    # runs the committed notebooks in place
-    python -m pix2pix_color.reproduction scores       # scores the shipped model on CIFAR-10 again
+    python -m pix2pix_color.reproduction scores NAME  # scores a shipped model on CIFAR-10 again
     python -m pix2pix_color.reproduction readme       # brings README.md's table up to date
-    python -m pix2pix_color.reproduction export       # writes the shipped SavedModel anew
+    python -m pix2pix_color.reproduction export NAME  # writes a shipped SavedModel anew
 
 Works from the root of a checkout. Nothing that is committed changes but by these.
 """
@@ -44,6 +44,7 @@ NOTEBOOKS = (
     "06_architecture_and_hyperparameters",
     "07_ablations",
     "08_colorize_your_photos",
+    "09_beyond_the_report",
 )
 MODEL = "report"
 SCORED_IMAGES = 2_000
@@ -332,11 +333,16 @@ def _say_result(folder: Path, seconds: float) -> None:
 # What is committed: scores, model card, README --------------------------------------------
 
 
-def update_scores(checkout: str | Path = ".") -> None:
-    """Scores the shipped model on both whole splits of CIFAR-10 and brings its folder up to date.
+def update_scores(checkout: str | Path = ".", model: str = MODEL) -> None:
+    """Scores a shipped model on CIFAR-10 and brings its folder up to date.
 
-    In `saved_models/report`: `metrics.json` (the test split), `evaluation/` (both splits side by
-    side, tables and figures), the model card, `SHA256SUMS`; and the README's table.
+    In its folder: `metrics.json` (the test split), `evaluation/` (tables and figures), the model
+    card, `SHA256SUMS`. The reproduction is scored on both splits, side by side, and fills the
+    README's table too.
+
+    Args:
+        checkout: the root of the project.
+        model: the name of the shipped model.
 
     Raises:
         ReproductionError: scoring failed.
@@ -344,21 +350,26 @@ def update_scores(checkout: str | Path = ".") -> None:
     from .config import Config
     from .export import model_card
 
-    folder = Path(checkout).resolve() / "saved_models" / MODEL
+    folder = Path(checkout).resolve() / "saved_models" / model
+    reproduced = model == MODEL
     made = folder / "evaluation"
-    command = ["evaluate", "--model", str(folder), "--split", "both", "-o", str(made)]
+    test = made / "test"
+    place = ["both", "-o", str(made)] if reproduced else ["test", "-o", str(test)]
+    command = ["evaluate", "--model", str(folder), "--split", *place]
     finished = subprocess.run([sys.executable, "-m", "pix2pix_color", *command, "--overwrite"])
     if finished.returncode:
         raise ReproductionError("The shipped model could not be scored (see above).")
     # Megabytes that the command makes anew: every image's scores, the train split's images.
-    for large in (*made.rglob("scores.csv"), *(made / "train").glob("images-by-*.png")):
+    images = (made / "train" if reproduced else made).rglob("images-by-*.png")
+    for large in (*made.rglob("scores.csv"), *images):
         large.unlink()
-    (made / "test" / "metrics.json").replace(folder / "metrics.json")
-    (made / "test" / "samples.png").replace(folder / "samples.png")
+    (test / "metrics.json").replace(folder / "metrics.json")
+    (test / "samples.png").replace(folder / "samples.png")
     config = Config.from_json((folder / "config.json").read_text(encoding="utf-8"))
-    write_atomically(folder / "README.md", model_card(folder, MODEL, config))
+    write_atomically(folder / "README.md", model_card(folder, model, config))
     write_checksums(folder)
-    update_readme(Path(checkout) / "README.md", folder / "metrics.json")
+    if reproduced:
+        update_readme(Path(checkout) / "README.md", folder / "metrics.json")
 
 
 def scores_table(metrics: Path) -> str:
@@ -404,16 +415,19 @@ def update_readme(readme: Path = Path("README.md"), metrics: Path | None = None)
 
 
 def _main(arguments: Sequence[str]) -> int:
-    if list(arguments) == ["readme"]:
+    action, *names = arguments or [""]
+    if [action, *names] == ["readme"]:
         update_readme()
         return 0
-    if list(arguments) == ["scores"]:
-        update_scores()
+    if action == "scores":
+        for name in names or [MODEL]:
+            update_scores(model=name)
         return 0
-    if list(arguments) == ["export"]:
+    if action == "export":
         from .export import refresh_export
 
-        _say(f"Exported {refresh_export(Path('saved_models') / MODEL)}.")
+        for name in names or [MODEL]:
+            _say(f"Exported {refresh_export(Path('saved_models') / name)}.")
         return 0
     if list(arguments) == ["notebooks"]:
         for path in sorted(Path("notebooks").resolve().glob("*.ipynb")):
@@ -422,7 +436,8 @@ def _main(arguments: Sequence[str]) -> int:
             _say(f"\r  {path.stem}: done in {time.monotonic() - start:.0f} s      ")
         return 0
     print(
-        "usage: python -m pix2pix_color.reproduction notebooks|scores|readme|export",
+        "usage: python -m pix2pix_color.reproduction notebooks|readme|scores [NAME...]|"
+        "export [NAME...]",
         file=sys.stderr,
     )
     return 2

@@ -40,18 +40,13 @@ def test_the_ends_are_the_two(pair, lightness, end):
     np.testing.assert_array_equal(mixed(lightness), pair[end](lightness))
 
 
-@pytest.mark.parametrize("vividness", [0.25, 1.3])
+@pytest.mark.parametrize("vividness", [0.25, 0.9])
 def test_every_weight_lies_on_the_line_through_both(pair, vividness):
     mixed = interpolate_generators(*pair, vividness)
     stable, vivid = ({v.path: v.numpy() for v in model.weights} for model in pair)
-    negative = 0
     for variable in mixed.weights:
         expected = (1 - vividness) * stable[variable.path] + vividness * vivid[variable.path]
-        if variable.path.endswith("variance"):
-            negative += (expected < 0).sum()
-            expected = np.maximum(expected, 0)
         np.testing.assert_allclose(variable, expected, rtol=1e-5, atol=1e-6)
-    assert (negative > 0) == (vividness > 1)
 
 
 def test_it_is_a_plain_model_of_its_own(pair, lightness, tmp_path):
@@ -77,7 +72,7 @@ def test_two_shapes_cannot_be_mixed(options):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("vividness", [-0.1, 1.6, float("nan")])
+@pytest.mark.parametrize("vividness", [-0.1, 1.1, float("nan")])
 def test_out_of_range_is_refused(pair, vividness):
-    with pytest.raises(ValueError, match=r"must be from 0 to 1.5, not"):
+    with pytest.raises(ValueError, match=r"must be from 0 to 1, not"):
         interpolate_generators(*pair, vividness)

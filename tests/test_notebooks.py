@@ -29,6 +29,7 @@ NAMES = (
     "06_architecture_and_hyperparameters",
     "07_ablations",
     "08_colorize_your_photos",
+    "09_beyond_the_report",
 )
 # These show the results that come with the package, the same in every setting.
 OF_RESULTS = ("06_architecture_and_hyperparameters", "07_ablations")

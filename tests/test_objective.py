@@ -428,7 +428,7 @@ class TestPresets:
     def test_the_one_trains_without_and_the_other_against_a_discriminator(self):
         assert Config.stable().training.adversarial_weight == 0
         assert Config.vivid().training.adversarial_weight > 0
-        assert Config.vivid().training.initial_generator == "runs/stable"
+        assert Config.vivid().training.initial_generator == "stable"
 
 
 # Two replicas -----------------------------------------------------------------------------------

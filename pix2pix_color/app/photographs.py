@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..colorizer import Colorizer, ColorizerError, shipped_models
-from ..files import ChecksumError
+from ..files import DEFAULT_MODEL, ChecksumError
 from ..image_files import (
     FORMATS,
     ImageFile,
@@ -98,7 +98,7 @@ class Settings:
         strength: of the colours, 0 to 2.
         render_size: shorter side, in pixels, of what the network sees; `None`: the model's own.
         keep_format: write the result in the photograph's format; otherwise as PNG.
-        vividness: of a model with a dial, 0 (faithful) to 1.5; `None`: as the model has it. Of
+        vividness: of a model with a dial, 0 (faithful) to 1; `None`: as the model has it. Of
             another model it is nothing, which the notes say where it is not 1.
     """
 
@@ -120,7 +120,7 @@ class Models:
         ColorizerError, ChecksumError: the default model cannot be loaded.
     """
 
-    def __init__(self, default: str | Path = "report") -> None:
+    def __init__(self, default: str | Path = DEFAULT_MODEL) -> None:
         self.default = str(default)
         self.names = list(dict.fromkeys([self.default, *shipped_models()]))
         self._loaded = {self.default: Colorizer.load(default)}

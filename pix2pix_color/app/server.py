@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..files import DEFAULT_MODEL
+
 __all__ = ["DemoError", "demo"]
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -29,7 +31,7 @@ class DemoError(RuntimeError):
 def demo(
     host: str = "127.0.0.1",
     port: int = 7860,
-    model: str | Path = "report",
+    model: str | Path = DEFAULT_MODEL,
     *,
     open_browser: bool = False,
     max_megabytes: int = 50,

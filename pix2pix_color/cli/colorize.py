@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import nearest
+from ..files import DEFAULT_MODEL
 from .errors import FAILED, OK, UsageError, one_line, report
 from .startup import start_tensorflow
 from .values import number, positive
@@ -56,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="MODEL",
-        default="report",
-        help="a shipped model's name, or a folder or file of a model (default: report)",
+        default=DEFAULT_MODEL,
+        help=f"a shipped model's name, or a folder or file of a model (default: {DEFAULT_MODEL})",
     )
     parser.add_argument(
         "--render-size",
@@ -77,8 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--vividness",
         metavar="X",
         type=number,
-        help="of a model with a dial: from 0, the most faithful colours, by 1, the most "
-        "believable ones, to 1.5 (default: the model's own)",
+        help="of a model with a dial: from 0, the most faithful colours, to 1, the most "
+        "believable ones (default: the model's own)",
     )
     parser.add_argument(
         "--format", metavar="NAME", type=_format, help=f"{', '.join(_FORMATS)} (default: as read)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..files import DEFAULT_MODEL
 from .errors import OK
 from .startup import start_tensorflow
 from .values import positive
@@ -31,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="MODEL",
-        default="report",
-        help="a shipped model's name, or a folder or file of a model (default: report)",
+        default=DEFAULT_MODEL,
+        help=f"a shipped model's name, or a folder or file of a model (default: {DEFAULT_MODEL})",
     )
     parser.add_argument("--open", action="store_true", help="also open the page in a browser")
     limits = (("megabytes", 50, "of a file"), ("megapixels", 50, "of a photograph"))

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         type=number,
         default=1.0,
-        help="where the SavedModel's dial stands unless its user says, 0 to 1.5, for a run that "
+        help="where the SavedModel's dial stands unless its user says, 0 to 1, for a run that "
         "started from another generator (default: 1)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace DEST if it exists")

@@ -19,9 +19,8 @@ def model_card(folder: Path, name: str, config: Config) -> str:
     lines = [
         f"# Model card: `{name}`",
         "",
-        "Colourizes gray images: a U-Net generator trained against a PatchGAN discriminator "
-        "(pix2pix), after the report *Grayscale Image Colorization with GAN* (Ansaldo and "
-        "Kjorholt, 2023).",
+        f"Colourizes gray images: {_described(config)}, after the report *Grayscale Image "
+        "Colorization with GAN* (Ansaldo and Kjorholt, 2023).",
         "",
         "## How it was trained",
         "",
@@ -31,13 +30,9 @@ def model_card(folder: Path, name: str, config: Config) -> str:
         f"- {_iterations(folder, rows):,} iterations of the {training.steps:,} that `config.json` "
         f"plans; batch {training.batch_size}, seed {training.seed}, `{training.precision}`, "
         f"one run.",
-        f"- Loss: {_losses(training)}; Adam, {training.generator_learning_rate:g} and "
-        f"{training.discriminator_learning_rate:g}.",
+        f"- Loss: {_losses(training)}; Adam, {_rates(training)}.",
         *_warnings(training),
-        f"- Last row of `history.csv` (step {last['step']}): generator loss "
-        f"{float(last['generator_loss']):.2f}, discriminator loss "
-        f"{float(last['discriminator_loss']):.2f}, discriminator accuracy "
-        f"{float(last['discriminator_accuracy']):.2f}.",
+        f"- Last row of `history.csv` (step {last['step']}): {_last(training, last)}.",
         "",
         "## Scores",
         "",
@@ -80,12 +75,12 @@ _FILES = {
 
 
 def _losses(training: TrainingConfig) -> str:
-    """Returns the terms of the generator's loss, the report's two in any case."""
-    terms = [
-        f"adversarial (weight {training.adversarial_weight:g})",
-        f"{training.l1_weight:g} x mean absolute chroma error",
-    ]
+    """Returns the terms of the generator's loss."""
+    terms = []
+    if training.adversarial_weight:
+        terms.append(f"adversarial (weight {training.adversarial_weight:g})")
     for weight, name in (
+        (training.l1_weight, "mean absolute chroma error"),
         (training.l2_weight, "mean squared chroma error"),
         (training.rgb_weight, "logarithm of the mean squared RGB error"),
         (training.distribution_weight, "cross-entropy of the distribution of colours"),
@@ -95,6 +90,30 @@ def _losses(training: TrainingConfig) -> str:
         if weight:
             terms.append(f"{weight:g} x {name}")
     return " + ".join(terms)
+
+
+def _described(config: Config) -> str:
+    """Returns what kind of model it is."""
+    kind = "residual U-Net" if config.generator.kind == "residual" else "U-Net"
+    if not config.training.adversarial_weight:
+        return f"a {kind} generator trained without a discriminator"
+    start = config.training.initial_generator
+    start = f", from `{Path(start).name}` on," if start else ""
+    return f"a {kind} generator trained{start} against a PatchGAN discriminator (pix2pix)"
+
+
+def _rates(training: TrainingConfig) -> str:
+    rates = [training.generator_learning_rate]
+    rates += [training.discriminator_learning_rate] if training.adversarial_weight else []
+    schedule = training.learning_rate_schedule
+    falling = "" if schedule == "constant" else f", falling to 0 ({schedule})"
+    return " and ".join(f"{rate:g}" for rate in rates) + falling
+
+
+def _last(training: TrainingConfig, row: dict[str, str]) -> str:
+    names = ["generator_loss"]
+    names += ["discriminator_loss", "discriminator_accuracy"] if training.adversarial_weight else []
+    return ", ".join(f"{name.replace('_', ' ')} {float(row[name]):.2f}" for name in names)
 
 
 def _warnings(training: TrainingConfig) -> list[str]:
@@ -136,10 +155,15 @@ def _score_lines(folder: Path) -> list[str]:
     for name, title in (
         ("psnr", "true RGB PSNR (dB)"),
         ("ssim", "true RGB SSIM"),
+        ("colorfulness_ratio", "colourfulness, of that of the real images"),
+        ("semantic_accuracy", "semantic accuracy"),
+        ("fcd", "fcd, the distance of a classifier's features from those of the real images"),
         ("report_psnr", "PSNR in the report's protocol (dB)"),
         ("report_ssim", "SSIM in the report's protocol"),
     ):
-        digits = 2 if "psnr" in name else 4
+        if name not in summary["scores"]["model"]:
+            continue  # what needs a classifier, on other data
+        digits = 2 if "psnr" in name or name == "fcd" else 4
         cells = []
         for predictor in ("no_colour", "model"):
             mean = summary["scores"][predictor][name]

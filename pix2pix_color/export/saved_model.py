@@ -15,7 +15,7 @@ It runs in any program that has TensorFlow, without this package and without Ker
 `int(model.render_size)` is the size at which the first and the third render, and
 `int(model.multiple)` what every render size is a multiple of. A model with a dial also has
 `float(model.vividness)`, where its dial stands in the first and the third; `colorize` and
-`chroma` then take `vividness` float32 () too, 0 to 1.5.
+`chroma` then take `vividness` float32 () too, 0 to 1.
 """  # noqa: E501  a Markdown row is one line
 
 from __future__ import annotations

@@ -69,6 +69,6 @@ is coloured. An image that cannot be read fails its whole request, and the answe
 """  # noqa: E501  a Markdown row is one line
 
 _DIAL = """
-`colorize` and `chroma` also take `vividness`, from 0, the most faithful colours, by 1, the most
-believable ones, to 1.5.
+`colorize` and `chroma` also take `vividness`, from 0, the most faithful colours, to 1, the most
+believable ones.
 """

@@ -16,12 +16,15 @@ __all__ = ["initialize_generator"]
 _UNWEIGHTED = {"rescale", "rgb_to_chroma"}  # layers that other networks of the same shapes lack
 
 
-def initialize_generator(generator: keras.Model, name_or_path: str) -> None:
+def initialize_generator(generator: keras.Model, name_or_path: str) -> Path:
     """Gives a generator the weights of a trained one of the same shape.
 
     Args:
         generator: to be trained.
         name_or_path: `training.initial_generator`.
+
+    Returns:
+        The file that they are from.
 
     Raises:
         TrainingError: there is none, it cannot be read, or it is of another shape.
@@ -44,6 +47,7 @@ def initialize_generator(generator: keras.Model, name_or_path: str) -> None:
             )
     weights = {variable.path: variable for variable in trained.weights}
     generator.set_weights([keras.ops.convert_to_numpy(weights[v.path]) for v in generator.weights])
+    return path
 
 
 def _find(name_or_path: str) -> Path:

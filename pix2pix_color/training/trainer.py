@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
 import signal
 import sys
 import tempfile
@@ -127,8 +128,9 @@ class Trainer:
             if training.xla
             else self.objective
         )
+        self._initial: Path | None = None
         if training.initial_generator and not self._checkpoint_paths():
-            initialize_generator(self.generator, training.initial_generator)
+            self._initial = initialize_generator(self.generator, training.initial_generator)
 
     # The step ---------------------------------------------------------------------------
 
@@ -345,10 +347,10 @@ class Trainer:
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "config.json", self.config.to_json())
-        if start == 0 and self.config.training.initial_generator:
+        if self._initial is not None:
             # An export mixes the two; what the configuration names may be gone by then.
             with replacing(self.folder / "initial_generator.keras") as temporary:
-                self.inference_generator().save(temporary)
+                shutil.copyfile(self._initial, temporary)
 
     def save(self) -> str:
         """Writes a checkpoint of everything that the next step depends on.
