@@ -84,6 +84,7 @@ def main() -> None:
     print(text)
     (PUBLISHED / "models.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
+    update_readme(result)
 
 
 def training_costs(colorizers: dict[str, Colorizer], rounds: int) -> dict[str, dict[str, Any]]:
@@ -151,6 +152,25 @@ def page(result: dict[str, Any], generators: dict[str, Any]) -> str:
         "The SavedModel of `vivid` at points of its dial: weights between those of `stable` and "
         f"of `vivid`.\n\n{markdown(['vividness', *head[1:-2]], dial)}"
     )
+
+
+def update_readme(result: dict[str, Any]) -> None:
+    """Writes a short table between the README's two `models` comments."""
+    shown = ("psnr", "ssim", "colorfulness_ratio", "semantic_accuracy", "fcd")
+    head = ["", *(SCORES[score].heading for score in shown), "training seconds, 2 cores"]
+    rows = []
+    for name in (*BESIDE, *result["costs"], "real"):
+        values = result["scores"][name]
+        cells = [value_text(values.get(score), SCORES[score].digits) for score in shown]
+        cost = result["costs"].get(name)
+        title = BASELINES.get(name, "real images" if name == "real" else f"`{name}`")
+        rows.append([title, *cells, f"{cost['seconds']:,}" if cost else ""])
+    readme = Path(__file__).parents[1] / "README.md"
+    before, opening, rest = readme.read_text(encoding="utf-8").partition("<!-- models -->\n")
+    _, closing, after = rest.partition("<!-- /models -->")
+    said = f"CIFAR-10, test split, {result['count']:,} images, one run each."
+    table = f"\n{markdown(head, rows)}\n{said}\n\n"
+    readme.write_text(f"{before}{opening}{table}{closing}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -300,7 +300,7 @@ def test_mutated_files_through_the_pages_own_function(models, sent, made, monkey
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     previous, outcomes = [], {True: 0, False: 0}
     for path, whole in files.items():
-        answers = handler(str(path), models.default, 1.0, 0, "PNG", "gray", previous)
+        answers = handler(str(path), models.default, 1.0, 1.0, 0, "PNG", "gray", previous)
         pair, file, message, previous = next(answers)
         outcomes[pair is not None] += 1
         assert whole is None or whole == (pair is not None), (path, message)

@@ -425,7 +425,7 @@ def test_the_server_asks_no_network_and_leaves_nothing_behind(server):
     assert list(server.folder.iterdir()) == []
 
 
-def take_screenshot(target: Path, model: str = "report", example: int = 1) -> None:
+def take_screenshot(target: Path, model: str = "vivid", example: int = 1) -> None:
     """Saves a picture of the page with one of its examples, as a talk would show it."""
     import tempfile
 
