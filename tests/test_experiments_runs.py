@@ -312,6 +312,20 @@ class TestFinishedGenerator:
         for one, other in zip(plain.get_weights(), finished.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
 
+    def test_what_went_on_from_another_keeps_its_statistics(self, tmp_path):
+        first = Trainer(tiny_config())
+        for layer in first.generator.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                # Smaller than what the start of a fresh run would still weigh.
+                layer.moving_variance.assign(1e-3 * tf.ones(layer.moving_variance.shape))
+        first.inference_generator().save(tmp_path / "first.keras")
+        config = tiny_config(f"training.initial_generator={tmp_path / 'first.keras'}")
+        trainer = Trainer(config)
+        trainer.step.assign(3)
+        plain, finished = trainer.inference_generator(), runs.finished_generator(trainer)
+        for one, other in zip(plain.get_weights(), finished.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
 
 def test_the_memory_of_a_run_is_given_back():
     def train() -> weakref.ref:
