@@ -50,7 +50,7 @@ def main() -> None:
     lines, finished, barrier = context.Queue(), context.Event(), context.Barrier(2)
     settings = (options.stable_steps, options.vivid_steps, options.images)
     processes = [
-        context.Process(target=target, args=(core, settings, barrier, finished, lines))
+        context.Process(target=target, args=(core, settings, barrier, finished, lines), daemon=True)
         for target, core in ((run_report, CORES[0]), (run_ours, CORES[1]))
     ]
     for process in processes:

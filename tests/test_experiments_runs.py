@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import signal
+import sys
 import weakref
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from pix2pix_color.experiments.report import (
     study_panels,
     study_table,
 )
-from pix2pix_color.experiments.runner import Runner, released, run_studies
+from pix2pix_color.experiments.runner import Runner, clean_stop, released, run_studies
 from pix2pix_color.experiments.studies import REPORT, SEARCH, Study, StudyError, Variant
 from pix2pix_color.experiments.table import Results
 from pix2pix_color.training import Interrupted, Trainer
@@ -325,6 +327,23 @@ class TestFinishedGenerator:
         plain, finished = trainer.inference_generator(), runs.finished_generator(trainer)
         for one, other in zip(plain.get_weights(), finished.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_a_stop_that_an_objects_deletion_swallowed_comes_between_two_runs():
+    class Deleted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="give the same command again"), clean_stop() as check:
+        check()
+        lost = sys.unraisablehook
+        sys.unraisablehook = lambda _: None  # what Python says of a dropped exception
+        try:
+            del (found := [Deleted()])[0]
+        finally:
+            sys.unraisablehook = lost
+        assert not found  # still here: the exception was lost
+        check()
 
 
 def test_the_memory_of_a_run_is_given_back():

@@ -99,8 +99,9 @@ class Runner:
                 self._record(row)
         left = [job for job in jobs if self._is_left(job)]
         self.say(f"{len(jobs)} runs, {len(jobs) - len(left)} of them done, in {self.folder}.")
-        with clean_stop():
+        with clean_stop() as check:
             for number, job in enumerate(left, start=1):
+                check()
                 with self.claim(job.run) as mine:
                     if not mine:
                         self.say(f"[{number}/{len(left)}] {job}: with another runner.")
@@ -208,18 +209,28 @@ def released() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def clean_stop() -> Iterator[None]:
-    """Makes SIGTERM stop like Ctrl-C, also outside of training, and both say how to go on."""
+def clean_stop() -> Iterator[Callable[[], None]]:
+    """Makes SIGTERM stop like Ctrl-C, also outside of training, and both say how to go on.
 
-    def interrupt(*_: object) -> None:
+    Yields a function to be called between runs, which stops if a SIGTERM was lost: Python drops
+    what is raised while it deletes an object.
+    """
+    asked: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        asked.append(number)
         raise KeyboardInterrupt
+
+    def check() -> None:
+        if asked:
+            raise KeyboardInterrupt
 
     previous = None
     with contextlib.suppress(ValueError):  # not in the main thread: signals are not ours
         previous = signal.signal(signal.SIGTERM, interrupt)
     again = "To go on, give the same command again."
     try:
-        yield
+        yield check
     except Interrupted as stop:
         raise Interrupted(f"{stop} {again}") from stop
     except KeyboardInterrupt:

@@ -136,8 +136,9 @@ def _search(runner: Runner, study: optuna.Study, budget: int, trials: int, seed:
     train_set, held_out = split_off(runner.data.train(runner.base))
     scorer = Scorer(held_out, held_out.count)
     over = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    with clean_stop():
+    with clean_stop() as check:
         while (number := len(study.get_trials(deepcopy=False, states=over))) < trials:
+            check()
             # Seeded by the number of trials that are over, so that a search that was stopped
             # draws what an uninterrupted one would.
             study.sampler = optuna.samplers.TPESampler(seed=1_000 * seed + number)
