@@ -6,13 +6,11 @@ Their weights can be mixed, and the mixture is said to do what lies between (Wan
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["MAX_VIVIDNESS", "interpolate_generators", "vividness_dial"]
+__all__ = ["MAX_VIVIDNESS", "VividnessDial", "interpolate_generators"]
 
 MAX_VIVIDNESS = 1.0
 """Beyond the second generator the mixture is of no use: at 1.2 the mean true PSNR of the shipped
@@ -47,41 +45,66 @@ def interpolate_generators(
     return mixed
 
 
-def vividness_dial(
-    stable: keras.Model, vivid: keras.Model
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Returns what `interpolate_generators` gives, for a graph in which the vividness varies.
+class VividnessDial(tf.Module):
+    """What `interpolate_generators` gives, for a graph in which the vividness varies.
+
+    The weights of each generator are one long variable: hundreds of small ones, mixed one by one,
+    would make a SavedModel slow to load.
 
     Args:
-        stable, vivid: as for `interpolate_generators`; their variables are used, not copied.
-
-    Returns:
-        A function of lightness (batch, rows, columns, 1), L in [0, 100], and of the vividness,
-        float32 (), to chroma (batch, rows, columns, 2), (a, b) / 128.
+        stable, vivid: as for `interpolate_generators`; their weights are copied.
 
     Raises:
         ValueError: the two differ in more than their weights.
     """
-    _require_one_shape(stable, vivid)
-    partners = {variable.path: variable for variable in stable.weights}
-    trained, others = vivid.trainable_variables, vivid.non_trainable_variables
 
-    def mix(variable: keras.Variable, vividness: tf.Tensor) -> tf.Tensor:
-        value = variable.value
-        if not value.dtype.is_floating:  # the state of a dropout, which rests
-            return tf.identity(value)
-        return (1.0 - vividness) * partners[variable.path].value + vividness * value
+    def __init__(self, stable: keras.Model, vivid: keras.Model) -> None:
+        super().__init__()
+        _require_one_shape(stable, vivid)
+        partners = {variable.path: variable for variable in stable.weights}
+        network, count = keras.models.clone_model(vivid), len(vivid.trainable_variables)
 
-    def predict(lightness: tf.Tensor, vividness: tf.Tensor) -> tf.Tensor:
-        weights = tf.cond(  # where nothing is mixed, nothing is calculated
+        def predict(weights: list[tf.Tensor], lightness: tf.Tensor) -> tf.Tensor:
+            # In a function, where no SavedModel finds the network's own weights.
+            first, rest = weights[:count], weights[count:]
+            return network.stateless_call(first, rest, lightness, training=False)[0]
+
+        self._predict = predict
+        variables = [*vivid.trainable_variables, *vivid.non_trainable_variables]
+        # The rest are the states of dropouts, which rest.
+        self._mixed = [keras.backend.is_float_dtype(variable.dtype) for variable in variables]
+        mixed = [v for v, is_mixed in zip(variables, self._mixed, strict=True) if is_mixed]
+        self._shapes = [tuple(variable.shape) for variable in mixed]
+        self.vivid = tf.Variable(_flat(mixed), trainable=False)
+        self.stable = tf.Variable(_flat([partners[v.path] for v in mixed]), trainable=False)
+        resting = [v for v, is_mixed in zip(variables, self._mixed, strict=True) if not is_mixed]
+        self._resting = [keras.ops.convert_to_numpy(variable) for variable in resting]
+
+    def __call__(self, lightness: tf.Tensor, vividness: tf.Tensor) -> tf.Tensor:
+        """Returns chroma.
+
+        Args:
+            lightness: (batch, rows, columns, 1), L in [0, 100].
+            vividness: float32 ().
+
+        Returns:
+            (batch, rows, columns, 2), (a, b) / 128.
+        """
+        flat = tf.cond(  # where nothing is mixed, nothing is calculated
             tf.equal(vividness, 1.0),
-            lambda: [tf.identity(variable.value) for variable in [*trained, *others]],
-            lambda: [mix(variable, vividness) for variable in [*trained, *others]],
+            lambda: tf.identity(self.vivid),
+            lambda: (1.0 - vividness) * self.stable + vividness * self.vivid,
         )
-        first, rest = weights[: len(trained)], weights[len(trained) :]
-        return vivid.stateless_call(first, rest, lightness, training=False)[0]
+        parts = tf.split(flat, [int(np.prod(shape)) for shape in self._shapes])
+        pairs = zip(parts, self._shapes, strict=True)
+        floats = iter([tf.reshape(part, shape) for part, shape in pairs])
+        resting = iter(self._resting)
+        weights = [next(floats) if mixed else tf.constant(next(resting)) for mixed in self._mixed]
+        return self._predict(weights, lightness)
 
-    return predict
+
+def _flat(variables: list[keras.Variable]) -> np.ndarray:
+    return np.concatenate([keras.ops.convert_to_numpy(v).reshape(-1) for v in variables])
 
 
 def _require_one_shape(stable: keras.Model, vivid: keras.Model) -> None:

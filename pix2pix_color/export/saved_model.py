@@ -28,7 +28,7 @@ import tensorflow as tf
 
 from ..files import replacing
 from ..inference import MAX_RENDER_SIZE, any_size, colorize_images
-from ..interpolation import MAX_VIVIDNESS, vividness_dial
+from ..interpolation import MAX_VIVIDNESS, VividnessDial
 from .errors import ExportError, refuse_existing
 
 __all__ = ["MAX_PIXELS", "export_saved_model"]
@@ -78,17 +78,16 @@ def export_saved_model(
     if not 0.0 <= vividness <= MAX_VIVIDNESS:
         raise ExportError(f"The vividness must be from 0 to {MAX_VIVIDNESS:g}, not {vividness}.")
     refuse_existing(path, overwrite)
-    networks = [any_size(one) for one in (generator, stable) if one is not None]
-    module = tf.Module()
-    module.weights = [variable.value for network in networks for variable in network.variables]
+    network, module = any_size(generator), tf.Module()
     module.render_size = tf.Variable(render_size, trainable=False)
     module.multiple = tf.Variable(multiple, trainable=False)
     if stable is None:
-        signatures = _signatures(networks[0], render_size, multiple)
+        module.weights = [variable.value for variable in network.variables]
+        signatures = _signatures(network, render_size, multiple)
     else:
         module.vividness = tf.Variable(float(vividness), trainable=False)
-        dial = vividness_dial(networks[1], networks[0])
-        signatures = _dial_signatures(dial, render_size, multiple, float(vividness))
+        module.dial = VividnessDial(any_size(stable), network)
+        signatures = _dial_signatures(module.dial, render_size, multiple, float(vividness))
     with replacing(path) as temporary:
         tf.saved_model.save(module, str(temporary), signatures)
     return path
