@@ -28,6 +28,7 @@ _LUMINANCE = XYZ_FROM_RGB[1]
 # Linear RGB from X, Y and Z relative to the white point.
 _RGB_FROM_RELATIVE = np.float32(np.array(RGB_FROM_XYZ) * np.array(WHITE))
 _SIXTEEN_116THS = np.float32(16 / 116)
+_QUARTERS = np.array([[1], [2], [3]], np.float32)
 _STEPS = 1 << 16  # of linear light: a fifth of an 8-bit level where levels are densest
 
 
@@ -133,12 +134,16 @@ def _is_shown(linear: np.ndarray) -> np.ndarray:
 
 def _fitted(y: np.ndarray, fy: np.ndarray, dx: np.ndarray, dz: np.ndarray) -> np.ndarray:
     """Returns linear RGB with the chroma scaled just so far that sRGB can show it."""
-    low, high = np.zeros_like(y), np.ones_like(y)
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        inside = _is_shown(_linear(y, fy, middle * dx, middle * dz))
-        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-    return _linear(y, fy, low * dx, low * dz)
+    share, width = np.zeros_like(y), np.float32(1)
+    thrice = [np.tile(plane, 3) for plane in (y, fy, dx, dz)]
+    # Two bisections at a time: these are few pixels, and the calls cost more than they do.
+    for _ in range(BISECTIONS // 2):
+        width /= np.float32(4)
+        shares = share + width * _QUARTERS
+        planes = (*thrice[:2], *(shares.reshape(-1) * plane for plane in thrice[2:]))
+        inside = _is_shown(_linear(*planes)).reshape(shares.shape)
+        share += width * np.logical_and.accumulate(inside).sum(axis=0, dtype=np.float32)
+    return _linear(y, fy, share * dx, share * dz)
 
 
 def _to_levels(linear: np.ndarray, dtype: np.dtype) -> np.ndarray:
