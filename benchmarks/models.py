@@ -6,7 +6,7 @@ Scores the shipped models `report`, `stable` and `vivid`, the dial of `vivid` at
 the report's generator trained with its L1 loss alone, on all test images of CIFAR-10 beside what
 needs no model. The last is not shipped; train it with
 
-    pix2pix-color train --run runs/l1 --steps 10_000 --set training.adversarial_weight=0 \
+    pix2pix-color train --run runs/l1 --steps 6_000 --set training.adversarial_weight=0 \
         --set training.precision=mixed_bfloat16
 
 Training seconds are steps times the seconds of a step, each configuration's steps timed in turn in
@@ -38,6 +38,7 @@ from pix2pix_color.evaluation import BASELINES, SCORES, evaluate
 from pix2pix_color.evaluation.tables import markdown, value_text
 from pix2pix_color.experiments import PUBLISHED
 from pix2pix_color.experiments.cost import cost_of, flops_per_image
+from pix2pix_color.reproduction import fill_readme
 
 SHOWN = (
     "psnr",
@@ -58,7 +59,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--l1-alone", type=Path, required=True, help="its run folder")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--limit", type=int, help="only the first images, for a look")
     options = parser.parse_args()
     colorizers = {
         "report": Colorizer.load("report"),
@@ -69,8 +69,7 @@ def main() -> None:
     costs = training_costs(colorizers, options.rounds)
     generators = {name: one.generator for name, one in colorizers.items()}
     dial = {f"vividness {v:g}": colorizers["vivid"].at_vividness(v).generator for v in DIAL}
-    dataset = load_dataset("cifar10", "test", limit=options.limit)
-    evaluation = evaluate(generators | dial, dataset)
+    evaluation = evaluate(generators | dial, load_dataset("cifar10", "test"))
     summary = evaluation.summary()
     result = {
         "machine": platform.machine(),
@@ -80,7 +79,7 @@ def main() -> None:
         "differences": [evaluation.difference(*pair).summary() for pair in PAIRS],
         **summary,
     }
-    text = page(result, generators)
+    text = page(result)
     print(text)
     (PUBLISHED / "models.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
@@ -119,7 +118,7 @@ def training_costs(colorizers: dict[str, Colorizer], rounds: int) -> dict[str, d
     return costs
 
 
-def page(result: dict[str, Any], generators: dict[str, Any]) -> str:
+def page(result: dict[str, Any]) -> str:
     """Returns both tables in Markdown."""
 
     def row(name: str, title: str) -> list[str]:
@@ -130,8 +129,6 @@ def page(result: dict[str, Any], generators: dict[str, Any]) -> str:
                 result["intervals"][name].get(score),
             )
             for score in SHOWN
-            if result["scores"][name].get(score) is not None
-            or score in result["scores"]["no_colour"]
         ]
         cost = result["costs"].get(name)
         spent = [f"{cost['seconds']:,}", f"{cost['gflop_an_image']:g}"] if cost else ["", ""]
@@ -139,7 +136,7 @@ def page(result: dict[str, Any], generators: dict[str, Any]) -> str:
 
     head = ["", *(SCORES[score].heading for score in SHOWN), "training seconds", "GFLOP an image"]
     rows = [row(name, BASELINES[name]) for name in BESIDE]
-    rows += [row(name, name) for name in generators]
+    rows += [row(name, name) for name in result["costs"]]
     dial = [row(f"vividness {v:g}", f"{v:g}")[:-2] for v in DIAL]
     return (
         "# The models beside each other\n\n"
@@ -165,12 +162,9 @@ def update_readme(result: dict[str, Any]) -> None:
         cost = result["costs"].get(name)
         title = BASELINES.get(name, "real images" if name == "real" else f"`{name}`")
         rows.append([title, *cells, f"{cost['seconds']:,}" if cost else ""])
-    readme = Path(__file__).parents[1] / "README.md"
-    before, opening, rest = readme.read_text(encoding="utf-8").partition("<!-- models -->\n")
-    _, closing, after = rest.partition("<!-- /models -->")
     said = f"CIFAR-10, test split, {result['count']:,} images, one run each."
-    table = f"\n{markdown(head, rows)}\n{said}\n\n"
-    readme.write_text(f"{before}{opening}{table}{closing}{after}", encoding="utf-8")
+    readme = Path(__file__).parents[1] / "README.md"
+    fill_readme(readme, "models", f"{markdown(head, rows)}\n{said}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from it. At marks each stops its clock and scores its generator on the same firs
 CIFAR-10. The goals are the scores of the shipped model `report` on these images: its PSNR, for
 the stable part, and its fcd, for the vivid one. The report's recipe cannot be run to its end here:
 its seconds are its seconds a step in this race times the steps that the shipped model took. Both
-train in bfloat16; building the graphs is not counted, and is said apart.
+train in bfloat16; building the graphs is not counted.
 
 Prints, and writes the race's log, for notebook 09, where the package keeps its results
 (`time_to_quality.json`).

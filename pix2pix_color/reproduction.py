@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ReproductionError",
     "choose_dataset",
+    "fill_readme",
     "reproduce",
     "run_notebook",
     "scores_table",
@@ -406,12 +407,21 @@ def update_readme(readme: Path = Path("README.md"), metrics: Path | None = None)
         ReproductionError: the README has no such comments.
     """
     metrics = metrics or Path("saved_models") / MODEL / "metrics.json"
+    fill_readme(readme, "scores", scores_table(metrics))
+
+
+def fill_readme(readme: Path, name: str, content: str) -> None:
+    """Writes Markdown between the README's two comments of a name.
+
+    Raises:
+        ReproductionError: the README has no such comments.
+    """
     text = readme.read_text(encoding="utf-8")
-    before, opening, rest = text.partition("<!-- scores -->\n")
-    _, closing, after = rest.partition("<!-- /scores -->")
+    before, opening, rest = text.partition(f"<!-- {name} -->\n")
+    _, closing, after = rest.partition(f"<!-- /{name} -->")
     if not (opening and closing):
-        raise ReproductionError(f"{readme} has no <!-- scores --> ... <!-- /scores --> to fill.")
-    write_atomically(readme, f"{before}{opening}\n{scores_table(metrics)}\n\n{closing}{after}")
+        raise ReproductionError(f"{readme} has no <!-- {name} --> ... <!-- /{name} --> to fill.")
+    write_atomically(readme, f"{before}{opening}\n{content}\n\n{closing}{after}")
 
 
 def _main(arguments: Sequence[str]) -> int:

@@ -108,3 +108,14 @@ def run_python(script: str, *arguments: object, timeout: int = 300, **environmen
         output, errors = process.communicate()
         pytest.fail(f"The script took more than {timeout} s.\n{output}\n{errors[-3000:]}")
     return process.returncode, output, errors
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    """Returns a small gray PNG."""
+    from PIL import Image
+
+    path = tmp_path / "in.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path

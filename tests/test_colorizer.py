@@ -25,14 +25,6 @@ def colorizer(tmp_path_factory) -> Colorizer:
     return Colorizer.load(path)
 
 
-@pytest.fixture
-def photograph(tmp_path):
-    path = tmp_path / "in.png"
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from pix2pix_color import Config, colorizer, interpolation
 from pix2pix_color.app.photographs import Limits, Models, Settings, colorize_photograph
@@ -59,14 +58,6 @@ def run(stable, tmp_path_factory):
 @pytest.fixture(scope="module")
 def shipped(run, tmp_path_factory):
     return export_formats(run, tmp_path_factory.mktemp("shipped") / "vivid")
-
-
-@pytest.fixture
-def photograph(tmp_path):
-    path = tmp_path / "in.png"
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ _FILES = {
     "config.json": "every hyperparameter",
     "history.csv": "the course of the training",
     "metrics.json": "every score of the test split",
-    "evaluation": "every score on both splits, with intervals and figures",
+    "evaluation": "every score, with intervals and figures",
     "samples.png": "images that nobody has picked",
 }
 
