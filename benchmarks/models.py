@@ -164,7 +164,7 @@ def update_readme(result: dict[str, Any]) -> None:
         rows.append([title, *cells, f"{cost['seconds']:,}" if cost else ""])
     said = f"CIFAR-10, test split, {result['count']:,} images, one run each."
     readme = Path(__file__).parents[1] / "README.md"
-    fill_readme(readme, "models", f"{markdown(head, rows)}\n{said}")
+    fill_readme(readme, "models", lambda: f"{markdown(head, rows)}\n{said}")
 
 
 if __name__ == "__main__":

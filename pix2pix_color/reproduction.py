@@ -407,11 +407,11 @@ def update_readme(readme: Path = Path("README.md"), metrics: Path | None = None)
         ReproductionError: the README has no such comments.
     """
     metrics = metrics or Path("saved_models") / MODEL / "metrics.json"
-    fill_readme(readme, "scores", scores_table(metrics))
+    fill_readme(readme, "scores", lambda: scores_table(metrics))
 
 
-def fill_readme(readme: Path, name: str, content: str) -> None:
-    """Writes Markdown between the README's two comments of a name.
+def fill_readme(readme: Path, name: str, content: Callable[[], str]) -> None:
+    """Writes Markdown, made once its place is found, between the README's comments of a name.
 
     Raises:
         ReproductionError: the README has no such comments.
@@ -421,7 +421,7 @@ def fill_readme(readme: Path, name: str, content: str) -> None:
     _, closing, after = rest.partition(f"<!-- /{name} -->")
     if not (opening and closing):
         raise ReproductionError(f"{readme} has no <!-- {name} --> ... <!-- /{name} --> to fill.")
-    write_atomically(readme, f"{before}{opening}\n{content}\n\n{closing}{after}")
+    write_atomically(readme, f"{before}{opening}\n{content()}\n\n{closing}{after}")
 
 
 def _main(arguments: Sequence[str]) -> int:
