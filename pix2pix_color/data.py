@@ -111,18 +111,21 @@ class ImageDataset:
         seed: int = 0,
         start_step: int = 0,
         flip: bool = False,
+        shift: int = 0,
         drop_remainder: bool = False,
     ) -> tf.data.Dataset:
         """Returns endless shuffled (lightness, chroma) batches from step `start_step` on.
 
-        Every epoch is a new order of all images. Order and flips depend on `seed` and the
-        step alone, so a run that resumes at a step sees what an uninterrupted one would.
+        Every epoch is a new order of all images. Order, flips and shifts depend on `seed` and
+        the step alone, so a run that resumes at a step sees what an uninterrupted one would.
 
         Args:
             batch_size: images a (global) batch.
-            seed: of order and flips.
+            seed: of order, flips and shifts.
             start_step: batches already used, over all epochs.
             flip: mirror each image left to right with probability one half.
+            shift: move each image by up to so many pixels in each direction, below its size;
+                what comes in at the border is mirrored.
             drop_remainder: leave out an epoch's last, smaller batch.
 
         Raises:
@@ -143,14 +146,20 @@ class ImageDataset:
                 tf.range(self.count), seed=[seed, 2 * epoch]
             )
             mirrored = tf.random.stateless_uniform([self.count], seed=[seed, 2 * epoch + 1]) < 0.5
+            moves = tf.random.stateless_uniform(
+                [self.count, 2], [seed, -1 - epoch], -shift, shift + 1, tf.int32
+            )
 
             def take(chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
                 batch = tuple(tf.gather(part, chosen) for part in examples)
-                if not flip:
-                    return batch
-                side = tf.gather(mirrored, chosen)[:, None, None, None]
-                # Both parts of an image must face the same way.
-                return tuple(tf.where(side, tf.reverse(part, [2]), part) for part in batch)
+                # Both parts of an image must face the same way, and stay on each other.
+                if flip:
+                    side = tf.gather(mirrored, chosen)[:, None, None, None]
+                    batch = tuple(tf.where(side, tf.reverse(part, [2]), part) for part in batch)
+                if shift:
+                    move = tf.gather(moves, chosen)
+                    batch = tuple(_shifted(part, move) for part in batch)
+                return batch
 
             chosen = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder)
             skipped = tf.where(epoch == start_epoch, tf.cast(start_batch, tf.int64), 0)
@@ -165,6 +174,16 @@ class ImageDataset:
         # The end of an iterator waits for the autotuner, which sleeps for up to a minute.
         options.autotune.enabled = False
         return both.flat_map(one_epoch).prefetch(_PREFETCHED).with_options(options)
+
+
+def _shifted(images: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
+    """Returns images (batch, size, size, channels), each moved by its (rows, columns)."""
+    size = images.shape[1]
+    for axis in (1, 2):
+        places = tf.range(size) + moves[:, axis - 1, None]
+        places = size - 1 - tf.abs(size - 1 - tf.abs(places))  # mirrored at either border
+        images = tf.gather(images, places, axis=axis, batch_dims=1)
+    return images
 
 
 def load_dataset(

@@ -46,7 +46,7 @@ class TestReport:
         config = Config.report()
         assert config == Config()
         assert (config.data.dataset, config.data.image_size) == ("cifar10", 32)
-        assert config.data.drop_gray and not config.data.flip
+        assert config.data.drop_gray and not config.data.flip and not config.data.shift
         generator, discriminator, training = (
             config.generator,
             config.discriminator,
@@ -151,6 +151,7 @@ class TestInvalidValues:
         ("make", "name"),
         [
             (lambda: DataConfig(image_size=0), "data.image_size"),
+            (lambda: DataConfig(shift=32), "data.shift"),
             (lambda: DataConfig(fit="stretch"), "data.fit"),
             (lambda: DataConfig(color_space="hsv"), "data.color_space"),
             (lambda: DataConfig(lightness_scale="units"), "data.lightness_scale"),

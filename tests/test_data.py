@@ -328,6 +328,41 @@ class TestTrainingBatches:
         tf.random.uniform([3])
         assert reader.epochs(2, flip=True) == before
 
+    @pytest.mark.parametrize("flip", [False, True])
+    def test_shifts_move_every_image_anew_and_mirror_what_comes_in(self, flip):
+        count, shift, size = 200, 2, 8
+        images = random_images(count)
+        known = {}
+        for i, image in enumerate(images):
+            for side in (image, image[:, ::-1]) if flip else (image,):
+                padded = np.pad(side, [(shift, shift), (shift, shift), (0, 0)], "reflect")
+                for y, x in itertools.product(range(2 * shift + 1), repeat=2):
+                    known[padded[y : y + size, x : x + size].tobytes()] = (i, y, x)
+        batches = as_dataset(images).training_batches(50, flip=flip, shift=shift).take(12)
+        rgb = [color.to_uint8(color.merge(*batch)).numpy() for batch in batches]
+        seen = np.array([known[image.tobytes()] for image in np.concatenate(rgb)])
+        # 600 images in 25 places, each equally likely: 24 within 5 standard deviations.
+        places, counts = np.unique(seen[:, 1:], axis=0, return_counts=True)
+        assert len(places) == 25
+        assert np.all(np.abs(counts - 24) < 5 * np.sqrt(24))
+        epochs = seen.reshape(3, count, 3)
+        assert all(sorted(epoch[:, 0]) == list(range(count)) for epoch in epochs)
+        moves = [epoch[np.argsort(epoch[:, 0]), 1:] for epoch in epochs]
+        for one, other in itertools.combinations(moves, 2):
+            assert np.any(one != other, axis=1).sum() > 150
+
+    def test_shifts_go_on_after_a_later_start(self, reader):
+        def stream(steps, **options):
+            batches = reader.dataset.training_batches(4, seed=5, **options).take(steps)
+            return [lightness.numpy() for lightness, _ in batches]
+
+        shifted = stream(8, shift=1)
+        for start in (3, 6):
+            for one, other in zip(
+                stream(8 - start, start_step=start, shift=1), shifted[start:], strict=True
+            ):
+                np.testing.assert_array_equal(one, other)
+
     def test_fewer_images_than_a_batch(self, reader):
         assert reader.dataset.steps_per_epoch(64) == 1
         with pytest.raises(DataError, match="21 images, fewer than one batch of 64"):

@@ -690,7 +690,7 @@ dataset = as_dataset(random_images(20))  # epochs of 8 + 8 + 4 images
 config = tiny_config(
     "training.deterministic=true", "training.steps=12", "training.checkpoint_every=2",
     "training.ema_momentum=0.9", "training.clip_norm=1", "training.generator_learning_rate=0.01",
-    "data.flip=true", "generator.dropout=0.5", "discriminator.dropout=0.2")
+    "data.flip=true", "data.shift=2", "generator.dropout=0.5", "discriminator.dropout=0.2")
 
 class Kill(keras.callbacks.Callback):
     def __init__(self, trainer, step, number):

@@ -21,6 +21,8 @@ class DataConfig:
         drop_gray: leave out images whose three channels are equal at every pixel
             (report section 4.1: "we removed black and white images").
         flip: mirror half of the training images left to right (not in the report).
+        shift: move each training image by up to so many pixels in each direction, the border
+            mirrored (not in the report).
         fit: how an image of a folder becomes square: `"crop"` (scale the shorter side,
             then cut the centre) or `"resize"` (both sides scaled, aspect ratio lost).
         color_space: what the generator predicts, and L1 and the discriminator compare:
@@ -36,6 +38,7 @@ class DataConfig:
     image_size: int = 32
     drop_gray: bool = True
     flip: bool = False
+    shift: int = 0
     fit: Literal["crop", "resize"] = "crop"
     color_space: Literal["lab", "rgb", "distribution"] = "lab"
     lightness_scale: Literal["report", "unit"] = "report"
@@ -43,3 +46,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         require_choices("data", self)
         require(self.image_size >= 1, f"data.image_size must be positive, not {self.image_size}.")
+        require(
+            0 <= self.shift < self.image_size,
+            f"data.shift must be from 0 to {self.image_size - 1} pixels, not {self.shift}.",
+        )

@@ -65,7 +65,7 @@ class TrainingConfig:
         synchronized_batch_norm: share batch statistics between replicas.
         xla: compile the forward and backward pass (slower for convolutions on a CPU).
         deterministic: ask TensorFlow for bit-for-bit reproducible operations.
-        seed: of the initial weights, the shuffling, the flips and the dropout.
+        seed: of the initial weights, the shuffling, the flips, the shifts and the dropout.
         log_every: steps between two rows of `history.csv`; also the steps run per call of
             the training function.
         checkpoint_every: steps between two checkpoints.

@@ -231,6 +231,7 @@ class Trainer:
             seed=training.seed,
             start_step=start,
             flip=self.config.data.flip,
+            shift=self.config.data.shift,
             drop_remainder=drop_remainder,
         )
         self.objective.prepare(dataset)
