@@ -3,7 +3,8 @@
 Most train faster on a CPU than Keras's own, with the same variables and results. They are
 only for training graphs: an exported generator is rebuilt with the plain Keras layers, which
 its weights fit. `RGBToChroma` and `AnnealedMean` end a generator that predicts RGB or a
-distribution of colours, exported or not.
+distribution of colours, and `LightnessToGray` begins one that a classifier guides, exported or
+not.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from . import color
 __all__ = [
     "AnnealedMean",
     "FusedBatchNormalization",
+    "LightnessToGray",
     "MatmulGradientConv2D",
     "MatmulGradientConv2DTranspose",
     "RGBToChroma",
@@ -166,6 +168,15 @@ class RGBToChroma(keras.layers.Layer):
     def call(self, inputs):
         _, chroma = color.split((inputs + 1.0) / 2.0)
         return chroma
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class LightnessToGray(keras.layers.Layer):
+    """Turns L in [0, 100], (..., 1), into gray RGB from 0 to 255, (..., 3)."""
+
+    def call(self, inputs):
+        no_color = tf.concat([tf.zeros_like(inputs)] * 2, axis=-1)
+        return 255.0 * color.merge(inputs, no_color)
 
 
 @keras.saving.register_keras_serializable("pix2pix_color")

@@ -8,11 +8,17 @@ import pytest
 import tensorflow as tf
 from test_networks import NORMALIZATIONS, assert_trains
 
+from pix2pix_color import color
+from pix2pix_color.classifier import ClassifierError, load_classifier
 from pix2pix_color.config import Config, ConfigError, DiscriminatorConfig, GeneratorConfig
-from pix2pix_color.experiments.cost import cost_of, forward_flops
+from pix2pix_color.data import load_dataset
+from pix2pix_color.evaluation.batch_norm import with_batch_statistics
+from pix2pix_color.experiments.cost import cost_of, flops_per_image, forward_flops
+from pix2pix_color.experiments.runs import finished_generator
 from pix2pix_color.inference import any_size
 from pix2pix_color.layers import SpectralConv2D
 from pix2pix_color.networks import build_discriminator, build_generator
+from pix2pix_color.training import Trainer
 
 
 def residual(**options) -> GeneratorConfig:
@@ -121,6 +127,82 @@ class TestModulation:
         assert forward_flops(styled) - forward_flops(plain) == 2 * dense
         # The biases, and a normalization before the mean.
         assert styled.count_params() - plain.count_params() == dense + 16 + 8 + 4 + 4 * 16
+
+
+@pytest.fixture(scope="module")
+def guided():
+    return build_generator(residual(guide="classifier"), 32, seed=0)
+
+
+class TestGuide:
+    def test_is_what_the_classifier_makes_of_the_gray_image(self, guided):
+        lightness = random_lightness(3, 32, 32)
+        features = keras.Model(guided.input, guided.get_layer("guide_features").output)(lightness)
+        gray = color.to_uint8(color.merge(lightness, np.zeros((3, 32, 32, 2), np.float32)))
+        _, expected = load_classifier()(gray)  # of whole gray levels
+        np.testing.assert_allclose(features, expected, atol=0.05)
+        assert np.ptp(expected) > 1
+
+    def test_speaks_to_every_pixel_of_the_coarsest_maps_alike(self, guided):
+        parts = [guided.get_layer(n).output for n in ("down2_block1_add", "guide_add")]
+        before, after = keras.Model(guided.input, parts)(random_lightness(2, 32, 32))
+        said = (after - before).numpy()
+        assert said.shape == (2, 8, 8, 16)
+        np.testing.assert_allclose(said, np.broadcast_to(said[:, :1, :1], said.shape), atol=1e-4)
+        assert np.abs(said[0] - said[1]).max() > 1e-3
+
+    def test_does_not_learn(self, guided):
+        outputs = assert_trains(guided, 2, 32, 32, 1)
+        assert outputs.shape == (2, 32, 32, 2)
+        shipped = load_classifier().network()
+        for layer in shipped.layers[1:-1]:
+            frozen = guided.get_layer(f"guide_{layer.name}")
+            assert not frozen.trainable_variables
+            for one, other in zip(frozen.get_weights(), layer.get_weights(), strict=True):
+                np.testing.assert_array_equal(one, other)
+
+    def test_costs_one_pass_forward(self):
+        changes = ("generator.kind=residual", "generator.kernel_size=3")
+        plain = Config.report().override(*changes)
+        guided = plain.override("generator.guide=classifier")
+        classifier = forward_flops(load_classifier().network()) - 2 * 256 * 10  # no logits
+        told = 2 * 256 * plain.generator.channels(5)
+        assert cost_of(guided).frozen_flops == classifier
+        assert flops_per_image(guided) - flops_per_image(plain) == classifier + 3 * told
+
+    def test_is_saved_with_the_weights_and_takes_any_size(self, guided, tmp_path):
+        guided.save(tmp_path / "generator.keras")
+        loaded = keras.models.load_model(tmp_path / "generator.keras", compile=False)
+        lightness = random_lightness(1, 32, 32)
+        np.testing.assert_allclose(loaded(lightness), guided(lightness), atol=1e-6)
+        wide = any_size(loaded)(random_lightness(1, 64, 96))
+        assert wide.shape == (1, 64, 96, 2)
+        np.testing.assert_allclose(any_size(loaded)(lightness), guided(lightness), atol=1e-6)
+
+    def test_keeps_its_statistics_where_the_others_use_the_batchs(self, guided):
+        scored = with_batch_statistics(guided)
+        assert type(scored.get_layer("guide_stem_norm")) is keras.layers.BatchNormalization
+        assert type(scored.get_layer("down0_block1_1_norm")) is not keras.layers.BatchNormalization
+
+    def test_of_a_run_in_bfloat16_is_exported_with_a_moving_average(self, tmp_path):
+        config = Config.stable().override(
+            "data.dataset=photographs", "generator.guide=classifier", "generator.filters=4",
+            "generator.depth=2", "training.steps=4", "training.batch_size=8",
+            "training.warmup_steps=1", "training.ema_momentum=0.5",
+        )  # fmt: skip
+        trainer = Trainer(config, tmp_path / "run")
+        trainer.fit(load_dataset("photographs"), verbose=0)
+        for generator in (trainer.inference_generator(), finished_generator(trainer)):
+            norm = generator.get_layer("guide_stage3_conv2_norm")
+            expected = load_classifier().network().get_layer("stage3_conv2_norm")
+            for one, other in zip(norm.get_weights(), expected.get_weights(), strict=True):
+                np.testing.assert_array_equal(one, other)
+
+    def test_that_is_not_there(self):
+        with pytest.raises(ClassifierError, match="nowhere"):
+            build_generator(residual(guide="nowhere"), 32)
+        with pytest.raises(ConfigError, match="generator.guide need"):
+            GeneratorConfig(guide="classifier")
 
 
 SIZES = {

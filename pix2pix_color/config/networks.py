@@ -28,6 +28,9 @@ class GeneratorConfig:
         modulation: scale the maps of a residual generator's decoder, channel by channel, by a
             style of the whole image, read off its coarsest maps (Karras et al. 2019, without
             their noise).
+        guide: a classifier whose features of the gray image a residual generator is told, at its
+            coarsest maps (Iizuka et al. 2016): `"classifier"`, the shipped one, or a folder that
+            `export_classifier` made; empty is off. It does not learn, and comes with the weights.
         kernel_size: side of every convolution kernel (Figure 1: 4; He et al. 2016: 3).
         skip_connections: `"all"` (Figure 1), `"none"`, `"innermost"`, `"outermost"`, or the
             levels to connect as a tuple of numbers, 1 (finest) to depth - 1 (coarsest). A
@@ -51,6 +54,7 @@ class GeneratorConfig:
     blocks: int = 1
     attention_level: int = 0
     modulation: bool = False
+    guide: str = ""
     kernel_size: int = 4
     skip_connections: str | tuple[int, ...] = "all"
     downsampling: Literal["strided", "pooling"] = "strided"
@@ -77,9 +81,9 @@ class GeneratorConfig:
         )
         require(
             self.kind == "residual"
-            or (self.blocks == 1 and self.attention_level == 0 and not self.modulation),
-            "generator.blocks, generator.attention_level and generator.modulation need "
-            "generator.kind=residual.",
+            or not (self.blocks > 1 or self.attention_level or self.modulation or self.guide),
+            "generator.blocks, generator.attention_level, generator.modulation and "
+            "generator.guide need generator.kind=residual.",
         )
         self.skip_levels()
 

@@ -41,11 +41,15 @@ def with_batch_statistics(generator: keras.Model) -> keras.Model:
         EvaluationError: it has no batch normalization.
     """
     kind = keras.layers.BatchNormalization
-    if not any(isinstance(layer, kind) for layer in generator.layers):
+
+    def is_own(layer: keras.layers.Layer) -> bool:  # not of a classifier that guides it
+        return isinstance(layer, kind) and layer.trainable
+
+    if not any(map(is_own, generator.layers)):
         raise EvaluationError("The generator has no batch normalization: nothing would change.")
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if isinstance(layer, kind):
+        if is_own(layer):
             return _BatchStatisticsNormalization.from_config(layer.get_config())
         return layer.__class__.from_config(layer.get_config())
 

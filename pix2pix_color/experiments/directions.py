@@ -27,8 +27,9 @@ def _as_changes(preset: Config) -> tuple[str, ...]:
     return tuple(changes)
 
 
-# A short run warms up for a tenth of it, and cannot average over a thousand steps.
-_SHORT = ("training.warmup_steps=40", "training.ema_momentum=0.99")
+# A short run warms up for a tenth of it, cannot average over a thousand steps, and does not see
+# an image twice, shifted or not.
+_SHORT = ("training.warmup_steps=40", "training.ema_momentum=0.99", "data.shift=0")
 _STABLE = (*_as_changes(Config.stable()), *_SHORT)
 # With a judge half as wide as the preset's: what it is compared with are cheap runs too.
 _VIVID = (*_as_changes(Config.vivid()), *_SHORT, "discriminator.filters=16")
@@ -91,6 +92,8 @@ DIRECTIONS = (
                 "training.l1_weight=0",
                 "training.rebalance=0.5",
             ),
+            _faithful("guided by the classifier", "generator.guide=classifier"),
+            _faithful("shifted images", "data.shift=4"),
             _faithful("attention at 8x8", "generator.attention_level=2"),
             _faithful("style modulation", "generator.modulation=true"),
             _faithful("no moving average", "training.ema_momentum=0"),

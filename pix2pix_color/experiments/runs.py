@@ -182,13 +182,15 @@ def finished_generator(trainer: Trainer) -> keras.Model:
     Keras's moving statistics start at mean 0 and variance 1, which still weigh 0.99 to the
     power of the steps: a fifth after the 156 steps of a batch of 640. Taken out exactly, as
     Adam does it, they leave batch sizes comparable; after a thousand steps nothing changes. The
-    statistics of a generator that went on from another one started with that one's.
+    statistics of a generator that went on from another one started with that one's, and those of
+    a classifier that guides it do not move.
     """
     generator = trainer.inference_generator()
     if trainer.config.training.initial_generator:
         return generator
     for layer in generator.layers:
-        if isinstance(layer, keras.layers.BatchNormalization) and trainer.current_step:
+        moves = isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        if moves and trainer.current_step:
             start = layer.momentum**trainer.current_step
             layer.moving_mean.assign(layer.moving_mean / (1 - start))
             layer.moving_variance.assign((layer.moving_variance - start) / (1 - start))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 from keras import layers
 
 from ..config import ConfigError, GeneratorConfig
 from ..layers import AnnealedMean, RGBToChroma
+from .guidance import guide_features
 from .layer_maker import COLOR_CHANNELS, DISTRIBUTION_BINS, LayerMaker
 from .residual import residual_unet
 from .unet import unet
@@ -44,6 +47,7 @@ def build_generator(
 
     Raises:
         ConfigError: the depth does not divide the image size.
+        ClassifierError: there is no classifier to guide it as `config` wants.
     """
     config = config or GeneratorConfig()
     if image_size is not None and image_size % 2**config.depth:
@@ -52,9 +56,9 @@ def build_generator(
             f"{2**config.depth}, not {image_size}."
         )
     make = LayerMaker(config, precision, fused_batch_norm, matmul_gradients, synchronized, seed)
-    body = residual_unet if config.kind == "residual" else unet
-
     lightness = keras.Input((image_size, image_size, 1), name="lightness")
+    guide = guide_features(lightness, config.guide, precision) if config.guide else None
+    body = functools.partial(residual_unet, guide=guide) if config.kind == "residual" else unet
     x = make.rescale_lightness(lightness) if lightness_scale == "unit" else lightness
     if color_space == "distribution":
         logits = body(make, x, DISTRIBUTION_BINS)

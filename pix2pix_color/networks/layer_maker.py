@@ -125,6 +125,12 @@ class LayerMaker:
         scale = layers.Reshape((1, 1, -1), dtype=self.precision, name=f"{name}_reshape")(scale)
         return layers.Multiply(dtype=self.precision, name=name)([x, scale])
 
+    def fuse(self, x: keras.KerasTensor, said: keras.KerasTensor, name: str) -> keras.KerasTensor:
+        """Adds to each pixel what is said of the whole image, (batch, features)."""
+        said = self._dense(x.shape[-1], f"{name}_dense")(said)
+        said = layers.Reshape((1, 1, -1), dtype=self.precision, name=f"{name}_reshape")(said)
+        return self.add(x, said, f"{name}_add")
+
     def _dense(self, channels: int, name: str, gain: float = 1.0, bias: str = "zeros"):
         initializer = self.initializer(gain)
         return layers.Dense(

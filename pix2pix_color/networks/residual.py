@@ -11,12 +11,16 @@ __all__ = ["residual_unet"]
 _OUTPUT_GAIN = 0.01  # the first colours are nearly gray, as most colours are
 
 
-def residual_unet(make: LayerMaker, x: keras.KerasTensor, colors: int) -> keras.KerasTensor:
+def residual_unet(
+    make: LayerMaker, x: keras.KerasTensor, colors: int, guide: keras.KerasTensor | None = None
+) -> keras.KerasTensor:
     """Returns colours, before their tanh, of (rescaled) lightness.
 
     Pre-activation blocks (He et al. 2016, "Identity mappings in deep residual networks"), so
     that an identity leads from each level to the next change of size. Level n has size / 2**n
-    pixels a side; unlike Figure 1's, level 0 has blocks of its own, for the finest detail.
+    pixels a side; unlike Figure 1's, level 0 has blocks of its own, for the finest detail. A
+    guide (batch, features) speaks to every pixel of the coarsest maps alike (the fusion layer of
+    Iizuka et al. 2016, without their nonlinearity).
     """
     config, skips = make.config, {}
     kernel, skip_levels = config.kernel_size, config.skip_levels()
@@ -25,6 +29,8 @@ def residual_unet(make: LayerMaker, x: keras.KerasTensor, colors: int) -> keras.
         if level:
             x = _halve(make, x, config.channels(level), f"down{level}")
         x = skips[level] = _blocks(make, x, None, None, level, f"down{level}")
+    if guide is not None:
+        x = make.fuse(x, guide, "guide")
     style = None
     if config.modulation:
         style = make.style(_activate(make, x, "style_source"), x.shape[-1], "style")

@@ -1,0 +1,46 @@
+"""A classifier that tells a generator what it may be looking at."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from ..classifier import load_classifier
+from ..layers import LightnessToGray
+
+__all__ = ["guide_features"]
+
+
+def guide_features(
+    lightness: keras.KerasTensor, name_or_path: str, precision: str
+) -> keras.KerasTensor:
+    """Returns what a trained classifier makes of a gray image, by layers that do not learn.
+
+    Global features, as in Iizuka et al. 2016 ("Let there be color!", section 3.2), whose own
+    learn with the colours; these were learned from labels before.
+
+    Args:
+        lightness: (batch, rows, columns, 1), L in [0, 100], of any size.
+        name_or_path: as of `load_classifier`.
+        precision: Keras dtype policy; what handles pixels stays float32.
+
+    Returns:
+        (batch, features).
+
+    Raises:
+        ClassifierError: there is no such classifier.
+    """
+    classifier = load_classifier(name_or_path)
+    network, size = classifier.network(), classifier.image_size
+    x = LightnessToGray(dtype="float32", name="guide_gray")(lightness)
+    x = layers.Resizing(size, size, antialias=True, dtype="float32", name="guide_resize")(x)
+    for layer in network.layers[1:]:
+        config = layer.get_config() | {"name": f"guide_{layer.name}", "trainable": False}
+        if not isinstance(layer, layers.Rescaling):
+            config["dtype"] = precision
+        frozen = type(layer).from_config(config)
+        x = frozen(x)
+        frozen.set_weights(layer.get_weights())
+        if layer.name == "features":
+            break
+    return x
