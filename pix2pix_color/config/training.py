@@ -28,9 +28,15 @@ class TrainingConfig:
         l2_weight: of the mean squared chroma error.
         rgb_weight: of the logarithm of each image's mean squared error in RGB, clipped as it is
             scored: their mean is the mean PSNR, 4.34 dB a unit.
-        perceptual_weight: of the squared differences of the reference classifier's features
-            (Johnson et al. 2016). The same classifier scores semantic accuracy and fcd: a
-            model trained with it was taught to that test, and those two scores of it say so.
+        perceptual_weight: of the squared differences of a classifier's features (Johnson et al.
+            2016). VGG16's are not normalized, and so larger than the others': 0.006 with it
+            (Ledig et al. 2017, who bring them to the scale of a mean squared error) is where
+            1 is with a classifier.
+        perceptual_network: whose features. `"classifier"` is the shipped one, which also scores
+            semantic accuracy and fcd: a model trained with it was taught to that test, as its
+            card says. `"vgg16"`, of images of at least 32 pixels, learned ImageNet and is
+            downloaded on the first use; and the path of a folder that `pix2pix-color
+            train-classifier --output` made is another classifier. Both leave the scores clean.
         distribution_weight: of the cross-entropy of a predicted distribution of colours with the
             bin of the true one (Zhang et al. 2016); needs `data.color_space=distribution`.
         rebalance: 0 to 1, how much L1, L2 and the distribution count pixels of rare real colours
@@ -83,6 +89,7 @@ class TrainingConfig:
     l2_weight: float = 0.0
     rgb_weight: float = 0.0
     perceptual_weight: float = 0.0
+    perceptual_network: str = "classifier"
     distribution_weight: float = 0.0
     rebalance: float = 0.0
     adversarial_weight: float = 1.0
@@ -130,6 +137,11 @@ class TrainingConfig:
                 f"training.{name} needs training.adversarial_weight above 0: without it there is "
                 "no discriminator.",
             )
+        require(
+            self.perceptual_weight > 0 or self.perceptual_network == "classifier",
+            "training.perceptual_network needs training.perceptual_weight above 0: without it no "
+            "features are compared.",
+        )
         others = (name for name in _LOSSES if name != "adversarial_weight")
         require(
             self.adversarial_from == 0 or any(getattr(self, name) for name in others),

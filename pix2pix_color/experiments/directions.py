@@ -93,7 +93,6 @@ DIRECTIONS = (
                 "training.rebalance=0.5",
             ),
             _faithful("guided by the classifier", "generator.guide=classifier"),
-            _faithful("shifted images", "data.shift=4"),
             _faithful("attention at 8x8", "generator.attention_level=2"),
             _faithful("style modulation", "generator.modulation=true"),
             _faithful("no moving average", "training.ema_momentum=0"),

@@ -51,7 +51,9 @@ class Objective:
             maps = [x.output for x in discriminator.layers if "leaky_relu" in x.name]
             self._judge = keras.Model(discriminator.input, [*maps, discriminator.output])
         if training.perceptual_weight:
-            self._perceptual = perceptual_network(size, training.precision)
+            self._perceptual = perceptual_network(
+                size, training.precision, training.perceptual_network
+            )
         if training.rebalance:
             bins = metrics.chroma_histogram(tf.zeros([1, 1, 1, 3]))[0]
             self._bin_weights = tf.Variable(tf.ones_like(bins), trainable=False)
