@@ -11,7 +11,9 @@ needs no model. The last is not shipped; train it with
 
 Training seconds are steps times the seconds of a step, each configuration's steps timed in turn in
 this process (`--rounds` times, the median), on all cores with nothing beside; `vivid` starts from
-`stable`, whose seconds it therefore includes. Needs CIFAR-10 for TensorFlow Datasets.
+`stable`, whose seconds it therefore includes. The classifier that guides a model was trained
+before; what that took, by its own `metrics.json`, is given apart. Needs CIFAR-10 for TensorFlow
+Datasets.
 
 Prints, and writes `benchmarks/models.md` and, for notebook 09, `models.json` where the package
 keeps its results.
@@ -38,6 +40,7 @@ from pix2pix_color.evaluation import BASELINES, SCORES, evaluate
 from pix2pix_color.evaluation.tables import markdown, value_text
 from pix2pix_color.experiments import PUBLISHED
 from pix2pix_color.experiments.cost import cost_of, flops_per_image
+from pix2pix_color.files import shipped_folder
 from pix2pix_color.reproduction import fill_readme
 
 SHOWN = (
@@ -95,7 +98,9 @@ def training_costs(colorizers: dict[str, Colorizer], rounds: int) -> dict[str, d
         config = colorizer.config.override("training.initial_generator=")
         trainer = Trainer(config, strategy=make_strategy("cpu"))
         trainer.objective.prepare(dataset)
-        batches = dataset.training_batches(config.training.batch_size, flip=config.data.flip)
+        batches = dataset.training_batches(
+            config.training.batch_size, flip=config.data.flip, shift=config.data.shift
+        )
         runs[name] = (trainer, iter(batches), [])
         trainer.train_steps(runs[name][1], 2)  # tracing is not what is measured
     for _ in range(rounds):
@@ -111,11 +116,26 @@ def training_costs(colorizers: dict[str, Colorizer], rounds: int) -> dict[str, d
             "steps": steps,
             "seconds_a_step": round(step, 4),
             "seconds": round(step * steps),
+            "guide_seconds": guide_seconds(config),
             "gflop_an_image": round(flops_per_image(config) / 1e9, 3),
             "generator_parameters": cost_of(config).generator_parameters,
         }
     costs["vivid"]["seconds"] += costs["stable"]["seconds"]
     return costs
+
+
+def guide_seconds(config: Config) -> int:
+    """Returns what the training of the classifier took that guides a model; 0 without one."""
+    if not config.generator.guide:
+        return 0
+    folder = shipped_folder() / config.generator.guide
+    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["seconds"]
+
+
+def seconds_text(cost: dict[str, Any]) -> str:
+    """Returns training seconds, and after a plus those of the guide."""
+    guide = f" + {cost['guide_seconds']:,}" if cost["guide_seconds"] else ""
+    return f"{cost['seconds']:,}{guide}"
 
 
 def page(result: dict[str, Any]) -> str:
@@ -131,7 +151,7 @@ def page(result: dict[str, Any]) -> str:
             for score in SHOWN
         ]
         cost = result["costs"].get(name)
-        spent = [f"{cost['seconds']:,}", f"{cost['gflop_an_image']:g}"] if cost else ["", ""]
+        spent = [seconds_text(cost), f"{cost['gflop_an_image']:g}"] if cost else ["", ""]
         return [title, *cells, *spent]
 
     head = ["", *(SCORES[score].heading for score in SHOWN), "training seconds", "GFLOP an image"]
@@ -144,7 +164,8 @@ def page(result: dict[str, Any]) -> str:
         "arrows point to better. How it was measured: `benchmarks/models.py`.\n\n"
         f"{markdown(head, rows)}\n"
         "Training seconds on 2 cores: steps times the seconds of a step, timed in turn in one "
-        "process; those of `vivid` hold those of `stable`, which it starts from.\n\n"
+        "process; those of `vivid` hold those of `stable`, which it starts from. After a plus: "
+        "the classifier that guides both, which is trained once, on labels.\n\n"
         "## The dial\n\n"
         "The SavedModel of `vivid` at points of its dial: weights between those of `stable` and "
         f"of `vivid`.\n\n{markdown(['vividness', *head[1:-2]], dial)}"
@@ -161,8 +182,9 @@ def update_readme(result: dict[str, Any]) -> None:
         cells = [value_text(values.get(score), SCORES[score].digits) for score in shown]
         cost = result["costs"].get(name)
         title = BASELINES.get(name, "real images" if name == "real" else f"`{name}`")
-        rows.append([title, *cells, f"{cost['seconds']:,}" if cost else ""])
+        rows.append([title, *cells, seconds_text(cost) if cost else ""])
     said = f"CIFAR-10, test split, {result['count']:,} images, one run each."
+    said += " After a plus: the classifier that guides them."
     readme = Path(__file__).parents[1] / "README.md"
     fill_readme(readme, "models", lambda: f"{markdown(head, rows)}\n{said}")
 
