@@ -174,7 +174,8 @@ def perceptual_loss(
 ) -> tf.Tensor:
     """Mean squared difference of a classifier's features, summed over its layers.
 
-    Johnson et al. 2016, equation 2.
+    Johnson et al. 2016, equation 2. It grows with the square of the features' scale, and so
+    its weight depends on the classifier: see `TrainingConfig.perceptual_weight`.
 
     Args:
         real_features, fake_features: of each layer, (batch, ...), of any float type.

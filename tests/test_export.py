@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import sys
 
@@ -344,6 +345,38 @@ def test_a_run_is_exported_whole_and_its_card_says_how_it_was_trained(run, tmp_p
     assert "Not measured" in card
     assert verify_checksums(folder) == len([p for p in folder.rglob("*") if p.is_file()]) - 1
     assert Colorizer.load(folder).config == tiny_config()
+
+
+@pytest.mark.parametrize(
+    ("network", "whose", "taught"),
+    [
+        ("classifier", "the reference classifier's", True),
+        ("vgg16", "VGG16's", False),
+        ("/home/me/another", "the classifier `another`'s", False),
+    ],
+)
+def test_a_card_says_whose_features_taught_and_which_scores_that_spoils(
+    run, tmp_path, network, whose, taught
+):
+    config = tiny_config("training.perceptual_weight=2", f"training.perceptual_network={network}")
+    mine = shutil.copytree(run, tmp_path / "run")
+    (mine / "config.json").write_text(config.to_json())
+    card = (export_run(mine, tmp_path / "mine") / "README.md").read_text()
+    assert f"+ 2 x distance of {whose} features;" in card
+    assert ("The reference classifier helped to train it" in card) == taught
+
+
+def test_a_card_says_what_was_done_to_the_images_and_who_guided(run, tmp_path):
+    plain = (export_run(run, tmp_path / "plain") / "README.md").read_text()
+    assert "guide" not in plain and "classifier `" not in plain and "mirrored" not in plain
+    config = tiny_config(
+        "data.flip=true", "data.shift=3", "generator.kind=residual", "generator.guide=classifier"
+    )
+    mine = shutil.copytree(run, tmp_path / "run")
+    (mine / "config.json").write_text(config.to_json())
+    card = (export_run(mine, tmp_path / "mine") / "README.md").read_text()
+    assert "8x8 pixels, mirrored at random, shifted by up to 3, gray images left out" in card
+    assert "The classifier `classifier`, trained on labels before, tells it" in card
 
 
 def test_a_changed_or_missing_file_fails_its_checksum(run, tmp_path):

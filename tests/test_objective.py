@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,8 +13,14 @@ from conftest import as_dataset, random_images, run_python
 from test_training import PLAIN, batch, fit, largest_difference, make_trainer, update, weights
 
 from pix2pix_color import color, losses, metrics
-from pix2pix_color.classifier import load_classifier
+from pix2pix_color.classifier import (
+    ClassifierConfig,
+    build_classifier,
+    export_classifier,
+    load_classifier,
+)
 from pix2pix_color.config import Config, ConfigError
+from pix2pix_color.files import shipped_folder
 from pix2pix_color.training import METRICS, Trainer, TrainingError
 from pix2pix_color.training.augmentation import augment, draw_places
 from pix2pix_color.training.perceptual import perceptual_network
@@ -122,6 +130,166 @@ class TestPerceptualLoss:
     def test_needs_images_of_the_classifiers_size(self):
         with pytest.raises(TrainingError, match="needs images of 32 pixels.*image_size is 8"):
             make_trainer("training.perceptual_weight=1")
+
+
+VGG_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3")
+VGG_WEIGHTS = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+
+
+@pytest.fixture(scope="module")
+def vgg_file(tmp_path_factory):
+    """A file like the one that Keras downloads, of random weights."""
+    keras.utils.set_random_seed(0)
+    model = keras.applications.VGG16(include_top=False, weights=None)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if layer.weights:
+            kernel, bias = layer.get_weights()
+            layer.set_weights([1.5 * kernel, rng.normal(0, 5, bias.shape)])
+    path = tmp_path_factory.mktemp("models") / VGG_WEIGHTS
+    model.save(path)
+    return path
+
+
+class TestVGG16:
+    @pytest.fixture
+    def downloaded(self, vgg_file, monkeypatch):
+        from keras.src.utils import file_utils
+
+        def get_file(name, *_, **__):
+            assert name == VGG_WEIGHTS
+            return str(vgg_file)
+
+        monkeypatch.setattr(file_utils, "get_file", get_file)
+        return vgg_file
+
+    @pytest.mark.parametrize("size", [32, 50])
+    def test_its_maps_are_those_of_keras_prepared_as_keras_does(self, downloaded, size):
+        images = random_images(2, size).astype(np.float32)
+        plain = keras.models.load_model(downloaded, compile=False)
+        plain = keras.Model(plain.input, [plain.get_layer(name).output for name in VGG_LAYERS])
+        expected = plain(keras.applications.vgg16.preprocess_input(images.copy()))
+        network = perceptual_network(size, "float32", "vgg16")
+        assert not network.trainable_variables
+        found = network(images, training=False)
+        shapes = [(size // 2**n, size // 2**n, 64 * 2**n) for n in range(4)]
+        assert [tuple(x.shape[1:]) for x in found] == shapes
+        for one, other in zip(found, expected, strict=True):
+            assert np.min(one) == 0 and np.max(one) > 10
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3 * np.max(other))
+
+    @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+    def test_low_precision_follows_and_pixels_stay_float32(self, downloaded, precision):
+        images = random_images(2, 32).astype(np.float32)
+        maps = perceptual_network(32, "float32", "vgg16")(images, training=False)
+        network = perceptual_network(32, f"mixed_{precision}", "vgg16")
+        assert network.input.dtype == "float32"
+        assert network.get_layer("standardize").compute_dtype == "float32"
+        assert {v.dtype for v in network.weights} == {"float32"}
+        for one, other in zip(network(images, training=False), maps, strict=True):
+            assert one.dtype == precision
+            assert np.abs(tf.cast(one, tf.float32) - other).mean() < 0.05 * np.mean(other)
+
+    def test_teaches_the_generator_and_learns_nothing_itself(self, downloaded):
+        trainer = make_trainer(
+            "data.image_size=32", "training.l1_weight=0", "training.perceptual_weight=0.006",
+            "training.perceptual_network=vgg16", "training.adversarial_weight=0",
+            "generator.filters=2", *PLAIN,
+        )  # fmt: skip
+        lightness, chroma = color.split(random_images(2, 32))
+        network = trainer.objective._perceptual
+        before = network.get_weights()
+        fake = color.merge(lightness, trainer.generator(lightness))
+        maps = [
+            network(255 * rgb, training=False) for rgb in (color.merge(lightness, chroma), fake)
+        ]
+        expected = 0.006 * sum(float(np.mean((a - b) ** 2)) for a, b in zip(*maps, strict=True))
+        _, gradients, _ = objective_of(trainer, lightness, chroma, adversarial=False)
+        assert max(np.abs(g).max() for g in gradients) > 0
+        assert update(trainer, lightness, chroma)[0] == pytest.approx(expected, rel=1e-3)
+        assert largest_difference(before, network.get_weights()) == 0
+
+    def test_needs_images_that_it_takes(self):
+        with pytest.raises(TrainingError, match="at least 32 pixels: data.image_size is 8"):
+            make_trainer("training.perceptual_weight=1", "training.perceptual_network=vgg16")
+
+    def test_without_its_weights_one_line_says_where_they_go(self, monkeypatch):
+        from keras.src.utils import file_utils
+
+        def offline(*_: object, **__: object):
+            raise Exception("URL fetch failure on https://storage.example/x.h5: None -- no route")
+
+        monkeypatch.setattr(file_utils, "get_file", offline)
+        with pytest.raises(TrainingError) as error:
+            perceptual_network(32, "float32", "vgg16")
+        text = str(error.value)
+        assert "\n" not in text
+        for part in ("no route", "~/.keras/models", VGG_WEIGHTS, "=classifier needs no download"):
+            assert part in text
+
+
+@pytest.fixture(scope="module")
+def classifier_run(tmp_path_factory):
+    """A run folder as `train_classifier` leaves it, of random weights."""
+    config = ClassifierConfig(filters=(2, 4, 6))
+    folder = tmp_path_factory.mktemp("run")
+    build_classifier(config, 24, 2).save(folder / "classifier.keras")
+    names = {"filters": config.filters, "image_size": 24, "class_names": ["dark", "light"]}
+    settings = {**vars(config), **names}
+    (folder / "config.json").write_text(json.dumps(settings))
+    metrics = {
+        "dataset": "two", "test_accuracy": 0.5, "test_count": 9, "train_count": 9,
+        "epochs": 1, "seconds": 1, "parameters": 9,
+    }  # fmt: skip
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / "history.csv").write_text("epoch,seconds\n0,1\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def another(classifier_run, tmp_path_factory):
+    return export_classifier(classifier_run, tmp_path_factory.mktemp("shipped") / "another")
+
+
+class TestAnotherClassifier:
+    def test_judges_by_its_own_maps_at_its_own_size(self, another):
+        trainer = make_trainer(
+            "data.image_size=24", "training.perceptual_weight=1",
+            f"training.perceptual_network={another}", "training.precision=mixed_bfloat16",
+        )  # fmt: skip
+        network = trainer.objective._perceptual
+        images = random_images(3, 24)
+        maps = network(images.astype(np.float32), training=False)
+        assert [x.dtype for x in maps] == ["bfloat16"] * 3
+        maps = perceptual_network(24, "float32", str(another))(images.astype(np.float32))
+        assert [x.shape[-1] for x in maps] == [2, 4, 6]
+        _, features = load_classifier(another)(images)
+        np.testing.assert_allclose(tf.reduce_max(maps[-1], [1, 2]), features, rtol=1e-3, atol=1e-3)
+        with pytest.raises(TrainingError, match="needs images of 24 pixels.*image_size is 32"):
+            perceptual_network(32, "float32", str(another))
+
+    def test_that_is_none_is_refused_in_one_line(self, classifier_run, another, tmp_path):
+        def refusal(name):
+            with pytest.raises(TrainingError) as caught:
+                perceptual_network(32, "float32", str(name))
+            text = str(caught.value)
+            assert "\n" not in text and f"training.perceptual_network={name} is" in text
+            return text
+
+        for name in ("vgg19", tmp_path / "nowhere"):
+            assert "Valid: classifier (the shipped one), vgg16, or the folder" in refusal(name)
+        assert "The folder holds nothing" in refusal(tmp_path)
+        assert "holds classifier.keras, config.json, history.csv" in refusal(classifier_run)
+        assert "stable is not a classifier" in refusal("stable")  # a shipped colourizer
+        damaged = shutil.copytree(another, tmp_path / "damaged")
+        (damaged / "config.json").write_text("{}")
+        assert "SHA-256 differs" in refusal(damaged)
+
+    def test_is_not_the_shipped_one_under_another_name(self, tmp_path):
+        copy = shutil.copytree(shipped_folder() / "classifier", tmp_path / "another")
+        for name in (copy, shipped_folder() / "classifier", "./classifier"):
+            with pytest.raises(TrainingError, match="is the shipped classifier: call it classif"):
+                perceptual_network(32, "float32", str(name))
 
 
 class TestAdversaries:
@@ -321,6 +489,7 @@ class TestConfiguration:
             (("adversarial_loss=hing",), "did you mean 'hinge'"),
             (("l1_weight=0", "adversarial_weight=0"), "all 0: nothing is learned"),
             (("l1_weight=0", "adversarial_from=5"), "leaves nothing to learn before it"),
+            (("perceptual_network=vgg16",), "training.perceptual_network needs training.perc"),
             *(
                 ((f"{name}=1", "adversarial_weight=0"), f"training.{name} needs training.adv")
                 for name in (

@@ -29,9 +29,9 @@ class TrainingConfig:
         rgb_weight: of the logarithm of each image's mean squared error in RGB, clipped as it is
             scored: their mean is the mean PSNR, 4.34 dB a unit.
         perceptual_weight: of the squared differences of a classifier's features (Johnson et al.
-            2016). VGG16's are not normalized, and so larger than the others': 0.006 with it
-            (Ledig et al. 2017, who bring them to the scale of a mean squared error) is where
-            1 is with a classifier.
+            2016). VGG16's are not normalized and much larger than the classifiers': begin with
+            0.006 there, not with 1 (Ledig et al. 2017, who thereby bring the squared differences
+            of such features to the scale of those of pixels).
         perceptual_network: whose features. `"classifier"` is the shipped one, which also scores
             semantic accuracy and fcd: a model trained with it was taught to that test, as its
             card says. `"vgg16"`, of images of at least 32 pixels, learned ImageNet and is

@@ -11,6 +11,7 @@ from keras import layers
 from ..classifier import build_classifier
 from ..config import Config
 from ..networks import build_discriminator, build_generator
+from ..training.perceptual import build_vgg16, find_classifier
 
 __all__ = ["Cost", "cost_of", "flops_per_image", "forward_flops"]
 
@@ -87,7 +88,10 @@ def flops_per_image(config: Config) -> int:
     discriminator goes forward and back on real and on fake, and once more back to the fake
     input, for the generator. R1 takes it forward and back to the real input, and back through
     both. Without an adversarial loss, or before it begins, there is no discriminator. The
-    classifier of the perceptual loss goes forward on both images, and back to the fake one.
+    network of the perceptual loss goes forward on both images, and back to the fake one.
+
+    Raises:
+        TrainingError: there is no such `training.perceptual_network`.
     """
     cost, training = cost_of(config), config.training
     total = 3 * cost.generator_flops - 2 * cost.frozen_flops
@@ -96,5 +100,14 @@ def flops_per_image(config: Config) -> int:
         share = max(0.0, 1 - training.adversarial_from / training.steps)
         total += round(passes * share * cost.discriminator_flops)
     if training.perceptual_weight:
-        total += 3 * forward_flops(build_classifier())
+        total += 3 * _perceptual_flops(training.perceptual_network, config.data.image_size)
     return total
+
+
+@functools.cache
+def _perceptual_flops(name: str, image_size: int) -> int:
+    """Returns the operations of a perceptual network's forward pass; downloads nothing."""
+    if name == "vgg16":
+        return forward_flops(build_vgg16(image_size, weights=None))
+    shipped = name == "classifier"
+    return forward_flops(build_classifier() if shipped else find_classifier(name).network())

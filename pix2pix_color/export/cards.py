@@ -6,7 +6,7 @@ import csv
 import json
 from pathlib import Path
 
-from ..config import Config, TrainingConfig
+from ..config import Config, DataConfig, TrainingConfig
 
 __all__ = ["model_card"]
 
@@ -25,8 +25,9 @@ def model_card(folder: Path, name: str, config: Config) -> str:
         "## How it was trained",
         "",
         f"- Data: `{config.data.dataset}`, train split, {config.data.image_size}x"
-        f"{config.data.image_size} pixels"
+        f"{config.data.image_size} pixels{_augmentation(config.data)}"
         + (", gray images left out." if config.data.drop_gray else "."),
+        *_guide_lines(config.generator.guide),
         f"- {_iterations(folder, rows):,} iterations of the {training.steps:,} that `config.json` "
         f"plans; batch {training.batch_size}, seed {training.seed}, `{training.precision}`, "
         f"one run.",
@@ -74,6 +75,24 @@ _FILES = {
 }
 
 
+def _augmentation(data: DataConfig) -> str:
+    """Returns what was done to the images."""
+    mirrored = ", mirrored at random" if data.flip else ""
+    return f"{mirrored}, shifted by up to {data.shift}" if data.shift else mirrored
+
+
+def _guide_lines(guide: str) -> list[str]:
+    if not guide:
+        return []
+    line = (
+        f"- The classifier `{Path(guide).name}`, trained on labels before, tells it what a gray "
+        "image may show, and did not learn here."
+    )
+    if guide == "classifier":
+        line += " The same one measures semantic accuracy and fcd."
+    return [line]
+
+
 def _losses(training: TrainingConfig) -> str:
     """Returns the terms of the generator's loss."""
     terms = []
@@ -85,11 +104,18 @@ def _losses(training: TrainingConfig) -> str:
         (training.rgb_weight, "logarithm of the mean squared RGB error"),
         (training.distribution_weight, "cross-entropy of the distribution of colours"),
         (training.feature_matching_weight, "distance of the discriminator's features"),
-        (training.perceptual_weight, "distance of the reference classifier's features"),
+        (training.perceptual_weight, f"distance of {_perceptual_network(training)} features"),
     ):
         if weight:
             terms.append(f"{weight:g} x {name}")
     return " + ".join(terms)
+
+
+def _perceptual_network(training: TrainingConfig) -> str:
+    """Returns whose features the perceptual loss compares, in the genitive."""
+    name = training.perceptual_network
+    known = {"classifier": "the reference classifier's", "vgg16": "VGG16's"}
+    return known.get(name, f"the classifier `{Path(name).name}`'s")
 
 
 def _described(config: Config) -> str:
@@ -117,7 +143,8 @@ def _last(training: TrainingConfig, row: dict[str, str]) -> str:
 
 
 def _warnings(training: TrainingConfig) -> list[str]:
-    if not training.perceptual_weight:
+    # What another network taught leaves the scores of this one clean.
+    if not training.perceptual_weight or training.perceptual_network != "classifier":
         return []
     return [
         "- The reference classifier helped to train it: its semantic accuracy and fcd say how well "

@@ -100,7 +100,7 @@ def build_vgg16(image_size: int, weights: str | None = "imagenet") -> keras.Mode
     first = vgg.get_layer("block1_conv1")
     kernel, bias = first.get_weights()
     first.set_weights([kernel[:, :, ::-1], bias])  # it learned BGR, and gets RGB
-    return keras.Model(vgg.input, [vgg.get_layer(x).output for x in _BLOCKS], name="vgg16")
+    return keras.Model(images, [vgg.get_layer(x).output for x in _BLOCKS], name="vgg16")
 
 
 def find_classifier(name: str) -> Classifier:
