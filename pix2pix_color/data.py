@@ -7,15 +7,18 @@ a data set that is not there is an error that says how to get it.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import math
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from . import color
+from . import color, mixture
 from .config import nearest
 
 __all__ = [
@@ -55,7 +58,7 @@ class ImageDataset:
     """Images of one split, read once, gray ones left out, kept in memory.
 
     Attributes:
-        name: `"cifar10"`, `"photographs"` or the folder: shown beside every result.
+        name: what `load_dataset` was asked for: shown beside every result.
         split: `"train"` or `"test"`.
         images: uint8 (size, size, 3) RGB, in a fixed order.
         count: number of images.
@@ -64,6 +67,8 @@ class ImageDataset:
             report does not use labels; the reference classifier does).
         class_names: the meaning of each label.
         load_split: reads another split of the same data in the same way.
+        parts: of a mixture, whose images are in the order of its parts, the number of images
+            of each and its share of every training epoch; the shares sum to one.
     """
 
     name: str
@@ -74,6 +79,15 @@ class ImageDataset:
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] = ()
     load_split: Callable[[str], ImageDataset] | None = None
+    parts: tuple[tuple[int, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        # Fewer images under the same parts would draw from the wrong ones.
+        if self.parts and sum(count for count, _ in self.parts) != self.count:
+            raise DataError(
+                f"{self.name} is a mixture, which cannot be cut to {self.count} images: use one "
+                "of its parts."
+            )
 
     def other_split(self, split: str) -> ImageDataset:
         """Returns another split, read with the same options, without a limit.
@@ -116,8 +130,9 @@ class ImageDataset:
     ) -> tf.data.Dataset:
         """Returns endless shuffled (lightness, chroma) batches from step `start_step` on.
 
-        Every epoch is a new order of all images. Order, flips and shifts depend on `seed` and
-        the step alone, so a run that resumes at a step sees what an uninterrupted one would.
+        Every epoch is a new order of all images; of a mixture, of as many, each part's share
+        drawn as `mixture.draw` says. Order, flips and shifts depend on `seed` and the step
+        alone, so a run that resumes at a step sees what an uninterrupted one would.
 
         Args:
             batch_size: images a (global) batch.
@@ -129,13 +144,18 @@ class ImageDataset:
             drop_remainder: leave out an epoch's last, smaller batch.
 
         Raises:
-            DataError: fewer images than one batch.
+            DataError: fewer images than one batch, or a part of a mixture without any.
         """
         steps = self.steps_per_epoch(batch_size, drop_remainder)
         if steps == 0 or self.count == 0:
             raise DataError(
                 f"{self.name} ({self.split}) has {self.count} images, fewer than one batch of "
                 f"{batch_size}: choose a smaller training.batch_size."
+            )
+        if self.parts and 0 in mixture.portions([share for _, share in self.parts], self.count):
+            raise DataError(
+                f"A part of {self.name} has a weight so low that it gives no image to an epoch of "
+                f"{self.count}: leave it out or raise its weight."
             )
         start_epoch, start_batch = divmod(start_step, steps)
 
@@ -145,13 +165,16 @@ class ImageDataset:
             order = tf.random.experimental.stateless_shuffle(
                 tf.range(self.count), seed=[seed, 2 * epoch]
             )
+            drawn = mixture.draw(self.parts, seed, epoch) if self.parts else None
             mirrored = tf.random.stateless_uniform([self.count], seed=[seed, 2 * epoch + 1]) < 0.5
             moves = tf.random.stateless_uniform(
                 [self.count, 2], [seed, -1 - epoch], -shift, shift + 1, tf.int32
             )
 
             def take(chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                batch = tuple(tf.gather(part, chosen) for part in examples)
+                # An image that an epoch draws twice is flipped and moved anew each time.
+                numbers = chosen if drawn is None else tf.gather(drawn, chosen)
+                batch = tuple(tf.gather(part, numbers) for part in examples)
                 # Both parts of an image must face the same way, and stay on each other.
                 if flip:
                     side = tf.gather(mirrored, chosen)[:, None, None, None]
@@ -200,50 +223,85 @@ def load_dataset(
     Args:
         dataset: `"cifar10"` (through TFDS, which honours `TFDS_DATA_DIR` and downloads the
             data where there is a network), `"photographs"` (32x32 crops of the colour
-            photographs inside scikit-image: no network, no download), or a folder of images,
-            searched to any depth.
+            photographs inside scikit-image: no network, no download), `"tfds:NAME"` (any
+            data set of TFDS with an `image` feature, or `"tfds:NAME/CONFIG"`), a folder of
+            images, searched to any depth, or a mixture of these, `"NAME=WEIGHT,NAME=WEIGHT"`.
+            What exists as a folder is one, whatever its name looks like. The weights of a
+            mixture, of any sum, are the parts' shares of every training epoch, which is as long
+            as all parts together (see `mixture.draw`); its `images`, which evaluation sees, are
+            all images of all parts, part by part, whatever the weights, without labels.
         split: `"train"` or `"test"`. A folder with subfolders of these names uses them;
-            any other gives every tenth file, in sorted order, to the test split.
+            any other gives every tenth file, in sorted order, to the test split. Of TFDS,
+            `"test"` is `"validation"` where there is no test split.
         image_size: height and width in pixels of what is returned.
         drop_gray: leave out images with R == G == B at every pixel (report section 4.1).
         fit: `"crop"` or `"resize"`, see `DataConfig.fit`; used where an image is not of
             `image_size` already.
-        limit: stop after so many images (for quick looks).
+        limit: stop after so many images (for quick looks). A mixture's parts stop after their
+            shares of it, each after one image at least.
 
     Returns:
         The images, counted.
 
     Raises:
-        DataError: unknown name, split or fit, missing data, an unreadable file, nothing left.
+        DataError: unknown name, split or fit, a mixture that is none, missing data or split,
+            images that are not uint8 gray or RGB, an unreadable file, nothing left.
     """
     if split not in SPLITS:
         raise DataError(f"Unknown split {split!r}: {nearest(split, SPLITS)}")
     if fit not in FITS:
         raise DataError(f"Unknown fit {fit!r}: {nearest(fit, FITS)}")
     name = str(dataset)
+    options = {"image_size": image_size, "drop_gray": drop_gray, "fit": fit}
+    if {"=", ","} & {*name} and not os.path.exists(name):
+        return _mix(name, split, limit, options)
+    return _read(name, split, limit, options)
+
+
+def _mix(name: str, split: str, limit: int | None, options: dict[str, Any]) -> ImageDataset:
+    """Reads the parts of a mixture and joins them."""
+    try:
+        weights = mixture.parse_name(name)
+    except ValueError as error:
+        raise DataError(
+            f"{error} A mixture is NAME=WEIGHT,NAME=WEIGHT,..., and there is no folder named "
+            f"{name!r}."
+        ) from error
+    limits: list[int | None] = [None] * len(weights)
+    if limit is not None:
+        limits = [max(1, n) for n in mixture.portions(mixture.normalized(weights), limit)]
+    parts = [_read(part, split, n, options) for part, n in zip(weights, limits, strict=True)]
+    joined = mixture.join(parts, weights)
+    load_split = functools.partial(load_dataset, joined.name, **options)
+    return dataclasses.replace(joined, load_split=load_split)
+
+
+def _read(name: str, split: str, limit: int | None, options: dict[str, Any]) -> ImageDataset:
+    """Reads what is no mixture."""
     files: list[str] | None = None
     labels, class_names = None, ()
-    if name == "cifar10":
-        images, labels, class_names = _cifar10(split)
-    elif name == "photographs":
+    if name == "photographs":
         images = tf.data.Dataset.from_tensor_slices(photographs(split))
-    elif Path(name).is_dir():
+    elif name == "cifar10" or (name.startswith("tfds:") and not os.path.exists(name)):
+        images, labels, class_names = _tfds(name.removeprefix("tfds:"), split)
+    elif os.path.isdir(name):
         files = _list_images(Path(name), split)
         images = _decode(files)
-    elif Path(name).exists():
-        raise DataError(f"{name} is a file: a data set is {' or '.join(NAMES)}, or a folder.")
+    elif os.path.exists(name):
+        raise DataError(
+            f"{name} is a file: a data set is {' or '.join(NAMES)}, tfds:NAME, or a folder."
+        )
     else:
         raise DataError(
             f"There is no data set or folder named {name!r}: {nearest(name, NAMES)} "
-            "Or give the path of a folder of images."
+            "Or give tfds:NAME, or the path of a folder of images."
         )
-    images = images.map(
-        functools.partial(_square, size=image_size, fit=fit), num_parallel_calls=tf.data.AUTOTUNE
-    )
+    square = functools.partial(_square, size=options["image_size"], fit=options["fit"])
+    images = images.map(square, num_parallel_calls=tf.data.AUTOTUNE)
     if limit is not None:
         images = images.take(limit)
     numbered = images.enumerate()
-    if drop_gray:
+    if options["drop_gray"]:
         numbered = numbered.filter(lambda _, image: not is_gray(image))
     numbered = numbered.cache()
     try:
@@ -261,9 +319,7 @@ def load_dataset(
         total - len(kept),
         labels[kept] if labels is not None else None,
         class_names,
-        functools.partial(
-            load_dataset, dataset, image_size=image_size, drop_gray=drop_gray, fit=fit
-        ),
+        functools.partial(load_dataset, name, **options),
     )
 
 
@@ -288,32 +344,71 @@ def _square(image: tf.Tensor, *, size: int, fit: str) -> tf.Tensor:
     return tf.ensure_shape(tf.cond(fits, lambda: image, resized), [size, size, 3])
 
 
-def _cifar10(split: str) -> tuple[tf.data.Dataset, np.ndarray, tuple[str, ...]]:
-    """Returns the images, the label of each, and the names of the ten classes."""
+def _tfds(name: str, split: str) -> tuple[tf.data.Dataset, np.ndarray | None, tuple[str, ...]]:
+    """Returns the uint8 RGB images of a TFDS data set, their labels and the classes' names."""
     import tensorflow_datasets as tfds
 
     try:
-        examples, info = tfds.load("cifar10", split=split, shuffle_files=False, with_info=True)
+        # All splits: which there are is known once the data are here.
+        examples, info = tfds.load(name, shuffle_files=False, with_info=True)
+        split = _tfds_split(name, split, examples)
+        features = dict(info.features.items())
+        image, label = features.get("image"), features.get("label")
+        if not isinstance(image, tfds.features.Image):
+            raise DataError(
+                f"tfds:{name} has no images in a feature named image, but {', '.join(features)}."
+            )
+        dtype = tf.as_dtype(image.dtype)
+        if dtype != tf.uint8 or image.shape[-1] not in (1, 3):
+            raise DataError(
+                f"The images of tfds:{name} are {dtype.name} of shape {image.shape}: only "
+                "uint8 of 1 or 3 channels can be read."
+            )
+        images = examples[split].map(lambda example: example["image"])
+        if image.shape[-1] == 1:
+            images = images.map(tf.image.grayscale_to_rgb)
+        if not isinstance(label, tfds.features.ClassLabel):
+            return images, None, ()
         # A label is a byte beside an image to decode: read apart, it skips the decoding.
         encoded = tfds.load(
-            "cifar10",
+            name,
             split=split,
             shuffle_files=False,
-            decoders={"image": tfds.decode.SkipDecoding()},
+            decoders=tfds.decode.PartialDecoding({"label": True}),
         )
-        labels = encoded.map(lambda example: example["label"]).batch(1_024)
-        return (
-            examples.map(lambda example: example["image"]),
-            np.concatenate(list(labels.as_numpy_iterator())),
-            tuple(info.features["label"].names),
-        )
+        batches = encoded.map(lambda example: example["label"]).batch(1_024)
+        labels = np.concatenate(list(batches.as_numpy_iterator()))
+        if np.any(labels < 0):  # what TFDS gives a test split whose labels are kept secret
+            return images, None, ()
+        return images, labels, tuple(label.names)
+    except DataError:
+        raise
+    except tfds.core.DatasetNotFoundError as error:
+        known = tfds.list_builders(with_community_datasets=False)
+        close = difflib.get_close_matches(name.partition("/")[0], known, n=1)
+        hint = f"did you mean 'tfds:{close[0]}'? " if close else ""
+        raise DataError(
+            f"TensorFlow Datasets has no {name!r}: {hint}Look it up in "
+            "https://www.tensorflow.org/datasets/catalog, or set TFDS_DATA_DIR to a folder that "
+            "holds it."
+        ) from error
     except Exception as error:  # TFDS lets whatever its downloader met escape
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise DataError(
-            "CIFAR-10 is not on this machine and could not be downloaded "
+            f"{name} is not on this machine and could not be downloaded "
             f"({type(error).__name__}: {reason[:200]}). Set TFDS_DATA_DIR to a folder that holds "
             "it, connect to a network, or use --dataset photographs."
         ) from error
+
+
+def _tfds_split(name: str, split: str, splits: Collection[str]) -> str:
+    wanted = ("test", "validation") if split == "test" else (split,)
+    for candidate in wanted:
+        if candidate in splits:
+            return candidate
+    raise DataError(
+        f"tfds:{name} has no split named {' or '.join(wanted)}, but {', '.join(splits)}."
+    )
 
 
 @functools.cache

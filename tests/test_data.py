@@ -1,14 +1,18 @@
+import dataclasses
 import hashlib
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import as_dataset, random_images
+from conftest import as_dataset, random_images, tiny_config
 from PIL import Image
 
-from pix2pix_color import color
+from pix2pix_color import color, mixture
 from pix2pix_color.data import DataError, ImageDataset, is_gray, load_dataset, photographs
+from pix2pix_color.distribute import make_strategy
+from pix2pix_color.training import Trainer
 
 
 def as_arrays(dataset: ImageDataset) -> np.ndarray:
@@ -241,9 +245,10 @@ class TestBatches:
 class Reader:
     """Reads which image, and which way round, is at each place of the training batches."""
 
-    def __init__(self, count=21, batch_size=4):
+    def __init__(self, count=21, batch_size=4, parts=()):
         self.images = random_images(count)
-        self.dataset, self.batch_size = as_dataset(self.images), batch_size
+        self.dataset = dataclasses.replace(as_dataset(self.images), parts=parts)
+        self.batch_size = batch_size
         self.known = {}
         for i, image in enumerate(self.images):
             self.known[image.tobytes()] = (i, False)
@@ -282,6 +287,11 @@ class TestTrainingBatches:
         orders = [tuple(numbers(epoch)) for epoch in reader.epochs(4)]
         assert len(set(orders)) == 4
         assert tuple(range(21)) not in orders
+
+    def test_the_order_is_the_one_that_saved_runs_go_on_with(self, reader):
+        for number, epoch in enumerate(reader.epochs(2, seed=5)):
+            expected = tf.random.experimental.stateless_shuffle(tf.range(21), [5, 2 * number])
+            assert numbers(epoch) == expected.numpy().tolist()
 
     def test_the_seed_decides_the_order(self, reader):
         assert reader.epochs(2, seed=3, flip=True) == reader.epochs(2, seed=3, flip=True)
@@ -372,6 +382,279 @@ class TestTrainingBatches:
         dataset = ImageDataset("cifar10", "train", None, 49_438, 562)
         assert dataset.steps_per_epoch(64) == 773
         assert dataset.steps_per_epoch(64, drop_remainder=True) == 772
+
+
+# Mixtures -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """Returns 6 images that give 14 to an epoch of 21, and 15 that give 7."""
+    return Reader(parts=((6, 2 / 3), (15, 1 / 3)))
+
+
+class TestMixedTrainingBatches:
+    def test_every_part_gives_its_share_and_uses_its_images_evenly(self, mixed):
+        used = Counter(dict.fromkeys(range(21), 0))
+        for epoch in mixed.epochs(7):
+            drawn = numbers(epoch)
+            assert (sum(n < 6 for n in drawn), sum(n >= 6 for n in drawn)) == (14, 7)
+            used.update(drawn)
+            # None is used again before all others of its part, over all epochs.
+            for part in (range(6), range(6, 21)):
+                times = [used[number] for number in part]
+                assert max(times) - min(times) <= 1
+
+    def test_a_part_comes_in_a_new_order_each_time(self):
+        drawn = [mixture.draw(((6, 0.9), (15, 0.1)), 0, tf.constant(e, tf.int64)) for e in (0, 1)]
+        often = np.concatenate([epoch[:19] for epoch in drawn])
+        laps = [tuple(often[i : i + 6]) for i in range(0, 36, 6)]
+        assert all(sorted(lap) == list(range(6)) for lap in laps)
+        assert len(set(laps)) == 6
+        # The parts draw independently of each other.
+        halves = mixture.draw(((6, 0.5), (6, 0.5)), 0, tf.constant(0, tf.int64)).numpy()
+        assert np.any(halves[:6] != halves[6:] - 6)
+
+    def test_the_parts_are_shuffled_together_anew_each_epoch(self, mixed):
+        orders = [tuple(n < 6 for n in numbers(epoch)) for epoch in mixed.epochs(4)]
+        assert len(set(orders)) == 4
+        for order in orders:
+            changes = sum(one != other for one, other in itertools.pairwise(order))
+            assert changes > 4
+
+    def test_the_seed_decides_what_is_drawn(self, mixed):
+        assert mixed.epochs(2, seed=3, flip=True) == mixed.epochs(2, seed=3, flip=True)
+        one, other = (sorted(numbers(mixed.epochs(1, seed=seed)[0])) for seed in (3, 4))
+        assert one != other
+
+    @pytest.mark.parametrize("drop_remainder", [False, True])
+    @pytest.mark.parametrize("start", [1, 5, 6, 7, 15])
+    def test_a_later_start_continues_the_same_stream(self, mixed, start, drop_remainder):
+        options = {"seed": 5, "flip": True, "drop_remainder": drop_remainder}
+        whole = mixed.batches(start + 9, **options)
+        assert mixed.batches(9, start_step=start, **options) == whole[start:]
+
+    def test_an_image_that_is_drawn_twice_is_flipped_anew(self, mixed):
+        plain, flipped = mixed.epochs(4), mixed.epochs(4, flip=True)
+        assert [numbers(e) for e in plain] == [numbers(e) for e in flipped]
+        both = [n for epoch in flipped for n in range(6) if {(n, True), (n, False)} <= {*epoch}]
+        assert both
+
+    def test_flips_and_shifts_reach_every_part(self):
+        known, images = {}, random_images(21)
+        for i, image in enumerate(images):
+            for flipped, side in enumerate((image, image[:, ::-1])):
+                padded = np.pad(side, [(1, 1), (1, 1), (0, 0)], "reflect")
+                for y, x in itertools.product(range(3), repeat=2):
+                    known[padded[y : y + 8, x : x + 8].tobytes()] = (i, (flipped, y, x))
+        dataset = dataclasses.replace(as_dataset(images), parts=((6, 2 / 3), (15, 1 / 3)))
+        batches = dataset.training_batches(21, flip=True, shift=1).take(20)
+        seen = [
+            [known[image.tobytes()] for image in color.to_uint8(color.merge(*batch)).numpy()]
+            for batch in batches
+        ]
+        assert all(sum(n < 6 for n, _ in epoch) == 14 for epoch in seen)
+        for part in (range(6), range(6, 21)):
+            places = {place for epoch in seen for n, place in epoch if n in part}
+            assert len(places) == 18  # each of 18 is missed by 140 draws once in 3,000
+
+    def test_a_part_that_gives_nothing_is_an_error(self):
+        dataset = dataclasses.replace(as_dataset(random_images(21)), parts=((6, 0.99), (15, 0.01)))
+        with pytest.raises(DataError, match=r"gives no image to an epoch of 21.*raise its weight"):
+            dataset.training_batches(4)
+
+    def test_a_mixture_cannot_be_cut_unnoticed(self, mixed):
+        with pytest.raises(DataError, match="a mixture, which cannot be cut to 20 images"):
+            dataclasses.replace(mixed.dataset, images=mixed.dataset.images.take(20), count=20)
+
+
+class TestMixture:
+    @pytest.mark.parametrize("total", [0, 1, 7, 100, 59_999])
+    @pytest.mark.parametrize("shares", [(0.8, 0.2), (1 / 3,) * 3, (0.5, 0.25, 0.125, 0.125)])
+    def test_portions_sum_up_and_are_as_near_as_can_be(self, shares, total):
+        found = mixture.portions(shares, total)
+        assert sum(found) == total
+        assert all(abs(n - share * total) < 1 for n, share in zip(found, shares, strict=True))
+
+    def test_holds_all_images_part_by_part_whatever_the_weights(self, tmp_path):
+        for i, (folder, count) in enumerate((("a", 12), ("b", 25))):
+            save_images(tmp_path / folder, count, seed=i)
+        Image.effect_noise((32, 32), 50).save(tmp_path / "a" / "image0000 gray.png")
+        a, b = tmp_path / "a", tmp_path / "b"
+        for split in ("train", "test"):
+            dataset = load_dataset(f" {a} = 9.0 , {b}=1", split)
+            parts = [load_dataset(folder, split) for folder in (a, b)]
+            expected = np.concatenate([as_arrays(part) for part in parts])
+            np.testing.assert_array_equal(as_arrays(dataset), expected)
+            assert dataset.name == f"{a}=9,{b}=1"
+            assert dataset.count == len(expected)
+            assert dataset.gray_count == sum(part.gray_count for part in parts)
+            assert (dataset.labels, dataset.class_names) == (None, ())
+            assert dataset.parts == ((parts[0].count, 0.9), (parts[1].count, 0.1))
+        lightness, _ = map(np.concatenate, zip(*dataset.batches(4), strict=True))
+        np.testing.assert_allclose(lightness, color.split(expected)[0], atol=1e-3)
+        other = dataset.other_split("train")
+        assert (other.name, other.split) == (dataset.name, "train")
+        assert other.count == load_dataset(dataset.name, "train").count
+
+    def test_a_limit_is_shared_out(self, tmp_path):
+        for i, folder in enumerate("ab"):
+            save_images(tmp_path / folder, 8, seed=i)
+        text = f"{tmp_path / 'a'}=3,{tmp_path / 'b'}=1"
+        for limit, counts in ((4, (3, 1)), (10, (8, 2)), (1, (1, 1))):
+            parts = load_dataset(text, limit=limit).parts
+            assert tuple(count for count, _ in parts) == counts
+
+    def test_what_is_a_folder_stays_one(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for i, folder in enumerate(("cifar10=1,photographs=2", "tfds:cifar10", "a=b")):
+            paths = save_images(tmp_path / folder, 2, seed=i)
+            expected = [np.asarray(Image.open(path)) for path in paths]
+            np.testing.assert_array_equal(as_arrays(load_dataset(folder)), expected)
+        dataset = load_dataset("a=b=2,photographs=1")
+        assert dataset.parts[0] == (2, 2 / 3)
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("photographs=1", "'photographs' alone is not a mixture"),
+            ("photographs,cifar10=1", "'photographs' is not NAME=WEIGHT"),
+            ("photographs=1,", "'' is not NAME=WEIGHT"),
+            ("=1,photographs=1", "'=1' is not NAME=WEIGHT"),
+            ("photographs=0,cifar10=1", "weight of 'photographs' must be .* above 0, not '0'"),
+            ("photographs=-1,cifar10=1", "above 0, not '-1'"),
+            ("photographs=inf,cifar10=1", "above 0, not 'inf'"),
+            ("photographs=nan,cifar10=1", "above 0, not 'nan'"),
+            ("photographs=much,cifar10=1", "above 0, not 'much'"),
+            ("photographs=,cifar10=1", "above 0, not ''"),
+            ("photographs=1,photographs=2", "'photographs' is in it twice"),
+            ("cifar10=1,tfds:cifar10=2", "'tfds:cifar10' is in it twice"),
+        ],
+    )
+    def test_what_is_none_says_why(self, text, expected):
+        with pytest.raises(DataError, match=f"{expected}.*NAME=WEIGHT.*no folder named '{text}'"):
+            load_dataset(text)
+
+    def test_an_unknown_part_suggests_the_nearest(self):
+        with pytest.raises(DataError, match=r"'photograph': did you mean 'photographs'\?"):
+            load_dataset("photograph=1,cifar10=1")
+
+    def test_one_folder_in_two_ways_is_in_it_twice(self, tmp_path):
+        save_images(tmp_path, 1)
+        with pytest.raises(DataError, match="is in it twice"):
+            load_dataset(f"{tmp_path}=1,{tmp_path}/=2")
+
+    def test_is_trained_on(self, tmp_path):
+        for i, folder in enumerate("ab"):
+            save_images(tmp_path / folder, 8, seed=i)
+        config = tiny_config(f"data.dataset={tmp_path / 'a'}=3,{tmp_path / 'b'}=1", "data.shift=1")
+        trainer = Trainer(config, None, make_strategy("cpu"))
+        trainer.fit(load_dataset(config.data.dataset, image_size=8), steps=3, verbose=0)
+        assert trainer.current_step == 3
+
+
+# TensorFlow Datasets ------------------------------------------------------------------------
+
+COLOURS = np.array([[200, 10, 10], [7, 7, 7], [10, 200, 10], [10, 10, 200], [90, 60, 30]])
+
+
+@pytest.fixture(scope="module")
+def tfds_folder(tmp_path_factory):
+    """Stores data sets of plain images of several sizes where TFDS finds them."""
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.utils import file_utils
+
+    folder = tmp_path_factory.mktemp("tfds")
+    names = tfds.features.ClassLabel(names=["even", "odd"])
+
+    def store(name, splits, dtype=np.uint8, channels=3, feature="image", labels=(0, 1)):
+        def examples(count):
+            for i in range(count):
+                image = np.empty((8 + i, 12, channels), dtype)
+                image[:] = COLOURS[i, :channels]
+                yield i, {feature: image, "label": labels[i % 2]}
+
+        image = tfds.features.Image(shape=(None, None, channels), dtype=dtype)
+        tfds.dataset_builders.store_as_tfds_dataset(
+            name=name,
+            version="1.0.0",
+            features=tfds.features.FeaturesDict({feature: image, "label": names}),
+            split_datasets={split: list(examples(count)) for split, count in splits.items()},
+            data_dir=folder,
+            disable_shuffling=True,
+        )
+
+    store("plain_colours", {"train": 5, "validation": 3})
+    store("plain_tests", {"train": 2, "validation": 2, "test": 4}, labels=(-1, -1))
+    store("plain_gray", {"train": 3}, channels=1)
+    store("plain_words", {"train": 2}, dtype=np.uint16)
+    store("plain_pictures", {"train": 2}, feature="picture")
+    tfds.core.add_data_dir(folder)
+    yield folder
+    file_utils.clear_registered_data_dirs()
+
+
+@pytest.mark.usefixtures("tfds_folder")
+class TestTfds:
+    def test_images_of_any_size_are_read_with_their_labels(self):
+        dataset = load_dataset("tfds:plain_colours", image_size=8)
+        expected = np.broadcast_to(COLOURS[[0, 2, 3, 4], None, None], (4, 8, 8, 3))
+        np.testing.assert_array_equal(as_arrays(dataset), expected)
+        assert (dataset.name, dataset.split) == ("tfds:plain_colours", "train")
+        assert (dataset.count, dataset.gray_count) == (4, 1)
+        assert dataset.labels.tolist() == [0, 0, 1, 0]
+        assert dataset.class_names == ("even", "odd")
+        assert load_dataset("tfds:plain_colours", limit=3).labels.tolist() == [0, 0]
+
+    def test_validation_stands_in_for_a_test_split_that_is_not_there(self):
+        test = load_dataset("tfds:plain_colours", "train").other_split("test")
+        assert (test.split, test.count, test.gray_count) == ("test", 2, 1)
+        assert load_dataset("tfds:plain_tests", "test").count == 3
+
+    def test_secret_labels_are_none(self):
+        dataset = load_dataset("tfds:plain_tests", "test")
+        assert (dataset.labels, dataset.class_names) == (None, ())
+
+    def test_one_channel_is_gray(self):
+        with pytest.raises(DataError, match="no colour image: 3 read, all of them gray"):
+            load_dataset("tfds:plain_gray")
+        images = as_arrays(load_dataset("tfds:plain_gray", drop_gray=False))
+        assert images.shape == (3, 32, 32, 3)
+        assert images[:, 0, 0].tolist() == [[level] * 3 for level in COLOURS[:3, 0]]
+
+    def test_is_a_part_of_a_mixture(self):
+        dataset = load_dataset("tfds:plain_colours=1,photographs=1", "test")
+        assert dataset.parts[0] == (2, 0.5)
+        assert dataset.labels is None
+
+    @pytest.mark.parametrize(
+        ("name", "split", "expected"),
+        [
+            ("plain_gray", "test", "no split named test or validation, but train"),
+            ("plain_words", "train", r"uint16 of shape \(None, None, 3\): only uint8"),
+            ("plain_pictures", "train", "no images in a feature named image, but .*picture"),
+            ("plain_colors", "train", "'plain_colors'.*catalog.*TFDS_DATA_DIR"),
+            ("oxford_flower102", "train", r"did you mean 'tfds:oxford_flowers102'\?"),
+            (
+                "cifar10/nothing",
+                "train",
+                "cifar10/nothing is not .*nothing not found",
+            ),
+            ("", "train", "could not be"),
+        ],
+    )
+    def test_what_cannot_be_read_says_why(self, name, split, expected):
+        with pytest.raises(DataError, match=expected) as caught:
+            load_dataset(f"tfds:{name}", split)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.cifar10
+def test_tfds_cifar10_is_cifar10():
+    named, known = (load_dataset(name, "test", limit=300) for name in ("tfds:cifar10", "cifar10"))
+    np.testing.assert_array_equal(as_arrays(named), as_arrays(known))
+    np.testing.assert_array_equal(named.labels, known.labels)
+    assert named.class_names == known.class_names
 
 
 FIGURE_3 = [  # split, SHA-256 of the 3,072 RGB bytes of the real images of the report's Figure 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,8 @@ def train(options: argparse.Namespace) -> int:
         with replacing(target) as temporary:
             trainer.inference_generator().save(temporary)
         _say(f"Saved {target}, trained for {trainer.current_step:,} steps on {dataset.name}.")
-        _say(f"Score it: pix2pix-color evaluate --model {folder} --dataset {dataset.name}")
+        data = shlex.quote(dataset.name)  # a folder's name may have spaces
+        _say(f"Score it: pix2pix-color evaluate --model {folder} --dataset {data}")
     return OK
 
 

@@ -69,7 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset",
         metavar="DATA",
         default="cifar10",
-        help="cifar10, photographs (inside scikit-image), or a folder of images",
+        help="cifar10, photographs (inside scikit-image), tfds:NAME, a folder of images, or a "
+        "mixture with weights: cifar10=4,photographs=1",
     )
     parser.add_argument(
         "--seeds", metavar="N", type=_seed, nargs="+", help="instead of each variant's own"

@@ -16,7 +16,10 @@ from .errors import EXIT_CODES, USAGE
 from .values import positive
 
 _STRATEGIES = "auto, cpu, gpu, mirrored, multi_worker, tpu"
-_DATASETS = "cifar10, photographs (inside scikit-image, no download), or a folder of images"
+_DATASETS = (
+    "cifar10, photographs (inside scikit-image, no download), tfds:NAME (of TensorFlow Datasets), "
+    "a folder of images, or a mixture with weights: cifar10=4,photographs=1"
+)
 _MODELS = "a shipped model's name, a folder with a generator.keras, or such a file"
 
 

@@ -16,14 +16,16 @@ class DataConfig:
 
     Attributes:
         dataset: `"cifar10"` (through TFDS; report section 4.1), `"photographs"`
-            (crops of the photographs inside scikit-image) or the path of a folder of images.
+            (crops of the photographs inside scikit-image), `"tfds:NAME"` (of TensorFlow
+            Datasets), the path of a folder of images, or a mixture of these with their weights,
+            such as `"cifar10=4,photographs=1"`; see `load_dataset`.
         image_size: height and width of a training image in pixels (report: 32).
         drop_gray: leave out images whose three channels are equal at every pixel
             (report section 4.1: "we removed black and white images").
         flip: mirror half of the training images left to right (not in the report).
         shift: move each training image by up to so many pixels in each direction, the border
             mirrored (not in the report).
-        fit: how an image of a folder becomes square: `"crop"` (scale the shorter side,
+        fit: how an image of another shape becomes square: `"crop"` (scale the shorter side,
             then cut the centre) or `"resize"` (both sides scaled, aspect ratio lost).
         color_space: what the generator predicts, and L1 and the discriminator compare:
             `"lab"` chroma (report section 4.1) or `"rgb"` in [-1, 1] (Isola et al. 2017),
