@@ -9,8 +9,8 @@ import tensorflow as tf
 from conftest import as_dataset, random_images, tiny_config
 from PIL import Image
 
-from pix2pix_color import color, mixture
-from pix2pix_color.data import DataError, ImageDataset, is_gray, load_dataset, photographs
+from pix2pix_color import color
+from pix2pix_color.data import DataError, ImageDataset, is_gray, load_dataset, mixture, photographs
 from pix2pix_color.distribute import make_strategy
 from pix2pix_color.training import Trainer
 

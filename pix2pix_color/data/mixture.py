@@ -1,7 +1,7 @@
 """Several data sets in one: what a mixture's name says, and what each part gives to an epoch.
 
 A part is a pair (count, share): its images, and its share of every epoch; shares sum to one.
-`data` reads the parts and serves them.
+`loading` reads the parts, and `dataset` serves them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 if TYPE_CHECKING:
-    from .data import ImageDataset
+    from .dataset import ImageDataset
 
 __all__ = ["draw", "join", "normalized", "parse_name", "portions"]
 
