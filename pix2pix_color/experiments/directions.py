@@ -27,9 +27,8 @@ def _as_changes(preset: Config) -> tuple[str, ...]:
     return tuple(changes)
 
 
-# A short run warms up for a tenth of it, cannot average over a thousand steps, and does not see
-# an image twice, shifted or not.
-_SHORT = ("training.warmup_steps=40", "training.ema_momentum=0.99", "data.shift=0")
+# A short run warms up for a tenth of it, and cannot average over a thousand steps.
+_SHORT = ("training.warmup_steps=40", "training.ema_momentum=0.99")
 _STABLE = (*_as_changes(Config.stable()), *_SHORT)
 # With a judge half as wide as the preset's: what it is compared with are cheap runs too.
 _VIVID = (*_as_changes(Config.vivid()), *_SHORT, "discriminator.filters=16")
@@ -93,6 +92,7 @@ DIRECTIONS = (
                 "training.rebalance=0.5",
             ),
             _faithful("guided by the classifier", "generator.guide=classifier"),
+            _faithful("a twentieth photographs", "data.dataset=cifar10=0.95,photographs=0.05"),
             _faithful("attention at 8x8", "generator.attention_level=2"),
             _faithful("style modulation", "generator.modulation=true"),
             _faithful("no moving average", "training.ema_momentum=0"),

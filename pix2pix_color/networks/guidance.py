@@ -33,7 +33,8 @@ def guide_features(
     classifier = load_classifier(name_or_path)
     network, size = classifier.network(), classifier.image_size
     x = LightnessToGray(dtype="float32", name="guide_gray")(lightness)
-    x = layers.Resizing(size, size, antialias=True, dtype="float32", name="guide_resize")(x)
+    # Not antialiased, which ONNX and LiteRT lack: half the size is exact all the same.
+    x = layers.Resizing(size, size, dtype="float32", name="guide_resize")(x)
     for layer in network.layers[1:]:
         config = layer.get_config() | {"name": f"guide_{layer.name}", "trainable": False}
         if not isinstance(layer, layers.Rescaling):
