@@ -31,7 +31,7 @@ def load_tfds(name: str, split: str) -> tuple[tf.data.Dataset, np.ndarray | None
             raise DataError(
                 f"tfds:{name} has no images in a feature named image, but {', '.join(features)}."
             )
-        dtype = tf.as_dtype(image.dtype)
+        dtype = tf.as_dtype(image.np_dtype)
         if dtype != tf.uint8 or image.shape[-1] not in (1, 3):
             raise DataError(
                 f"The images of tfds:{name} are {dtype.name} of shape {image.shape}: only "
@@ -47,7 +47,7 @@ def load_tfds(name: str, split: str) -> tuple[tf.data.Dataset, np.ndarray | None
             name,
             split=split,
             shuffle_files=False,
-            decoders=tfds.decode.PartialDecoding({"label": True}),
+            decoders={"image": tfds.decode.SkipDecoding()},
         )
         batches = encoded.map(lambda example: example["label"]).batch(1_024)
         labels = np.concatenate(list(batches.as_numpy_iterator()))
