@@ -23,9 +23,27 @@ __all__ = [
     "MatmulGradientConv2DTranspose",
     "RGBToChroma",
     "SpectralConv2D",
+    "copy_at_precision",
 ]
 
 _LARGEST_MAP = 4  # above 4x4 outputs the convolution's own filter gradient is as fast
+
+
+def copy_at_precision(
+    layer: keras.layers.Layer, precision: str, **changes: object
+) -> keras.layers.Layer:
+    """Returns a layer like another, without its weights, for a network that does not learn.
+
+    Args:
+        layer: of a classifier.
+        precision: Keras dtype policy of the copy; a `Rescaling`, which handles pixels, keeps its
+            own.
+        **changes: to its configuration.
+    """
+    config = layer.get_config() | changes
+    if not isinstance(layer, keras.layers.Rescaling):
+        config["dtype"] = precision
+    return type(layer).from_config(config)
 
 
 @keras.saving.register_keras_serializable("pix2pix_color")

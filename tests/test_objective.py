@@ -87,6 +87,21 @@ class TestPixelLosses:
         assert abs(found / before["l1_loss"] - 1) > 1e-4
 
 
+def assert_teaches_and_learns_nothing(trainer: Trainer, weight: float) -> None:
+    """Compares a loss of features alone with its formula, and looks who learns from it."""
+    lightness, chroma = color.split(random_images(2, 32))
+    network = trainer.objective._perceptual
+    before = network.get_weights()
+    fake = color.merge(lightness, trainer.generator(lightness))
+    maps = [network(255 * rgb, training=False) for rgb in (color.merge(lightness, chroma), fake)]
+    expected = weight * sum(float(np.mean((a - b) ** 2)) for a, b in zip(*maps, strict=True))
+    _, gradients, _ = objective_of(trainer, lightness, chroma, adversarial=False)
+    assert max(np.abs(g).max() for g in gradients) > 0
+    assert update(trainer, lightness, chroma)[0] == pytest.approx(expected, rel=1e-3)
+    assert largest_difference(before, network.get_weights()) == 0
+    assert not network.trainable_variables
+
+
 class TestPerceptualLoss:
     def test_the_copy_is_the_shipped_classifier(self):
         classifier = load_classifier()
@@ -112,20 +127,7 @@ class TestPerceptualLoss:
             "data.image_size=32", "training.l1_weight=0", "training.perceptual_weight=7",
             "training.adversarial_weight=0", "generator.filters=2", *PLAIN,
         )  # fmt: skip
-        lightness, chroma = color.split(random_images(2, 32))
-        network = trainer.objective._perceptual
-        before = network.get_weights()
-        fake = color.merge(lightness, trainer.generator(lightness))
-        maps = [
-            network(255 * rgb, training=False) for rgb in (color.merge(lightness, chroma), fake)
-        ]
-        expected = 7 * sum(float(np.mean((a - b) ** 2)) for a, b in zip(*maps, strict=True))
-        row = update(trainer, lightness, chroma)
-        assert row[0] == pytest.approx(expected, rel=1e-3)
-        assert largest_difference(before, network.get_weights()) == 0
-        assert not network.trainable_variables
-        _, gradients, _ = objective_of(trainer, lightness, chroma, adversarial=False)
-        assert max(np.abs(g).max() for g in gradients) > 0
+        assert_teaches_and_learns_nothing(trainer, 7)
 
     def test_needs_images_of_the_classifiers_size(self):
         with pytest.raises(TrainingError, match="needs images of 32 pixels.*image_size is 8"):
@@ -196,18 +198,7 @@ class TestVGG16:
             "training.perceptual_network=vgg16", "training.adversarial_weight=0",
             "generator.filters=2", *PLAIN,
         )  # fmt: skip
-        lightness, chroma = color.split(random_images(2, 32))
-        network = trainer.objective._perceptual
-        before = network.get_weights()
-        fake = color.merge(lightness, trainer.generator(lightness))
-        maps = [
-            network(255 * rgb, training=False) for rgb in (color.merge(lightness, chroma), fake)
-        ]
-        expected = 0.006 * sum(float(np.mean((a - b) ** 2)) for a, b in zip(*maps, strict=True))
-        _, gradients, _ = objective_of(trainer, lightness, chroma, adversarial=False)
-        assert max(np.abs(g).max() for g in gradients) > 0
-        assert update(trainer, lightness, chroma)[0] == pytest.approx(expected, rel=1e-3)
-        assert largest_difference(before, network.get_weights()) == 0
+        assert_teaches_and_learns_nothing(trainer, 0.006)
 
     def test_needs_images_that_it_takes(self):
         with pytest.raises(TrainingError, match="at least 32 pixels: data.image_size is 8"):

@@ -9,10 +9,10 @@ import tensorflow as tf
 
 from .errors import DataError
 
-__all__ = ["decode", "explain", "list_images"]
+__all__ = ["SPLITS", "decode", "explain", "list_images"]
 
-_SPLITS = ("train", "test")
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+SPLITS = ("train", "test")
+_EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _IN_GRAPH = r"(?i).*\.(gif|jpe?g|png)$"  # what TensorFlow decodes itself, and rightly
 _TEST_SHARE = 0.1  # of an image folder that has no train/ and test/ of its own
 
@@ -24,15 +24,15 @@ def list_images(folder: Path, split: str) -> list[str]:
         DataError: none, or too few for two splits.
     """
     own = folder / split
-    has_splits = all((folder / name).is_dir() for name in _SPLITS)
+    has_splits = all((folder / name).is_dir() for name in SPLITS)
     root = own if has_splits else folder
     found = sorted(
         str(path)
         for path in root.rglob("*")
-        if path.suffix.lower() in EXTENSIONS and path.is_file()
+        if path.suffix.lower() in _EXTENSIONS and path.is_file()
     )
     if not found:
-        raise DataError(f"No image in {root}: looked for {', '.join(EXTENSIONS)} at any depth.")
+        raise DataError(f"No image in {root}: looked for {', '.join(_EXTENSIONS)} at any depth.")
     if has_splits:
         return found
     every = round(1 / _TEST_SHARE)

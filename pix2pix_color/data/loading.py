@@ -16,13 +16,12 @@ from . import mixture
 from .dataset import ImageDataset
 from .embedded import photographs
 from .errors import DataError
-from .image_folder import decode, explain, list_images
+from .image_folder import SPLITS, decode, explain, list_images
 from .tfds import load_tfds
 
 __all__ = ["is_gray", "load_dataset"]
 
 NAMES = ("cifar10", "photographs")
-SPLITS = ("train", "test")
 FITS = ("crop", "resize")
 
 

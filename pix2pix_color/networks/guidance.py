@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from ..classifier import load_classifier
-from ..layers import LightnessToGray
+from ..layers import LightnessToGray, copy_at_precision
 
 __all__ = ["guide_features"]
 
@@ -36,10 +36,7 @@ def guide_features(
     # Not antialiased, which ONNX and LiteRT lack: half the size is exact all the same.
     x = layers.Resizing(size, size, dtype="float32", name="guide_resize")(x)
     for layer in network.layers[1:]:
-        config = layer.get_config() | {"name": f"guide_{layer.name}", "trainable": False}
-        if not isinstance(layer, layers.Rescaling):
-            config["dtype"] = precision
-        frozen = type(layer).from_config(config)
+        frozen = copy_at_precision(layer, precision, name=f"guide_{layer.name}", trainable=False)
         x = frozen(x)
         frozen.set_weights(layer.get_weights())
         if layer.name == "features":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import keras
@@ -9,6 +10,7 @@ from keras import layers
 
 from ..classifier import Classifier, ClassifierError, load_classifier
 from ..files import ChecksumError, shipped_folder
+from ..layers import copy_at_precision
 from .errors import TrainingError
 
 __all__ = ["build_vgg16", "find_classifier", "perceptual_network"]
@@ -50,12 +52,7 @@ def perceptual_network(image_size: int, precision: str, name: str = "classifier"
         network = classifier.network()
         judge = keras.Model(network.input, [network.get_layer(x).output for x in _STAGES])
 
-    def at_precision(layer: layers.Layer) -> layers.Layer:
-        config = layer.get_config()
-        if not isinstance(layer, layers.Rescaling):
-            config["dtype"] = precision
-        return type(layer).from_config(config)
-
+    at_precision = functools.partial(copy_at_precision, precision=precision)
     frozen = keras.models.clone_model(judge, clone_function=at_precision)
     frozen.set_weights(judge.get_weights())
     frozen.trainable = False
