@@ -2,8 +2,8 @@ r"""The models beside each other: one table, what they cost, and the dial betwee
 
     python benchmarks/models.py --l1-alone runs/l1
 
-Scores the shipped models `report`, `stable`, `guided` and `vivid`, the dial of `vivid` at a few
-points, and the report's generator trained with its L1 loss alone, on all test images of CIFAR-10
+Scores the shipped models `report`, `stable` and `vivid`, the dial of `vivid` at a few points, and
+the report's generator trained with its L1 loss alone, on all test images of CIFAR-10
 beside what needs no model. The last is not shipped; train it with
 
     pix2pix-color train --run runs/l1 --steps 6_000 --set training.adversarial_weight=0 \
@@ -67,7 +67,6 @@ def main() -> None:
         "report": Colorizer.load("report"),
         "L1 alone": Colorizer.load(options.l1_alone),
         "stable": Colorizer.load("stable"),
-        "guided": Colorizer.load("guided"),
         "vivid": Colorizer.load("vivid"),
     }
     costs = training_costs(colorizers, options.rounds)
@@ -166,7 +165,7 @@ def page(result: dict[str, Any]) -> str:
         f"{markdown(head, rows)}\n"
         "Training seconds on 2 cores: steps times the seconds of a step, timed in turn in one "
         "process; those of `vivid` hold those of `stable`, which it starts from. After a plus: "
-        "the classifier that guides `guided`, which is trained once, on labels.\n\n"
+        "the classifier that guides both, which is trained once, on labels.\n\n"
         "## The dial\n\n"
         "The SavedModel of `vivid` at points of its dial: weights between those of `stable` and "
         f"of `vivid`.\n\n{markdown(['vividness', *head[1:-2]], dial)}"

@@ -301,6 +301,21 @@ def test_score_plane_draws_each_predictor_where_its_scores_are():
         figures.score_plane({})
 
 
+def test_quality_curves_draw_every_runner_and_the_goal_of_each_score():
+    curves = {"PSNR": {"a": [(1, 20.0), (10, 23.0)], "b": [(2, 24.0)]}, "fcd": {"a": [(1, 3.0)]}}
+    goals = {"PSNR": (100, 23.5), "fcd": (100, 1.0)}
+    figure = figures.quality_curves(curves, goals=goals, goal_title="the end")
+    for axes, (score, runners) in zip(figure.axes, curves.items(), strict=True):
+        assert (axes.get_title(), axes.get_xscale()) == (score, "log")
+        drawn = {x.get_label(): list(zip(*x.get_data(), strict=True)) for x in axes.lines}
+        assert {name: drawn[name] for name in runners} == runners
+        assert drawn["the end"] == [goals[score]]
+    with pytest.raises(ValueError, match="goal for every score"):
+        figures.quality_curves(curves, goals={}, goal_title="the end")
+    with pytest.raises(ValueError, match="at least one score"):
+        figures.quality_curves({}, goals={}, goal_title="the end")
+
+
 def test_psnr_scatter_counts_every_image_and_states_the_correlation():
     rng = np.random.default_rng(0)
     true = rng.normal(24, 4, 500)

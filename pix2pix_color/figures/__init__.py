@@ -9,6 +9,7 @@ from .images import class_samples, comparison_table, heat_maps, image_grid
 from .scores import (
     best_median_worst,
     psnr_scatter,
+    quality_curves,
     ranked_images,
     score_intervals,
     score_plane,
@@ -30,6 +31,7 @@ __all__ = [
     "loss_curves",
     "loss_parts",
     "psnr_scatter",
+    "quality_curves",
     "ranked_images",
     "score_intervals",
     "score_plane",

@@ -9,11 +9,12 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from .images import image_grid
-from .style import BLUE, GRAY, SMALL, VERMILION, require
+from .style import BLUE, GRAY, GREEN, SMALL, VERMILION, require
 
 __all__ = [
     "best_median_worst",
     "psnr_scatter",
+    "quality_curves",
     "ranked_images",
     "score_intervals",
     "score_plane",
@@ -111,6 +112,44 @@ def score_plane(
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="0.92", lw=0.8)
     axes.set_axisbelow(True)
+    return figure
+
+
+def quality_curves(
+    curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]],
+    *,
+    goals: Mapping[str, tuple[float, float]],
+    goal_title: str,
+) -> Figure:
+    """Draws scores against the seconds of training, on a logarithmic axis.
+
+    Args:
+        curves: score title to runner to its (seconds, score), in order.
+        goals: score title to the (seconds, score) of where another runner ends.
+        goal_title: what that is.
+
+    Raises:
+        ValueError: no curve, or a score without a goal.
+    """
+    require(len(curves) > 0, "quality_curves needs at least one score.")
+    require(set(curves) == set(goals), "quality_curves needs a goal for every score.")
+    figure = Figure((9.0, 3.6), layout="constrained")
+    for axes, (score, runners) in zip(
+        np.atleast_1d(figure.subplots(1, len(curves))), curves.items(), strict=True
+    ):
+        for (name, points), shade in zip(runners.items(), (BLUE, VERMILION, GREEN), strict=False):
+            seconds, values = zip(*points, strict=True)
+            axes.plot(seconds, values, "o-", color=shade, ms=3.5, lw=1.4, label=name)
+        axes.plot(*goals[score], "*", color=BLUE, ms=11, label=goal_title)
+        axes.axhline(goals[score][1], color=BLUE, lw=0.8, ls=":")
+        axes.set_xscale("log")
+        axes.set_xlabel("seconds of training", fontsize=SMALL)
+        axes.set_title(score, fontsize=SMALL)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color="0.92", lw=0.8)
+        axes.set_axisbelow(True)
+    figure.axes[0].legend(fontsize=8, frameon=False)
     return figure
 
 
