@@ -3,8 +3,8 @@
 Most train faster on a CPU than Keras's own, with the same variables and results. They are
 only for training graphs: an exported generator is rebuilt with the plain Keras layers, which
 its weights fit. `RGBToChroma` and `AnnealedMean` end a generator that predicts RGB or a
-distribution of colours, and `LightnessToGray` begins one that a classifier guides, exported or
-not.
+distribution of colours, `LightnessToGray` begins one that a classifier guides, and `WithMirrored`
+and `MirroredMean` are around one that colourizes the mirror image too, exported or not.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ __all__ = [
     "LightnessToGray",
     "MatmulGradientConv2D",
     "MatmulGradientConv2DTranspose",
+    "MirroredMean",
     "RGBToChroma",
     "SpectralConv2D",
+    "WithMirrored",
     "copy_at_precision",
 ]
 
@@ -190,11 +192,54 @@ class RGBToChroma(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("pix2pix_color")
 class LightnessToGray(keras.layers.Layer):
-    """Turns L in [0, 100], (..., 1), into gray RGB from 0 to 255, (..., 3)."""
+    """Turns L in [0, 100], (batch, rows, columns, 1), into gray RGB from 0 to 255, of one size.
+
+    Resized by itself: a `Resizing` of Keras puts every layer after it into training where the
+    model's caller does not say which it is.
+
+    Args:
+        size: rows and columns of the result, (batch, size, size, 3).
+    """
+
+    def __init__(self, size: int, **options) -> None:
+        super().__init__(**options)
+        self.size = size
 
     def call(self, inputs):
         no_color = tf.concat([tf.zeros_like(inputs)] * 2, axis=-1)
-        return 255.0 * color.merge(inputs, no_color)
+        gray = 255.0 * color.merge(inputs, no_color)
+        # Not antialiased, which ONNX and LiteRT lack: half the size is exact all the same.
+        return tf.image.resize(gray, (self.size, self.size))
+
+    def get_config(self):
+        return super().get_config() | {"size": self.size}
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class WithMirrored(keras.layers.Layer):
+    """Puts after a batch of images (batch, rows, columns, channels) their mirror images.
+
+    Not in training.
+    """
+
+    def call(self, inputs, training=None):
+        if training:
+            return inputs
+        return tf.concat([inputs, tf.reverse(inputs, axis=[2])], axis=0)
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class MirroredMean(keras.layers.Layer):
+    """Takes the mean of each image and of its mirror image, turned back: undoes `WithMirrored`.
+
+    Not in training.
+    """
+
+    def call(self, inputs, training=None):
+        if training:
+            return inputs
+        images, mirrored = tf.split(inputs, 2, axis=0)
+        return (images + tf.reverse(mirrored, axis=[2])) / 2
 
 
 @keras.saving.register_keras_serializable("pix2pix_color")

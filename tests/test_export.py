@@ -368,15 +368,17 @@ def test_a_card_says_whose_features_taught_and_which_scores_that_spoils(
 
 def test_a_card_says_what_was_done_to_the_images_and_who_guided(run, tmp_path):
     plain = (export_run(run, tmp_path / "plain") / "README.md").read_text()
-    assert "guide" not in plain and "classifier `" not in plain and "mirrored" not in plain
+    assert "guide" not in plain and "classifier `" not in plain and "mirror" not in plain
     config = tiny_config(
-        "data.flip=true", "data.shift=3", "generator.kind=residual", "generator.guide=classifier"
-    )
+        "data.flip=true", "data.shift=3", "generator.kind=residual",
+        "generator.guide=classifier", "generator.self_ensemble=true",
+    )  # fmt: skip
     mine = shutil.copytree(run, tmp_path / "run")
     (mine / "config.json").write_text(config.to_json())
     card = (export_run(mine, tmp_path / "mine") / "README.md").read_text()
     assert "8x8 pixels, mirrored at random, shifted by up to 3, gray images left out" in card
     assert "The classifier `classifier`, trained on labels before, tells it" in card
+    assert "It colourizes the mirror image too and gives the mean of both" in card
 
 
 def test_a_changed_or_missing_file_fails_its_checksum(run, tmp_path):

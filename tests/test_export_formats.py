@@ -27,7 +27,7 @@ from pix2pix_color.files import verify_checksums
 from pix2pix_color.inference import any_size
 from pix2pix_color.networks import build_generator
 
-SHIPPED = Path(__file__).parents[1] / "saved_models" / "report" / "generator.keras"
+MODELS = Path(__file__).parents[1] / "saved_models"
 
 
 def onnx_runtime():
@@ -46,7 +46,7 @@ def lite_runtime():
 @pytest.fixture(scope="module")
 def report() -> keras.Model:
     """The shipped generator."""
-    return keras.models.load_model(SHIPPED, compile=False)
+    return keras.models.load_model(MODELS / "report" / "generator.keras", compile=False)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,15 @@ def levels(generator: keras.Model, images: np.ndarray, run, path: Path) -> np.nd
     lightness = color.split(images)[0].numpy()
     expected = as_rgb(lightness, any_size(generator)(lightness, training=False))
     return np.abs(as_rgb(lightness, run(path, lightness)) - expected)
+
+
+def test_the_default_model_gives_the_same_colours_everywhere(images, tmp_path):
+    onnx_runtime(), lite_runtime()
+    vivid = Colorizer.load(verify=False).generator  # guided, and with its mirror image
+    onnx = export_onnx(vivid, tmp_path / "generator.onnx")
+    assert levels(vivid, images, run_onnx, onnx).max() <= 1
+    lite = export_lite(vivid, tmp_path / "generator.tflite")
+    assert levels(vivid, images, run_lite, lite).max() <= 1
 
 
 # ONNX ---------------------------------------------------------------------------------------

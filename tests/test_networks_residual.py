@@ -179,6 +179,11 @@ class TestGuide:
         assert wide.shape == (1, 64, 96, 2)
         np.testing.assert_allclose(any_size(loaded)(lightness), guided(lightness), atol=1e-6)
 
+    def test_is_not_in_training_where_nobody_says_so(self, guided):
+        lightness = random_lightness(2, 32, 32)
+        np.testing.assert_array_equal(guided(lightness), guided(lightness, training=False))
+        assert np.abs(guided(lightness) - guided(lightness, training=True)).max() > 1e-3
+
     def test_keeps_its_statistics_where_the_others_use_the_batchs(self, guided):
         scored = with_batch_statistics(guided)
         assert type(scored.get_layer("guide_stem_norm")) is keras.layers.BatchNormalization
@@ -203,6 +208,46 @@ class TestGuide:
             build_generator(residual(guide="nowhere"), 32)
         with pytest.raises(ConfigError, match="generator.guide need"):
             GeneratorConfig(guide="classifier")
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """One network with a self-ensemble and one without, of the same weights."""
+    both, alone = (build_generator(residual(self_ensemble=s), 8, seed=0) for s in (True, False))
+    both.set_weights(alone.get_weights())
+    assert [v.path for v in both.weights] == [v.path for v in alone.weights]
+    return both, alone
+
+
+class TestSelfEnsemble:
+    def test_is_the_mean_with_the_mirror_image(self, pair):
+        both, alone = pair
+        lightness = random_lightness(3, 8, 8)
+        mirrored = alone(lightness[:, :, ::-1])[:, :, ::-1]
+        np.testing.assert_allclose(both(lightness), (alone(lightness) + mirrored) / 2, atol=1e-6)
+        assert np.abs(both(lightness) - alone(lightness)).max() > 1e-3
+        # So the mirror image of an image gets the mirror image of its colours.
+        np.testing.assert_allclose(
+            both(lightness[:, :, ::-1]), both(lightness)[:, :, ::-1], atol=1e-6
+        )
+
+    def test_leaves_training_and_its_cost_alone(self, pair):
+        both, alone = pair
+        lightness = random_lightness(3, 8, 8)
+        np.testing.assert_array_equal(
+            both(lightness, training=True), alone(lightness, training=True)
+        )
+        assert forward_flops(both) == forward_flops(alone)
+
+    def test_is_saved_and_takes_any_size(self, pair, tmp_path):
+        pair[0].save(tmp_path / "generator.keras")
+        loaded = any_size(keras.models.load_model(tmp_path / "generator.keras", compile=False))
+        expected = any_size(pair[0])(random_lightness(2, 16, 24))
+        np.testing.assert_allclose(loaded(random_lightness(2, 16, 24)), expected, atol=1e-6)
+
+    def test_needs_lab(self):
+        with pytest.raises(ConfigError, match="self_ensemble needs data.color_space=lab"):
+            Config.report().override("generator.self_ensemble=true", "data.color_space=rgb")
 
 
 SIZES = {

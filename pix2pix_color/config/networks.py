@@ -31,6 +31,8 @@ class GeneratorConfig:
         guide: a classifier whose features of the gray image a residual generator is told, at its
             coarsest maps (Iizuka et al. 2016): `"classifier"`, the shipped one, or a folder that
             `export_classifier` made; empty is off. It does not learn, and comes with the weights.
+        self_ensemble: give an image the mean of the colours that it and its mirror image get (Lim
+            et al. 2017): twice the operations where it colourizes, none more in training. In Lab.
         kernel_size: side of every convolution kernel (Figure 1: 4; He et al. 2016: 3).
         skip_connections: `"all"` (Figure 1), `"none"`, `"innermost"`, `"outermost"`, or the
             levels to connect as a tuple of numbers, 1 (finest) to depth - 1 (coarsest). A
@@ -55,6 +57,7 @@ class GeneratorConfig:
     attention_level: int = 0
     modulation: bool = False
     guide: str = ""
+    self_ensemble: bool = False
     kernel_size: int = 4
     skip_connections: str | tuple[int, ...] = "all"
     downsampling: Literal["strided", "pooling"] = "strided"

@@ -1,10 +1,10 @@
 """The studies of what report section 5.3 lists as future work and tries none of, as data.
 
 Two kinds. `faithful` trains a residual generator from random weights without a discriminator:
-what makes colours right. It starts where the preset `stable` did, before what its long runs and
-these had taught was in it: a guide, shifted images in the place of dropout. `lively` goes on from the shipped model `stable` against a
-discriminator: what makes them believable. Each variant is one change to the first. This module
-imports nothing heavy.
+what makes colours right. It starts where the preset `stable` did, before what these and its long
+runs had taught was in it: a guide, and shifted images in the place of dropout. `lively` goes on
+from the shipped model `stable` against a discriminator: what makes them believable. Each variant
+is one change to the first. This module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ def _as_changes(preset: Config) -> tuple[str, ...]:
 
 # A short run warms up for a tenth of it, cannot average over a thousand steps, and sees no image
 # twice.
-_SHORT = ("training.warmup_steps=40", "training.ema_momentum=0.99", "data.shift=0")
+_SHORT = (
+    "training.warmup_steps=40",
+    "training.ema_momentum=0.99",
+    "data.shift=0",
+    "generator.self_ensemble=false",
+)
 _UNTAUGHT = ("generator.guide=", "generator.dropout=0.1")
 _STABLE = (*_as_changes(Config.stable()), *_SHORT, *_UNTAUGHT)
 # With a judge half as wide as the preset's: what it is compared with are cheap runs too.

@@ -46,6 +46,7 @@ def model_card(folder: Path, name: str, config: Config) -> str:
         "small copy and keeps the full luminance: colours are soft and follow large shapes.",
         "- It guesses: the true colour of a gray car cannot be known. Expect blotches and "
         "wrong, sometimes brownish, colours; never take them for evidence.",
+        *_ensemble_lines(config.generator.self_ensemble),
         "- It never changes luminance, and never depends on other images of the batch: batch "
         "normalization uses its moving statistics.",
         "",
@@ -91,6 +92,11 @@ def _guide_lines(guide: str) -> list[str]:
     if guide == "classifier":
         line += " The same one measures semantic accuracy and fcd."
     return [line]
+
+
+def _ensemble_lines(self_ensemble: bool) -> list[str]:
+    line = "- It colourizes the mirror image too and gives the mean of both: twice the operations."
+    return [line] if self_ensemble else []
 
 
 def _losses(training: TrainingConfig) -> str:

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from ..config import ConfigError, GeneratorConfig
-from ..layers import AnnealedMean, RGBToChroma
+from ..layers import AnnealedMean, MirroredMean, RGBToChroma, WithMirrored
 from .guidance import guide_features
 from .layer_maker import COLOR_CHANNELS, DISTRIBUTION_BINS, LayerMaker
 from .residual import residual_unet
@@ -56,16 +56,20 @@ def build_generator(
             f"{2**config.depth}, not {image_size}."
         )
     make = LayerMaker(config, precision, fused_batch_norm, matmul_gradients, synchronized, seed)
-    lightness = keras.Input((image_size, image_size, 1), name="lightness")
-    guide = guide_features(lightness, config.guide, precision) if config.guide else None
+    lightness = x = keras.Input((image_size, image_size, 1), name="lightness")
+    if config.self_ensemble:
+        x = WithMirrored(dtype="float32", name="with_mirrored")(x)
+    guide = guide_features(x, config.guide, precision) if config.guide else None
     body = functools.partial(residual_unet, guide=guide) if config.kind == "residual" else unet
-    x = make.rescale_lightness(lightness) if lightness_scale == "unit" else lightness
+    x = make.rescale_lightness(x) if lightness_scale == "unit" else x
     if color_space == "distribution":
         logits = body(make, x, DISTRIBUTION_BINS)
         chroma = AnnealedMean(dtype="float32", name="annealed_mean")(logits)
         return keras.Model(lightness, chroma, name="generator")
     x = body(make, x, COLOR_CHANNELS[color_space])
     chroma = layers.Activation("tanh", dtype="float32", name="tanh")(x)
+    if config.self_ensemble:
+        chroma = MirroredMean(dtype="float32", name="mirrored_mean")(chroma)
     if color_space == "rgb":
         chroma = RGBToChroma(dtype="float32", name="rgb_to_chroma")(chroma)
     return keras.Model(lightness, chroma, name="generator")

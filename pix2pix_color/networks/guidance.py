@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import keras
-from keras import layers
 
 from ..classifier import load_classifier
 from ..layers import LightnessToGray, copy_at_precision
@@ -32,9 +31,7 @@ def guide_features(
     """
     classifier = load_classifier(name_or_path)
     network, size = classifier.network(), classifier.image_size
-    x = LightnessToGray(dtype="float32", name="guide_gray")(lightness)
-    # Not antialiased, which ONNX and LiteRT lack: half the size is exact all the same.
-    x = layers.Resizing(size, size, dtype="float32", name="guide_resize")(x)
+    x = LightnessToGray(size, dtype="float32", name="guide_gray")(lightness)
     for layer in network.layers[1:]:
         frozen = copy_at_precision(layer, precision, name=f"guide_{layer.name}", trainable=False)
         x = frozen(x)
