@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from .layers import MirroredMean, WithMirrored
+
 __all__ = ["MAX_VIVIDNESS", "VividnessDial", "interpolate_generators"]
 
 MAX_VIVIDNESS = 1.0
@@ -24,10 +26,11 @@ def interpolate_generators(
     Args:
         stable: as from `Trainer.inference_generator`.
         vivid: of the same shape, trained on from `stable`.
-        vividness: v: 0 gives `stable`, 1 `vivid`.
+        vividness: v: 0 gives what `stable` has learned, 1 `vivid`.
 
     Returns:
-        A Keras model of the same layers, with weights of its own.
+        A Keras model of the layers of `vivid`, with weights of its own. So it colourizes the
+        mirror image too only where `vivid` does, whatever `stable` does.
 
     Raises:
         ValueError: the two differ in more than their weights, or v is out of range.
@@ -35,10 +38,11 @@ def interpolate_generators(
     if not 0.0 <= vividness <= MAX_VIVIDNESS:
         raise ValueError(f"The vividness must be from 0 to {MAX_VIVIDNESS:g}, not {vividness}.")
     _require_one_shape(stable, vivid)
-    mixed = keras.models.clone_model(stable)
-    weights = {variable.path: variable for variable in vivid.weights}
-    for target, one in zip(mixed.weights, stable.weights, strict=True):
-        one, other = (keras.ops.convert_to_numpy(variable) for variable in (one, weights[one.path]))
+    mixed = keras.models.clone_model(vivid)
+    weights = {variable.path: variable for variable in stable.weights}
+    for target, other in zip(mixed.weights, vivid.weights, strict=True):
+        pair = weights[other.path], other
+        one, other = (keras.ops.convert_to_numpy(variable) for variable in pair)
         value = np.float32(1.0 - vividness) * one + np.float32(vividness) * other
         target.assign(value)
     return mixed
@@ -116,5 +120,9 @@ def _require_one_shape(stable: keras.Model, vivid: keras.Model) -> None:
 
 def _shape(generator: keras.Model) -> set[tuple]:
     """Returns what must be the same: the layers, where they are, and their variables."""
-    layers = {(layer.name, type(layer).__name__) for layer in generator.layers}
+    layers = {
+        (layer.name, type(layer).__name__)
+        for layer in generator.layers
+        if not isinstance(layer, MirroredMean | WithMirrored)  # which have learned nothing
+    }
     return layers | {(variable.path, tuple(variable.shape)) for variable in generator.weights}

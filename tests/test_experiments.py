@@ -54,7 +54,7 @@ class TestStudies:
         # Each variant is its own run: no change is without effect on the configuration.
         assert len(jobs) == 1 + sum(len(s.variants) - 1 for s in DIRECTIONS)
         first = {s.name: s.variants[1] for s in DIRECTIONS}
-        generator = dataclasses.replace(Config.stable().generator, self_ensemble=False)
+        generator = Config.vivid().generator
         generators = {
             "faithful": dataclasses.replace(generator, guide="", dropout=0.1),
             "lively": generator,

@@ -40,6 +40,14 @@ def test_the_ends_are_the_two(pair, lightness, end):
     np.testing.assert_array_equal(mixed(lightness), pair[end](lightness))
 
 
+def test_the_mirror_image_is_the_affair_of_the_second(pair, lightness):
+    twice = [generator(seed, self_ensemble=True) for seed in (1, 2)]
+    mixed = interpolate_generators(twice[0], pair[1], 0.0)
+    np.testing.assert_array_equal(mixed(lightness), pair[0](lightness))
+    mixed = interpolate_generators(pair[0], twice[1], 1.0)
+    np.testing.assert_array_equal(mixed(lightness), twice[1](lightness))
+
+
 @pytest.mark.parametrize("vividness", [0.25, 0.9])
 def test_every_weight_lies_on_the_line_through_both(pair, vividness):
     mixed = interpolate_generators(*pair, vividness)

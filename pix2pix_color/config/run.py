@@ -27,7 +27,6 @@ _RESIDUAL = GeneratorConfig(
     max_filters=128,
     kernel_size=3,
     guide="classifier",
-    self_ensemble=True,
 )
 # No image is ever seen twice alike: with these a network so small does not overfit.
 _AUGMENTED = DataConfig(flip=True, shift=4, lightness_scale="unit")
@@ -86,7 +85,7 @@ class Config:
         """
         return cls(
             data=_AUGMENTED,
-            generator=_RESIDUAL,
+            generator=dataclasses.replace(_RESIDUAL, self_ensemble=True),
             discriminator=DiscriminatorConfig(filters=16, normalization="spectral"),  # it rests
             training=TrainingConfig(
                 steps=23_190,  # 30 epochs of 773

@@ -30,13 +30,8 @@ def _as_changes(preset: Config) -> tuple[str, ...]:
 
 # A short run warms up for a tenth of it, cannot average over a thousand steps, and sees no image
 # twice.
-_SHORT = (
-    "training.warmup_steps=40",
-    "training.ema_momentum=0.99",
-    "data.shift=0",
-    "generator.self_ensemble=false",
-)
-_UNTAUGHT = ("generator.guide=", "generator.dropout=0.1")
+_SHORT = ("training.warmup_steps=40", "training.ema_momentum=0.99", "data.shift=0")
+_UNTAUGHT = ("generator.guide=", "generator.self_ensemble=false", "generator.dropout=0.1")
 _STABLE = (*_as_changes(Config.stable()), *_SHORT, *_UNTAUGHT)
 # With a judge half as wide as the preset's: what it is compared with are cheap runs too.
 _VIVID = (*_as_changes(Config.vivid()), *_SHORT, "discriminator.filters=16")
