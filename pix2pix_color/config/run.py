@@ -28,7 +28,7 @@ _RESIDUAL = GeneratorConfig(
     kernel_size=3,
     guide="classifier",
 )
-# No image is ever seen twice alike: with these a network so small does not overfit.
+# Hardly an image is seen twice alike: with these a network so small does not overfit.
 _AUGMENTED = DataConfig(flip=True, shift=4, lightness_scale="unit")
 # A generator that can colour already needs a judge of colours, not of pictures: half of
 # Figure 2's width, a quarter of its cost, held back by its norms and not by its batch.
