@@ -1,8 +1,9 @@
-"""The reference classifier: a small CNN that tells what a CIFAR-10 image shows.
+"""A small CNN that tells what a CIFAR-10 image shows: the reference classifier, and a guide.
 
 Colourized images are judged with it in two ways. *Semantic accuracy*: how often it recognises
 them, beside the real and the gray ones (the test of Zhang et al. 2016, section 3.2). *fcd*: the
 Fréchet distance (Heusel et al. 2017) between its features of colourized and of real images.
+Another, which learned gray images too, guides generators and scores nothing.
 
 classifier = load_classifier()
 logits, features = classifier(images)                # uint8 (batch, 32, 32, 3)
@@ -20,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from . import color
 from .config import ConfigError
 from .data import ImageDataset
 from .files import (
@@ -70,7 +72,9 @@ class ClassifierConfig:
         shift: largest random translation in pixels, at the border a mirror.
         cutout: side, in pixels, of a square at a random place that is blanked (DeVries and
             Taylor 2017); 0 is off.
-        seed: of initial weights, order, flips, shifts and squares.
+        gray: share of the images that are shown without their colours, from 0 to 1. One that
+            is to guide a colourizer must know gray images; one that judges colours need not.
+        seed: of initial weights, order, flips, shifts, squares and gray images.
     """
 
     filters: tuple[int, int, int] = (64, 128, 256)
@@ -82,6 +86,7 @@ class ClassifierConfig:
     label_smoothing: float = 0.1
     shift: int = 3
     cutout: int = 8
+    gray: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -91,6 +96,8 @@ class ClassifierConfig:
             raise ConfigError(
                 "epochs and batch_size must be at least 1, shift and cutout not negative."
             )
+        if not 0.0 <= self.gray <= 1.0:
+            raise ConfigError(f"gray is a share from 0 to 1, not {self.gray}.")
 
 
 def build_classifier(
@@ -188,7 +195,8 @@ def train_classifier(
     if (folder / "metrics.json").is_file():  # it was finished
         return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     size = train.images.element_spec.shape[0]
-    model = build_classifier(config, size, len(train.class_names), fused_batch_norm=True)
+    classes = len(train.class_names)
+    model = build_classifier(config, size, classes, fused_batch_norm=True)
     steps = train.count // config.batch_size
     _compiled(model, config, steps).fit(
         _augmented(train, config),
@@ -203,13 +211,14 @@ def train_classifier(
         ],
     )
     history = np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
-    plain = build_classifier(config, size, len(train.class_names))
+    plain = build_classifier(config, size, classes)
     plain.set_weights(model.get_weights())
     with replacing(folder / "classifier.keras") as temporary:
         plain.save(temporary)
     metrics = {
         "dataset": train.name,
         "test_accuracy": round(accuracy(plain, test), 4),
+        "gray_test_accuracy": round(accuracy(plain, test, gray=True), 4),
         "test_count": test.count,
         "train_count": train.count,
         "epochs": config.epochs,
@@ -303,12 +312,26 @@ def _augmented(dataset: ImageDataset, config: ClassifierConfig) -> tf.data.Datas
 
     examples = tf.data.Dataset.from_tensor_slices((images, dataset.labels))
     shuffled = examples.shuffle(dataset.count, seed=seed).repeat()
-    return (
+    batches = (
         shuffled.enumerate()
         .map(augment, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(config.batch_size, drop_remainder=True)
-        .prefetch(tf.data.AUTOTUNE)
     )
+
+    def decolorize(number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]):
+        batch_images, batch_labels = batch
+        draws = tf.random.stateless_uniform([config.batch_size, 1, 1, 1], [seed + 1, number])
+        return tf.where(draws < config.gray, _gray(batch_images), batch_images), batch_labels
+
+    if config.gray:
+        batches = batches.enumerate().map(decolorize, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _gray(images: tf.Tensor) -> tf.Tensor:
+    """Returns uint8 images (..., 3) without their colours: what a colourizer is given."""
+    lightness, chroma = color.split(color.to_float(images))
+    return color.to_uint8(color.merge(lightness, tf.zeros_like(chroma)))
 
 
 def _cut_out(image: tf.Tensor, side: int, seed: list) -> tf.Tensor:
@@ -322,9 +345,23 @@ def _cut_out(image: tf.Tensor, side: int, seed: list) -> tf.Tensor:
     return tf.where(square, tf.cast(tf.round(_MEAN), image.dtype), image)
 
 
-def accuracy(model: keras.Model, dataset: ImageDataset, batch_size: int = 500) -> float:
-    """Returns the share of a labelled data set's images that a classifier recognises."""
-    right, predict = 0, tf.function(lambda images: model(images, training=False)["logits"])
+def accuracy(
+    model: keras.Model, dataset: ImageDataset, batch_size: int = 500, *, gray: bool = False
+) -> float:
+    """Returns the share of a labelled data set's images that a classifier recognises.
+
+    Args:
+        model: as from `build_classifier`.
+        dataset: with labels.
+        batch_size: images at once.
+        gray: show the images without their colours.
+    """
+
+    @tf.function
+    def predict(images: tf.Tensor) -> tf.Tensor:
+        return model(_gray(images) if gray else images, training=False)["logits"]
+
+    right = 0
     labels = np.split(dataset.labels, range(batch_size, dataset.count, batch_size))
     for images, expected in zip(dataset.images.batch(batch_size), labels, strict=True):
         right += int(np.sum(np.argmax(predict(images), axis=-1) == expected))
@@ -360,27 +397,31 @@ def export_classifier(
         archive.write_out(str(temporary / "saved_model"), verbose=False)
         for name in ("config.json", "history.csv", "metrics.json"):
             write_atomically(temporary / name, (run / name).read_bytes())
-        write_atomically(temporary / "README.md", _card(run))
+        write_atomically(temporary / "README.md", _card(run, destination.name))
         write_checksums(temporary)
     return destination
 
 
-def _card(run: Path) -> str:
+def _card(run: Path, name: str) -> str:
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     size = config["image_size"]
+    gray = config.get("gray", 0.0)
+    shown = f"{gray:.0%} of them shown without colours" if gray else "in colour"
+    gray_accuracy = (
+        [f"- Without their colours: {metrics['gray_test_accuracy']:.2%} of the same images."]
+        if "gray_test_accuracy" in metrics
+        else []
+    )
     lines = [
-        "# Model card: `classifier`",
+        f"# Model card: `{name}`",
         "",
-        "Tells which of ten things a small image shows. The project's yardstick for colourized",
-        "images: *semantic accuracy* (how often it recognises them) and *fcd* (the Fréchet",
-        "distance between its features of colourized and of real images). fcd is not FID: its",
-        "values compare with each other only, and only for this classifier.",
+        *(_GUIDE if gray else _YARDSTICK),
         "",
         f"- Network: six 3x3 convolutions in three stages ({', '.join(map(str, config['filters']))}"
         f" channels) after a 2x2 one, {metrics['parameters']:,} parameters,",
         f"  {config['filters'][-1]} features (the maximum over the map, before the last layer).",
-        f"- Data: `{metrics['dataset']}`, {size}x{size} pixels, the whole train split in colour, "
+        f"- Data: `{metrics['dataset']}`, {size}x{size} pixels, the whole train split, {shown}, "
         f"{metrics['train_count']:,} images, gray ones included; flips, shifts of up to "
         f"{config['shift']} pixels, squares of {config['cutout']} pixels blanked.",
         f"- Training: {config['epochs']} epochs, batch {config['batch_size']}, SGD with Nesterov "
@@ -390,6 +431,7 @@ def _card(run: Path) -> str:
         "cores.",
         f"- **Test accuracy: {metrics['test_accuracy']:.2%}** of {metrics['test_count']:,} images, "
         "single view, scored once after the training.",
+        *gray_accuracy,
         f"- Classes, in the order of the logits: {', '.join(config['class_names'])}.",
         "",
         f"`saved_model/`: uint8 RGB (batch, {size}, {size}, 3) in; `logits` (batch, "
@@ -397,6 +439,19 @@ def _card(run: Path) -> str:
         "by `pix2pix-color train-classifier`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+_YARDSTICK = (
+    "Tells which of ten things a small image shows. The project's yardstick for colourized",
+    "images: *semantic accuracy* (how often it recognises them) and *fcd* (the Fréchet",
+    "distance between its features of colourized and of real images). fcd is not FID: its",
+    "values compare with each other only, and only for this classifier.",
+)
+_GUIDE = (
+    "Tells which of ten things a small image shows, with or without its colours: to guide a",
+    "generator (`generator.guide`) or to compare images by its features",
+    "(`training.perceptual_network`). It scores nothing.",
+)
 
 
 class Classifier:

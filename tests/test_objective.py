@@ -269,7 +269,7 @@ class TestAnotherClassifier:
             return text
 
         for name in ("vgg19", tmp_path / "nowhere"):
-            assert "Valid: classifier (the shipped one), vgg16, or the folder" in refusal(name)
+            assert "Valid: classifier, gray_classifier, vgg16, or the folder" in refusal(name)
         assert "The folder holds nothing" in refusal(tmp_path)
         assert "holds classifier.keras, config.json, history.csv" in refusal(classifier_run)
         assert "stable is not a classifier" in refusal("stable")  # a shipped colourizer
@@ -280,7 +280,7 @@ class TestAnotherClassifier:
     def test_is_not_the_shipped_one_under_another_name(self, tmp_path):
         copy = shutil.copytree(shipped_folder() / "classifier", tmp_path / "another")
         for name in (copy, shipped_folder() / "classifier", "./classifier"):
-            with pytest.raises(TrainingError, match="is the shipped classifier: call it classif"):
+            with pytest.raises(TrainingError, match="is the classifier that scores: call it cl"):
                 perceptual_network(32, "float32", str(name))
 
 

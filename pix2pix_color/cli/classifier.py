@@ -19,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--epochs", metavar="N", type=int, help="passes over the training images")
     parser.add_argument("--seed", metavar="N", type=int, help="of weights, order, augmentation")
+    parser.add_argument(
+        "--gray", metavar="SHARE", type=float, help="of the images shown without colours: 0 to 1"
+    )
     parser.add_argument("--limit", metavar="N", type=int, help="only the first N images")
     parser.add_argument(
         "-o", "--output", metavar="DEST", type=Path, help="also make the folder to ship"
@@ -34,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
     from ..classifier import ClassifierConfig, export_classifier, train_classifier
     from ..data import load_dataset
 
-    given = {"epochs": options.epochs, "seed": options.seed}
+    names = ("epochs", "seed", "gray")
+    given = {name: getattr(options, name) for name in names}
     changes = {name: value for name, value in given.items() if value is not None}
     config = dataclasses.replace(ClassifierConfig(), **changes)
     train, test = (

@@ -29,8 +29,9 @@ class GeneratorConfig:
             style of the whole image, read off its coarsest maps (Karras et al. 2019, without
             their noise).
         guide: a classifier whose features of the gray image a residual generator is told, at its
-            coarsest maps (Iizuka et al. 2016): `"classifier"`, the shipped one, or a folder that
-            `export_classifier` made; empty is off. It does not learn, and comes with the weights.
+            coarsest maps (Iizuka et al. 2016): `"gray_classifier"`, shipped and trained on gray
+            images too; `"classifier"`, which also scores; or a folder that `export_classifier`
+            made; empty is off. It does not learn, and comes with the weights.
         self_ensemble: give an image the mean of the colours that it and its mirror image get (Lim
             et al. 2017): twice the operations where it colourizes, none more in training. In Lab.
         kernel_size: side of every convolution kernel (Figure 1: 4; He et al. 2016: 3).

@@ -32,11 +32,12 @@ class TrainingConfig:
             2016). VGG16's are not normalized and much larger than the classifiers': begin with
             0.006 there, not with 1 (Ledig et al. 2017, who thereby bring the squared differences
             of such features to the scale of those of pixels).
-        perceptual_network: whose features. `"classifier"` is the shipped one, which also scores
+        perceptual_network: whose features. `"classifier"` is the shipped one that also scores
             semantic accuracy and fcd: a model trained with it was taught to that test, as its
-            card says. `"vgg16"`, of images of at least 32 pixels, learned ImageNet and is
-            downloaded on the first use; and the path of a folder that `pix2pix-color
-            train-classifier --output` made is another classifier. Both leave the scores clean.
+            card says. The others leave the scores clean: `"gray_classifier"`, shipped too;
+            another by the path of a folder that `pix2pix-color train-classifier --output` made;
+            `"vgg16"`, of images of at least 32 pixels, which learned ImageNet and is downloaded
+            on the first use.
         distribution_weight: of the cross-entropy of a predicted distribution of colours with the
             bin of the true one (Zhang et al. 2016); needs `data.color_space=distribution`.
         rebalance: 0 to 1, how much L1, L2 and the distribution count pixels of rare real colours

@@ -15,7 +15,7 @@ from .errors import TrainingError
 
 __all__ = ["build_vgg16", "find_classifier", "perceptual_network"]
 
-_SHIPPED = "classifier"  # the one that scores
+_REFERENCE = "classifier"  # the one that scores
 _STAGES = ("stage1_conv2_relu", "stage2_conv2_relu", "stage3_conv2_relu")
 _BLOCKS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3")
 _VGG_MEAN = (123.68, 116.779, 103.939)  # of ImageNet's red, green and blue
@@ -29,7 +29,7 @@ def perceptual_network(image_size: int, precision: str, name: str = "classifier"
     Args:
         image_size: of the images that are learned from.
         precision: Keras dtype policy; the standardization of the pixels stays float32.
-        name: `training.perceptual_network`: `"classifier"`, `"vgg16"` or a classifier's folder.
+        name: `training.perceptual_network`: a shipped classifier's name, `"vgg16"` or a folder.
 
     Returns:
         A model from RGB (batch, size, size, 3), 0 to 255, to a list of maps after ReLU: the
@@ -104,10 +104,10 @@ def find_classifier(name: str) -> Classifier:
     """Returns the classifier that `training.perceptual_network` names.
 
     Args:
-        name: `"classifier"`, the shipped one, or a folder that `export_classifier` made.
+        name: a shipped one, or a folder that `export_classifier` made.
 
     Raises:
-        TrainingError: it is not there, cannot be read, or is the shipped one by another name.
+        TrainingError: it is not there, cannot be read, or is the one that scores by another name.
     """
     try:
         classifier = load_classifier(name)
@@ -118,13 +118,14 @@ def find_classifier(name: str) -> Classifier:
             found = f" The folder holds {', '.join(held[:6]) or 'nothing'}."
         raise TrainingError(
             f"training.perceptual_network={name} is no classifier. {error}{found} Valid: "
-            "classifier (the shipped one), vgg16, or the folder that pix2pix-color "
+            "classifier, gray_classifier, vgg16, or the folder that pix2pix-color "
             "train-classifier --output made."
         ) from error
-    if name != _SHIPPED and _sums(classifier.folder) == _sums(shipped_folder() / _SHIPPED):
+    if name != _REFERENCE and _sums(classifier.folder) == _sums(shipped_folder() / _REFERENCE):
         # Under another name it would score what it taught, and no card would say so.
         raise TrainingError(
-            f"training.perceptual_network={name} is the shipped classifier: call it {_SHIPPED}."
+            f"training.perceptual_network={name} is the classifier that scores: call it "
+            f"{_REFERENCE}."
         )
     return classifier
 
