@@ -9,10 +9,9 @@ Three questions, each against something that a reader can run:
 - `large`: a JPEG of 12 megapixels, file to file in a warm process, against Pillow alone:
   decode, resize down to 1,024 pixels and up again, encode the same way. Beside it the same
   with a single resize, to half the size, and so a quarter of the pixels to encode.
-- `folder`: photographs of half a megapixel, a folder job against the same with threads in the
-  place of processes, against a loop of `colorize_file`, and against as many processes as there
-  are cores, each with one thread and its own share of the files: what the cores can do, its
-  start not counted, that of the job's processes counted. In turn; the medians.
+- `folder`: photographs of half a megapixel, a folder job against a loop of `colorize_file`,
+  and against as many processes as there are cores, each with one thread and its own share
+  of the files: what the cores can do. In turn; the medians.
 
 The photographs are made of those inside scikit-image. Prints, and writes
 `benchmarks/colorize_speed.json`.
@@ -22,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import io
 import json
 import multiprocessing
 import os
@@ -49,7 +47,7 @@ def main() -> None:
     """Measures, prints, and writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--photographs", type=int, default=2_000, help="in the folder")
+    parser.add_argument("--photographs", type=int, default=400, help="in the folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -135,11 +133,8 @@ def whole_folder(place: Path, count: int, rounds: int) -> dict[str, float]:
 
     album = place / "album"
     album.mkdir()
-    sizes = [io.BytesIO() for _ in range(20)]
-    for width, file in enumerate(sizes, start=801):  # 0.5 megapixels
-        photograph(width, 610).save(file, "jpeg", **QUALITY)
-    for number in range(count):
-        (album / f"{number:04d}.jpg").write_bytes(sizes[number % len(sizes)].getvalue())
+    for number in range(count):  # 0.5 megapixels
+        photograph(820 - number % 20, 610).save(album / f"{number:04d}.jpg", **QUALITY)
     files = sorted(album.iterdir())
     colorizer = Colorizer.load()
     colorizer.colorize_file(files[0], place / "first.jpg")
@@ -153,9 +148,6 @@ def whole_folder(place: Path, count: int, rounds: int) -> dict[str, float]:
     def job(output: Path) -> float:
         return seconds_of(lambda: colorizer.colorize_folder(album, output))
 
-    def threads(output: Path) -> float:
-        return seconds_of(lambda: colorizer.colorize_folder(album, output, processes=False))
-
     def processes(output: Path) -> float:
         shares = [(files[core::CORES], output / str(core)) for core in range(CORES)]
         # Spawned, so that each starts TensorFlow itself; what that takes is not counted.
@@ -163,9 +155,9 @@ def whole_folder(place: Path, count: int, rounds: int) -> dict[str, float]:
         with concurrent.futures.ProcessPoolExecutor(CORES, context) as pool:
             return max(pool.map(alone, *zip(*shares, strict=True)))
 
-    times: dict[str, list[float]] = {"loop": [], "job": [], "threads": [], "processes": []}
+    times: dict[str, list[float]] = {"loop": [], "job": [], "processes": []}
     for _ in range(rounds):
-        for way in (loop, job, threads, processes):
+        for way in (loop, job, processes):
             with tempfile.TemporaryDirectory(dir=place) as output:
                 times[way.__name__].append(way(Path(output) / "done"))
 
@@ -178,7 +170,6 @@ def whole_folder(place: Path, count: int, rounds: int) -> dict[str, float]:
         "megapixels": 0.5,
         "job_images_per_second": round(count / statistics.median(times["job"]), 1),
         "loop_seconds_over_job": ratio("loop", "job"),
-        "threads_seconds_over_job": ratio("threads", "job"),
         "job_seconds_over_processes": ratio("job", "processes"),
     }
 

@@ -96,7 +96,6 @@ class Colorizer:
         self.vividness = vividness
         self.name, self.folder, self.config = name, folder, config
         self.multiple, self.render_size = multiple, render_size or multiple
-        self._path: Path | None = None  # set where it was loaded
 
     @classmethod
     def load(cls, name_or_path: str | Path = DEFAULT_MODEL, *, verify: bool = True) -> Colorizer:
@@ -126,12 +125,6 @@ class Colorizer:
                 config = Config.from_json(config_path.read_text(encoding="utf-8"))
             except ConfigError as error:
                 raise ColorizerError(f"{config_path}: {error}") from error
-        colorizer = cls._open(path, name, config)
-        colorizer._path = path.absolute()
-        return colorizer
-
-    @classmethod
-    def _open(cls, path: Path, name: str, config: Config | None) -> Colorizer:
         sizes = {"multiple": config.data.image_size} if config else {}
         if (path / "saved_model").is_dir():
             predict, own = _load_saved_model(path / "saved_model")
@@ -166,26 +159,9 @@ class Colorizer:
             )
         sizes = {"multiple": self.multiple, "render_size": self.render_size}
         predict = functools.partial(self._predict, vividness=tf.constant(vividness, tf.float32))
-        dialled = Colorizer(
+        return Colorizer(
             predict, self.name, self.folder, self.config, **sizes, vividness=float(vividness)
         )
-        dialled._path = self._path
-        return dialled
-
-    @property
-    def loader(self) -> Callable[[], Colorizer] | None:
-        """What gets another process the same model: it can be pickled.
-
-        `None` for a model that is in memory alone.
-        """
-        if self._path is None:
-            return None
-        return functools.partial(_load_again, str(self._path), self.vividness)
-
-    @staticmethod
-    def on_gpu() -> bool:
-        """Returns whether there is a GPU, which several processes would only fight for."""
-        return bool(tf.config.list_physical_devices("GPU"))
 
     @functools.cached_property
     def generator(self) -> keras.Model:
@@ -386,11 +362,6 @@ class Colorizer:
         check_settings(self.multiple, settings.get("render_size"), settings.get("strength", 1.0))
         jobs = find_jobs([folder], output, format=format, name=name)
         return list(run_jobs(self, jobs, output, **settings))
-
-
-def _load_again(path: str, vividness: float | None) -> Colorizer:
-    colorizer = Colorizer.load(path, verify=False)  # it was at first
-    return colorizer if vividness is None else colorizer.at_vividness(vividness)
 
 
 def _load_saved_model(path: Path) -> tuple[Callable[..., tf.Tensor], dict[str, Any]]:

@@ -12,7 +12,6 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import errno
-import functools
 import os
 import shutil
 import time
@@ -24,7 +23,6 @@ from typing import Any, BinaryIO
 import filelock
 import numpy as np
 
-from .file_worker import WorkerProcesses
 from .image_files import (
     FORMATS,
     ImageFileError,
@@ -41,8 +39,6 @@ Colorize = Callable[..., np.ndarray]
 EXTENSIONS = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 _PARTIAL = ".pix2pix-color-partial"
 _LOCK = ".pix2pix-color-lock"
-_WORTH_PROCESSES = 500  # images for each: they take seconds to start
-_MOST_PROCESSES = 8  # by default: each holds TensorFlow and a model, some 600 MB
 
 
 class FileJobError(RuntimeError):
@@ -227,13 +223,9 @@ def run_jobs(
     *,
     overwrite: bool = False,
     workers: int | None = None,
-    processes: bool | None = None,
     **settings: Any,
 ) -> Iterator[Outcome]:
     """Does the jobs, several at a time, and yields how each ended, in order.
-
-    Many images are worth processes of their own, which work faster than threads and can end
-    without ending the job (`file_worker`); few are not worth the seconds in which these start.
 
     Args:
         colorize: a `Colorizer`.
@@ -241,26 +233,13 @@ def run_jobs(
         output: the same folder; a lock keeps a second call out of it.
         overwrite: replace outputs that exist; else they are skipped.
         workers: images at a time; the default is the number of cores.
-        processes: whether each worker is a process; the default asks how much there is to do,
-            whether the model can be loaded there again, and whether there is no GPU.
         **settings: of `colorize_one`.
 
     Raises:
-        FileJobError: another call is writing there, or processes were asked for and the model
-            cannot be loaded there.
+        FileJobError: another call is writing there.
         OSError: the folder cannot be written to, or the disk is full.
     """
     output = Path(output)
-    load = getattr(colorize, "loader", None)
-    if processes and load is None:
-        raise FileJobError("Another process cannot load this model, which is in memory alone.")
-    if processes is None and load is not None and not colorize.on_gpu():
-        count = workers or min(_cores(), _MOST_PROCESSES)
-        to_do = sum(
-            not job.problem and (overwrite or not os.path.lexists(job.target)) for job in jobs
-        )
-        processes = count > 1 and to_do >= count * _WORTH_PROCESSES
-        workers = count if processes else workers
     workers = workers or _cores()
 
     def work(job: Job) -> Outcome:
@@ -271,7 +250,7 @@ def run_jobs(
             if not overwrite and os.path.lexists(job.target):
                 return Outcome(job, "skipped")
             partial = room / f"{uuid.uuid4().hex}{job.target.suffix}"
-            colorize_file(job.source, partial, threads=1, **settings)
+            colorize_one(colorize, job.source, partial, threads=1, **settings)
             job.target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(partial, job.target)
         except (ImageFileError, OSError) as error:
@@ -280,12 +259,7 @@ def run_jobs(
             return Outcome(job, "failed", _reason(job, error), time.perf_counter() - start)
         return Outcome(job, "done", "", time.perf_counter() - start)
 
-    with _room_in(output) as room, contextlib.ExitStack() as stack:
-        if processes:
-            colorize_file = WorkerProcesses(colorize_one, colorize, load, workers)
-            stack.callback(colorize_file.close)
-        else:
-            colorize_file = functools.partial(colorize_one, colorize)
+    with _room_in(output) as room:
         yield from _in_order(work, jobs, workers)
 
 

@@ -332,10 +332,6 @@ def test_colorize_a_folder_goes_on_after_a_bad_file(shipped: Path, tmp_path: Pat
     assert cli.main([*command, "--overwrite"]) == 0
     assert (output / "a.png").stat().st_mtime_ns != first
 
-    again = (output / "a.png").stat().st_mtime_ns
-    assert cli.main([*command, "--overwrite", "--processes", "--workers", "2"]) == 0
-    assert (output / "a.png").stat().st_mtime_ns != again
-
 
 def test_colorize_never_writes_two_images_to_one_file(shipped: Path, tmp_path: Path, capsys):
     for name in ("x.png", "x.jpg"):

@@ -102,12 +102,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", metavar="N", type=positive, help="images at a time (default: all cores)"
     )
-    parser.add_argument(
-        "--processes",
-        action=argparse.BooleanOptionalAction,
-        help="a process for each worker, some 600 MB of memory each (default: for many images, "
-        "without a GPU)",
-    )
     film = parser.add_argument_group("a film")
     film.add_argument(
         "--smoothing",
@@ -229,8 +223,7 @@ def _many(options: argparse.Namespace, paths: list[Path], output: Path) -> int:
 
     jobs = find_jobs(paths, output, format=options.format, name=options.name)
     colorizer = _load(options)
-    parallel = {"workers": options.workers, "processes": options.processes}
-    outcomes = run_jobs(colorizer, jobs, output, **parallel, **_settings(options))
+    outcomes = run_jobs(colorizer, jobs, output, workers=options.workers, **_settings(options))
     failures: list[Outcome] = []
     skipped = 0
     # A bar for a person; lines for a file or a program.
