@@ -8,8 +8,8 @@ from it. At marks each stops its clock and scores its generator on the same firs
 CIFAR-10. The goals are the scores of the shipped model `report` on these images: its PSNR, for
 the stable part, and its fcd, for the vivid one. The report's recipe cannot be run to its end here:
 its seconds are its seconds a step in this race times the steps that the shipped model took.
-Building the graphs is not counted. Ours runs without the presets' guide: that
-must be trained first, which takes longer than the race.
+Building the graphs is not counted. Ours runs without the presets' guide: that must be trained
+first, which takes longer than the race.
 
 Prints, and writes the race's log, for notebook 09, where the package keeps its results
 (`time_to_quality.json`).
@@ -43,9 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stable-steps", type=int, default=3_400)
     parser.add_argument("--vivid-steps", type=int, default=400)
-    parser.add_argument(
-        "--precision", default="mixed_bfloat16", help="of both; which is faster is the processor's"
-    )
+    parser.add_argument("--precision", default="float32", help="of both")
     parser.add_argument("--images", type=int, default=2_000, help="that score, the first ones")
     options = parser.parse_args()
     if len(CORES) < 2:

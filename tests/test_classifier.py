@@ -234,7 +234,13 @@ def test_a_shipped_one_is_as_accurate_as_its_card_says(name, gray, least):
     classifier = load_classifier(name)
     test = load_dataset("cifar10", "test", drop_gray=False)
     assert test.class_names == classifier.class_names
-    measured = accuracy(classifier.network(), test, gray=gray)
+    right = []
+    for images in test.images.batch(500):
+        if gray:
+            no_color = color.rgb2lab(images.numpy()) * [1, 0, 0]
+            images = np.round(255 * color.lab2rgb(no_color)).astype(np.uint8)
+        right.append(np.argmax(classifier(images)[0], axis=-1))
+    measured = np.mean(np.concatenate(right) == test.labels)
     shipped = json.loads((classifier.folder / "metrics.json").read_text())
     assert shipped["test_count"] == test.count == 10_000
     written = shipped["gray_test_accuracy" if gray else "test_accuracy"]
