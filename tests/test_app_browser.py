@@ -253,7 +253,7 @@ def test_a_visit_with_a_browser(server, colorizer, photograph, tmp_path):
         give(page, "paste", "broken.png", broken.read_bytes())
         says(page, "#message", "broken.png: cannot be read")
         assert page.locator("#before-after img").count() == 0
-        assert page.locator("#download").is_disabled()
+        page.wait_for_selector("#download:disabled")  # a moment after the message
         page.locator("#examples button").nth(1).click()  # the same one again
         says(page, "#message", "chelsea-color.png")
 
