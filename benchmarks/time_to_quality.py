@@ -170,8 +170,9 @@ def run_report(core: int, settings: tuple, barrier: Any, finished: Any, lines: A
     """Trains the report's recipe until ours has finished."""
     from pix2pix_color.config import Config
 
-    runner = Runner("report", core, settings[-1], lines)
-    config = Config.report().override(f"training.precision={settings[0]}", *QUIET)
+    precision, _, _, images = settings
+    runner = Runner("report", core, images, lines)
+    config = Config.report().override(f"training.precision={precision}", *QUIET)
     barrier.wait()
     runner.train(config, "report", REPORT_EVERY, others=finished)
     lines.put(None)
@@ -182,26 +183,25 @@ def run_ours(core: int, settings: tuple, barrier: Any, finished: Any, lines: Any
     from pix2pix_color.config import Config
 
     precision, stable_steps, vivid_steps, images = settings
-    given = f"training.precision={precision}"
     runner = Runner("ours", core, images, lines)
-    stable = Config.stable().override(given, *shortened(stable_steps))
+    stable = Config.stable().override(*shortened(stable_steps, precision))
     with tempfile.TemporaryDirectory() as folder:
         barrier.wait()
         trainer = runner.train(stable, "stable", max(1, stable_steps // 6))
         trainer.inference_generator().save(path := Path(folder) / "stable.keras")
         vivid = Config.vivid().override(
-            given, *shortened(vivid_steps), f"training.initial_generator={path}"
+            *shortened(vivid_steps, precision), f"training.initial_generator={path}"
         )
         runner.train(vivid, "vivid", max(1, vivid_steps // 5))
     finished.set()
     lines.put(None)
 
 
-def shortened(steps: int) -> tuple[str, ...]:
+def shortened(steps: int, precision: str) -> tuple[str, ...]:
     """Returns the changes to a preset for a run of so few steps."""
     momentum = "training.ema_momentum=0.99"  # a longer memory would remember the start
     short = f"training.steps={steps}", f"training.warmup_steps={steps // 20}", momentum
-    return *short, *UNGUIDED, *QUIET
+    return *short, f"training.precision={precision}", *UNGUIDED, *QUIET
 
 
 def collected(processes: list, lines: Any) -> Iterator[dict[str, Any]]:
