@@ -9,11 +9,14 @@ beside what needs no model. The last is not shipped; train it with
     pix2pix-color train --run runs/l1 --steps 6_000 --set training.adversarial_weight=0 \
         --set training.precision=mixed_bfloat16
 
+or leave out `--l1-alone`: its scores are then kept from the last table, and only its steps timed
+again.
+
 Training seconds are steps times the seconds of a step, each configuration's steps timed in turn in
-this process (`--rounds` times, the median), on all cores with nothing beside; `vivid` starts from
-`stable`, whose seconds it therefore includes. The classifier that guides a model was trained
-before; what that took, by its own `metrics.json`, is given apart. Needs CIFAR-10 for TensorFlow
-Datasets.
+this process (`--rounds` times, the median), on all cores with nothing beside, and all in float32:
+whether bfloat16 is faster or slower is the processor's. `vivid` starts from `stable`, whose seconds
+it therefore includes. The classifier that guides a model was trained before; what that took, by its
+own `metrics.json`, is given apart. Needs CIFAR-10 for TensorFlow Datasets.
 
 Prints, and writes `benchmarks/models.md` and, for notebook 09, `models.json` where the package
 keeps its results.
@@ -54,26 +57,33 @@ SHOWN = (
 )
 BESIDE = ("no_colour", "own_mean_chroma")
 DIAL = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
+# The baseline that is not shipped, and its configuration.
+L1_ALONE = "L1 alone"
+L1_CONFIG = Config.report().override("training.steps=6_000", "training.adversarial_weight=0")
+RESULT = PUBLISHED / "models.json"
 PAIRS = (("stable", "report"), ("vivid", "report"), ("vivid", "stable"))
 
 
 def main() -> None:
     """Measures, prints, and writes both files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--l1-alone", type=Path, required=True, help="its run folder")
+    parser.add_argument("--l1-alone", type=Path, help="its run folder")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    colorizers = {
-        "report": Colorizer.load("report"),
-        "L1 alone": Colorizer.load(options.l1_alone),
-        "stable": Colorizer.load("stable"),
-        "vivid": Colorizer.load("vivid"),
-    }
-    costs = training_costs(colorizers, options.rounds)
+    colorizers = {name: Colorizer.load(name) for name in ("report", "stable", "vivid")}
+    if options.l1_alone is not None:
+        colorizers[L1_ALONE] = Colorizer.load(options.l1_alone)
+    taken = {name: (one.config, steps_taken(one)) for name, one in colorizers.items()}
+    runs = {"report": taken["report"], L1_ALONE: (L1_CONFIG, L1_CONFIG.training.steps), **taken}
+    costs = training_costs(runs, options.rounds)
     generators = {name: one.generator for name, one in colorizers.items()}
     dial = {f"vividness {v:g}": colorizers["vivid"].at_vividness(v).generator for v in DIAL}
     evaluation = evaluate(generators | dial, load_dataset("cifar10", "test"))
     summary = evaluation.summary()
+    if options.l1_alone is None:
+        last = json.loads(RESULT.read_text(encoding="utf-8"))
+        for kind in ("scores", "intervals"):
+            summary[kind][L1_ALONE] = last[kind][L1_ALONE]
     result = {
         "machine": platform.machine(),
         "cores": os.cpu_count(),
@@ -84,34 +94,33 @@ def main() -> None:
     }
     text = page(result)
     print(text)
-    (PUBLISHED / "models.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
     update_readme(result)
 
 
-def training_costs(colorizers: dict[str, Colorizer], rounds: int) -> dict[str, dict[str, Any]]:
+def training_costs(runs: dict[str, tuple[Config, int]], rounds: int) -> dict[str, dict[str, Any]]:
     """Returns what each model's training took: its steps as run, its seconds as timed here."""
     dataset = load_dataset("cifar10", "train", limit=6_400)
-    runs = {}
-    for name, colorizer in colorizers.items():
+    timed = {}
+    for name, (as_run, _) in runs.items():
         # Wherever it started, its steps cost the same.
-        config = colorizer.config.override("training.initial_generator=")
+        config = as_run.override("training.initial_generator=", "training.precision=float32")
         trainer = Trainer(config, strategy=make_strategy("cpu"))
         trainer.objective.prepare(dataset)
         batches = dataset.training_batches(
             config.training.batch_size, flip=config.data.flip, shift=config.data.shift
         )
-        runs[name] = (trainer, iter(batches), [])
-        trainer.train_steps(runs[name][1], 2)  # tracing is not what is measured
+        timed[name] = (trainer, iter(batches), [])
+        trainer.train_steps(timed[name][1], 2)  # tracing is not what is measured
     for _ in range(rounds):
-        for trainer, iterator, seconds in runs.values():
+        for trainer, iterator, seconds in timed.values():
             start = time.perf_counter()
             trainer.train_steps(iterator, 10).numpy()
             seconds.append((time.perf_counter() - start) / 10)
     costs: dict[str, dict[str, Any]] = {}
-    for name, (_, _, seconds) in runs.items():
-        config: Config = colorizers[name].config
-        step, steps = statistics.median(seconds), steps_taken(colorizers[name])
+    for name, (config, steps) in runs.items():
+        step = statistics.median(timed[name][2])
         costs[name] = {
             "steps": steps,
             "seconds_a_step": round(step, 4),
@@ -163,9 +172,9 @@ def page(result: dict[str, Any]) -> str:
         f"CIFAR-10, {result['split']} split, {result['count']:,} images; value and 95 % interval; "
         "arrows point to better. How it was measured: `benchmarks/models.py`.\n\n"
         f"{markdown(head, rows)}\n"
-        "Training seconds on 2 cores: steps times the seconds of a step, timed in turn in one "
-        "process; those of `vivid` hold those of `stable`, which it starts from. After a plus: "
-        "the classifier that guides both, which is trained once, on labels.\n\n"
+        "Training seconds on 2 cores: steps times the seconds of a step in float32, timed in turn "
+        "in one process; those of `vivid` hold those of `stable`, which it starts from. After a "
+        "plus: the classifier that guides both, which is trained once, on labels.\n\n"
         "## The dial\n\n"
         "The SavedModel of `vivid` at points of its dial: weights between those of `stable` and "
         f"of `vivid`.\n\n{markdown(['vividness', *head[1:-2]], dial)}"
