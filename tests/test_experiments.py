@@ -57,7 +57,7 @@ class TestStudies:
         generator = Config.vivid().generator
         generators = {
             "faithful": dataclasses.replace(generator, guide="", dropout=0.1),
-            "lively": generator,
+            "lively": dataclasses.replace(generator, guide="classifier"),
         }
         for s, preset in ((s, getattr(Config, p)()) for s, p in PRESETS.items()):
             config = next(j.config for j in jobs if j.variant == first[s].name)
