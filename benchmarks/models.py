@@ -1,6 +1,6 @@
 r"""The models beside each other: one table, what they cost, and the dial between the last two.
 
-    python benchmarks/models.py --l1-alone runs/l1
+    python benchmarks/models.py [--l1-alone runs/l1]
 
 Scores the shipped models `report`, `stable` and `vivid`, the dial of `vivid` at a few points, and
 the report's generator trained with its L1 loss alone, on all test images of CIFAR-10
