@@ -9,7 +9,7 @@ CIFAR-10. The goals are the scores of the shipped model `report` on these images
 the stable part, and its fcd, for the vivid one. The report's recipe cannot be run to its end here:
 its seconds are its seconds a step in this race times the steps that the shipped model took.
 Building the graphs is not counted. Ours runs without the presets' guide: that must be trained
-first, which takes longer than the race.
+first, which takes both cores about as long as the race.
 
 Prints, and writes the race's log, for notebook 09, where the package keeps its results
 (`time_to_quality.json`).

@@ -3,7 +3,7 @@
 Colourized images are judged with it in two ways. *Semantic accuracy*: how often it recognises
 them, beside the real and the gray ones (the test of Zhang et al. 2016, section 3.2). *fcd*: the
 Fréchet distance (Heusel et al. 2017) between its features of colourized and of real images.
-Another, which learned gray images too, can guide generators and scores nothing.
+Another, which learned gray images too, guides generators and scores nothing.
 
 classifier = load_classifier()
 logits, features = classifier(images)                # uint8 (batch, 32, 32, 3)
