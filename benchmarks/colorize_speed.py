@@ -1,4 +1,4 @@
-"""How fast the default model colourizes files, as ratios measured in one run.
+"""How fast the default model colorizes files, as ratios measured in one run.
 
     python benchmarks/colorize_speed.py
 
@@ -40,7 +40,7 @@ import skimage.data
 from PIL import Image
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-QUALITY = {"quality": 95, "subsampling": 0}  # as colourized JPEGs are written
+QUALITY = {"quality": 95, "subsampling": 0}  # as colorized JPEGs are written
 
 
 def main() -> None:
@@ -178,7 +178,7 @@ def alone(files: list[Path], output: Path) -> float:
     """Returns the seconds that one process takes for its share, with one thread."""
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     from pix2pix_color import Colorizer
-    from pix2pix_color.file_jobs import colorize_one
+    from pix2pix_color.apps.file_jobs import colorize_one
 
     colorizer = Colorizer.load()
     output.mkdir(parents=True)

@@ -3,9 +3,9 @@
     pip install "pix2pix_color[onnx,lite]"
     python benchmarks/exports.py
 
-Exports `saved_models/report/generator.keras` in each format into a temporary folder, colours
+Exports `saved_models/report/generator.keras` in each format into a temporary folder, colors
 64 test photographs of 32x32 pixels from scikit-image with each, and compares the RGB images
-with those of Keras in levels of 255. Then each loads its file and colours one image, and each
+with those of Keras in levels of 255. Then each loads its file and colors one image, and each
 predicts the chroma of the 64 images one by one and at once, in turn, `--repeats` times in one
 process on all cores. Speeds are medians of ratios to Keras within a turn: they are compared only
 within this one run. Writes `benchmarks/exports.json` and `benchmarks/exports.md`.

@@ -35,8 +35,10 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from pix2pix_color.reproduction import fill_readme
+
 from pix2pix_color import Colorizer, Trainer, make_strategy
-from pix2pix_color.cli.evaluation import steps_taken
+from pix2pix_color.apps.cli.evaluation import steps_taken
 from pix2pix_color.config import Config
 from pix2pix_color.data import load_dataset
 from pix2pix_color.evaluation import BASELINES, SCORES, evaluate
@@ -44,7 +46,6 @@ from pix2pix_color.evaluation.tables import markdown, value_text
 from pix2pix_color.experiments import PUBLISHED
 from pix2pix_color.experiments.cost import cost_of, flops_per_image
 from pix2pix_color.files import shipped_folder
-from pix2pix_color.reproduction import fill_readme
 
 SHOWN = (
     "psnr",
@@ -55,7 +56,7 @@ SHOWN = (
     "semantic_accuracy",
     "fcd",
 )
-BESIDE = ("no_colour", "own_mean_chroma")
+BESIDE = ("no_color", "own_mean_chroma")
 DIAL = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
 # The baseline that is not shipped, and its configuration.
 L1_ALONE = "L1 alone"

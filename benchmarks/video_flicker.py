@@ -1,17 +1,17 @@
-"""How much a film's colours flicker without smoothing and with it, with the shipped model.
+"""How much a film's colors flicker without smoothing and with it, with the shipped model.
 
     python benchmarks/video_flicker.py
 
 Makes three gray films out of scikit-image's photographs, each with fresh grain in every frame:
 `still` (nothing moves), `exposure` (nothing moves, but the brightness flickers as in old film)
-and `pan` (the camera moves, with a cut in the middle). Each is colourized twice, with smoothing
+and `pan` (the camera moves, with a cut in the middle). Each is colorized twice, with smoothing
 0 and the default, losslessly encoded, decoded, and measured on means of 8x8 pixels:
 
 - flicker: mean frame-to-frame change of (a, b) where L changed by less than 2, which leaves
-  real motion and the cut out (`pix2pix_color.video.flicker`);
+  real motion and the cut out (`pix2pix_color.apps.video.flicker`);
 - chroma: mean distance from gray, which smoothing should not lower;
-- at the cut: how far the smoothed colours are from the unsmoothed in the first frame of the
-  new scene, beside how far the colours of the two scenes are apart: about 0 if the cut is
+- at the cut: how far the smoothed colors are from the unsmoothed in the first frame of the
+  new scene, beside how far the colors of the two scenes are apart: about 0 if the cut is
   followed at once.
 
 Prints and writes `benchmarks/video_flicker.json`. All values are in units of CIE Lab; a just
@@ -35,9 +35,9 @@ import skimage.data
 from skimage.color import rgb2gray
 from skimage.transform import resize
 
+from pix2pix_color.apps.video import colorize_video, flicker
 from pix2pix_color.color import CHROMA_SCALE, rgb_to_lab
 from pix2pix_color.colorizer import Colorizer
-from pix2pix_color.video import colorize_video, flicker
 
 HEIGHT, WIDTH, BLOCK = 144, 192, 8
 GRAIN = 6.0  # standard deviation, in levels of 255
@@ -93,7 +93,7 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def measure(colorizer: Colorizer, frames: list[np.ndarray], cut: int | None) -> dict:
-    """Colourizes a film without and with smoothing, and compares."""
+    """Colorizes a film without and with smoothing, and compares."""
     labs = {}
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "gray.mkv"

@@ -1,8 +1,8 @@
 """A small CNN that tells what a CIFAR-10 image shows: the reference classifier, and a guide.
 
-Colourized images are judged with it in two ways. *Semantic accuracy*: how often it recognises
+Colorized images are judged with it in two ways. *Semantic accuracy*: how often it recognizes
 them, beside the real and the gray ones (the test of Zhang et al. 2016, section 3.2). *fcd*: the
-Fréchet distance (Heusel et al. 2017) between its features of colourized and of real images.
+Fréchet distance (Heusel et al. 2017) between its features of colorized and of real images.
 Another, which learned gray images too, guides generators and scores nothing.
 
 classifier = load_classifier()
@@ -22,21 +22,14 @@ import tensorflow as tf
 from keras import layers
 
 from . import color
-from .config import ConfigError
 from .data import ImageDataset
-from .files import (
-    replacing,
-    shipped_folder,
-    verify_checksums,
-    write_atomically,
-    write_checksums,
-)
-from .layers import FusedBatchNormalization
+from .errors import ClassifierError, ConfigError
+from .files import replacing, shipped_folder, verify_checksums, write_atomically, write_checksums
+from .networks.layers import FusedBatchNormalization
 
 __all__ = [
     "Classifier",
     "ClassifierConfig",
-    "ClassifierError",
     "build_classifier",
     "export_classifier",
     "load_classifier",
@@ -46,10 +39,6 @@ __all__ = [
 # Channel means and standard deviations of the CIFAR-10 train split, 0-255.
 _MEAN = (125.307, 122.950, 113.865)
 _DEVIATION = (62.993, 62.089, 66.705)
-
-
-class ClassifierError(RuntimeError):
-    """A classifier that is not there or cannot be used, or data that it cannot learn from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +61,8 @@ class ClassifierConfig:
         shift: largest random translation in pixels, at the border a mirror.
         cutout: side, in pixels, of a square at a random place that is blanked (DeVries and
             Taylor 2017); 0 is off.
-        gray: share of the images that are shown without their colours, from 0 to 1. One that
-            is to guide a colourizer must know gray images; one that judges colours need not.
+        gray: share of the images that are shown without their colors, from 0 to 1. One that
+            is to guide a colorizer must know gray images; one that judges colors need not.
         seed: of initial weights, order, flips, shifts, squares and gray images.
     """
 
@@ -329,13 +318,13 @@ def _augmented(dataset: ImageDataset, config: ClassifierConfig) -> tf.data.Datas
 
 
 def _gray(images: tf.Tensor) -> tf.Tensor:
-    """Returns uint8 images (..., 3) without their colours: what a colourizer is given."""
+    """Returns uint8 images (..., 3) without their colors: what a colorizer is given."""
     lightness, chroma = color.split(color.to_float(images))
     return color.to_uint8(color.merge(lightness, tf.zeros_like(chroma)))
 
 
 def _cut_out(image: tf.Tensor, side: int, seed: list) -> tf.Tensor:
-    """Returns an image (size, size, 3) with the mean colour in a square, whole or at the border."""
+    """Returns an image (size, size, 3) with the mean color in a square, whole or at the border."""
     size = image.shape[0]
     top, left = tf.unstack(tf.random.stateless_uniform([2], seed, 1 - side, size, tf.int32))
     places = tf.range(size)
@@ -348,13 +337,13 @@ def _cut_out(image: tf.Tensor, side: int, seed: list) -> tf.Tensor:
 def accuracy(
     model: keras.Model, dataset: ImageDataset, batch_size: int = 500, *, gray: bool = False
 ) -> float:
-    """Returns the share of a labelled data set's images that a classifier recognises.
+    """Returns the share of a labeled data set's images that a classifier recognizes.
 
     Args:
         model: as from `build_classifier`.
         dataset: with labels.
         batch_size: images at once.
-        gray: show the images without their colours.
+        gray: show the images without their colors.
     """
 
     @tf.function
@@ -407,9 +396,9 @@ def _card(run: Path, name: str) -> str:
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     size = config["image_size"]
     gray = config.get("gray", 0.0)
-    shown = f"{gray:.0%} of them shown without colours" if gray else "in colour"
+    shown = f"{gray:.0%} of them shown without colors" if gray else "in color"
     gray_accuracy = (
-        [f"- Without their colours: {metrics['gray_test_accuracy']:.2%} of the same images."]
+        [f"- Without their colors: {metrics['gray_test_accuracy']:.2%} of the same images."]
         if "gray_test_accuracy" in metrics
         else []
     )
@@ -442,13 +431,13 @@ def _card(run: Path, name: str) -> str:
 
 
 _YARDSTICK = (
-    "Tells which of ten things a small image shows. The project's yardstick for colourized",
-    "images: *semantic accuracy* (how often it recognises them) and *fcd* (the Fréchet",
-    "distance between its features of colourized and of real images). fcd is not FID: its",
+    "Tells which of ten things a small image shows. The project's yardstick for colorized",
+    "images: *semantic accuracy* (how often it recognizes them) and *fcd* (the Fréchet",
+    "distance between its features of colorized and of real images). fcd is not FID: its",
     "values compare with each other only, and only for this classifier.",
 )
 _GUIDE = (
-    "Tells which of ten things a small image shows, with or without its colours: to guide a",
+    "Tells which of ten things a small image shows, with or without its colors: to guide a",
     "generator (`generator.guide`) or to compare images by its features",
     "(`training.perceptual_network`). It scores nothing.",
 )

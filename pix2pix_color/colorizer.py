@@ -1,4 +1,4 @@
-"""Colourizes arrays and files with a trained model, shipped or your own.
+"""Colorizes arrays and files with a trained model, shipped or your own.
 
 colorizer = Colorizer.load()
 rgb = colorizer(gray)                                # uint8 or uint16, any size
@@ -16,35 +16,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from .config import Config, ConfigError, nearest
-from .file_jobs import Outcome, colorize_one, find_jobs, run_jobs
+from .apps.file_jobs import Outcome, colorize_one, find_jobs, run_jobs
+from .config import Config, nearest
+from .errors import ColorizerError, ConfigError
 from .files import DEFAULT_MODEL, shipped_folder, verify_checksums
-from .inference import (
-    MAX_RENDER_SIZE,
-    any_size,
-    apply_chroma,
-    shrink_lightness,
-    working_shape,
-)
+from .inference import MAX_RENDER_SIZE, any_size, apply_chroma, shrink_lightness, working_shape
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Colorizer", "ColorizerError", "check_settings", "shipped_models"]
+__all__ = ["Colorizer", "check_settings", "shipped_models"]
 
 MAX_VIVIDNESS = 1.0
 """As in `interpolation`, which would load Keras; a test compares them."""
 
 MAX_STRENGTH = 4.0
-"""Of the colours: more than this is no colour that sRGB shows."""
-
-
-class ColorizerError(RuntimeError):
-    """A model, an array or a setting that cannot be used, or an output that is in the way."""
+"""Of the colors: more than this is no color that sRGB shows."""
 
 
 def shipped_models() -> list[str]:
-    """Returns the names of the models that came with this package and colourize."""
+    """Returns the names of the models that came with this package and colorize."""
     folder = shipped_folder()
     if not folder.is_dir():
         return []
@@ -146,7 +137,7 @@ class Colorizer:
         """Returns the same model with its dial elsewhere.
 
         Args:
-            vividness: from 0, the most faithful colours, to 1, the most believable ones.
+            vividness: from 0, the most faithful colors, to 1, the most believable ones.
 
         Raises:
             ColorizerError: the model has no dial, or the vividness is out of range.
@@ -177,7 +168,7 @@ class Colorizer:
         generator = _load_keras(self.folder / "generator.keras")
         if self.vividness is None or self.vividness == 1.0:
             return generator
-        from .interpolation import interpolate_generators
+        from .networks.interpolation import interpolate_generators
 
         initial = self.folder / "initial_generator.keras"
         if not initial.is_file():
@@ -192,7 +183,7 @@ class Colorizer:
         strength: float = 1.0,
         threads: int | None = None,
     ) -> np.ndarray:
-        """Colourizes one image or a batch, of any size.
+        """Colorizes one image or a batch, of any size.
 
         Args:
             images: uint8 or uint16 (height, width), (height, width, 1 or 3) or
@@ -200,12 +191,12 @@ class Colorizer:
             render_size: shorter side, in pixels, of what the network sees, a multiple of
                 `multiple`; the default is the model's own. Larger ones follow smaller things,
                 as far as the model knows them.
-            strength: of the colours: 0 none (the gray image), 1 the model's, up to 4.
+            strength: of the colors: 0 none (the gray image), 1 the model's, up to 4.
             threads: that work on one image; the default is the number of cores.
 
         Returns:
             RGB of the same type, (height, width, 3) or (batch, height, width, 3). L is the
-            input's within one 8-bit level, and an image is coloured alone as it is among
+            input's within one 8-bit level, and an image is colored alone as it is among
             others.
 
         Raises:
@@ -249,7 +240,7 @@ class Colorizer:
     def apply_chroma(
         self, images: np.ndarray, chroma: np.ndarray, strength: float = 1.0
     ) -> np.ndarray:
-        """Gives a batch of images the colours of `predict_chroma`, at their full size.
+        """Gives a batch of images the colors of `predict_chroma`, at their full size.
 
         Args:
             images: uint8 or uint16 (batch, height, width, 1 or 3).
@@ -303,7 +294,7 @@ class Colorizer:
         compare: bool = False,
         overwrite: bool = False,
     ) -> Path:
-        """Colourizes an image file into another.
+        """Colorizes an image file into another.
 
         Args:
             source: a file that `image_files` reads; never changed.
@@ -341,9 +332,9 @@ class Colorizer:
         name: str = "{stem}{suffix}",
         **settings: Any,
     ) -> list[Outcome]:
-        """Colourizes all images of a folder, to any depth, several at a time.
+        """Colorizes all images of a folder, to any depth, several at a time.
 
-        Goes on after an image that cannot be colourized, and skips those whose output exists:
+        Goes on after an image that cannot be colorized, and skips those whose output exists:
         the same call goes on after an interruption.
 
         Args:
@@ -389,7 +380,7 @@ def _load_saved_model(path: Path) -> tuple[Callable[..., tf.Tensor], dict[str, A
 def _load_keras(path: Path) -> keras.Model:
     import keras  # here, since a SavedModel does without it
 
-    from . import layers  # noqa: F401  registers what a saved generator may hold
+    from .networks import layers  # noqa: F401  registers what a saved generator may hold
 
     try:
         return keras.models.load_model(path, compile=False)

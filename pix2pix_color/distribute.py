@@ -8,14 +8,11 @@ import os
 import tensorflow as tf
 
 from .config import nearest
+from .errors import DistributeError
 
-__all__ = ["DistributeError", "describe_strategy", "device_kind", "is_chief", "make_strategy"]
+__all__ = ["describe_strategy", "device_kind", "is_chief", "make_strategy"]
 
 STRATEGIES = ("auto", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
-
-
-class DistributeError(RuntimeError):
-    """The devices that were asked for are not there."""
 
 
 def make_strategy(

@@ -10,9 +10,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from .errors import ChecksumError
+
 __all__ = [
     "DEFAULT_MODEL",
-    "ChecksumError",
     "replacing",
     "shipped_folder",
     "verify_checksums",
@@ -21,7 +22,7 @@ __all__ = [
 ]
 
 DEFAULT_MODEL = "vivid"
-"""The shipped model that colourizes where none is named."""
+"""The shipped model that colorizes where none is named."""
 
 
 def shipped_folder() -> Path:
@@ -64,10 +65,6 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
             temporary.write_text(content, encoding="utf-8")
         else:
             temporary.write_bytes(content)
-
-
-class ChecksumError(RuntimeError):
-    """A file of a shipped model is missing or not what was shipped."""
 
 
 _SUMS = "SHA256SUMS"

@@ -1,9 +1,9 @@
-"""Colourizes images of any size with a generator that learned small ones.
+"""Colorizes images of any size with a generator that learned small ones.
 
 Chroma is predicted on a small copy, enlarged, fitted into what sRGB can show, and merged with
 the full-size luminance. Exported models do this in their graph (`colorize_images`); the
 library does the same in bands of rows (`shrink_lightness`, `apply_chroma`), on all cores and
-without more memory than the image and its colours need.
+without more memory than the image and its colors need.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _BAND = 1 << 18  # pixels at a time: what is made of them stays near the core
 
 def any_size(generator: keras.Model) -> keras.Model:
     """Returns a copy of a generator for any multiple of the image size that it was built for."""
-    import keras  # here, since colourizing with a SavedModel does without it
+    import keras  # here, since colorizing with a SavedModel does without it
 
-    from . import layers  # noqa: F401  registers what a generator may hold
+    from .networks import layers  # noqa: F401  registers what a saved generator may hold
 
     network = keras.models.clone_model(
         generator, input_tensors=keras.Input((None, None, 1), name="lightness")
@@ -83,14 +83,14 @@ def colorize_images(
     multiple: int = 32,
     strength: float | tf.Tensor = 1.0,
 ) -> tf.Tensor:
-    """Colourizes images of any size in the graph, leaving their luminance as it is.
+    """Colorizes images of any size in the graph, leaving their luminance as it is.
 
     Args:
         images: uint8 (batch, height, width, 1 or 3), gray or RGB.
         network: from `any_size`.
         render_size: shorter side, in pixels, of what the network sees; a multiple of `multiple`.
         multiple: the image size that the network was built for.
-        strength: of the colours: 0 none, 1 as predicted.
+        strength: of the colors: 0 none, 1 as predicted.
 
     Returns:
         uint8 (batch, height, width, 3); its L equals the input's within one 8-bit level.
@@ -167,12 +167,12 @@ def _resizing(before: int, after: int) -> scipy.sparse.csr_array:
 def apply_chroma(
     image: np.ndarray, chroma: np.ndarray, strength: float = 1.0, threads: int | None = None
 ) -> np.ndarray:
-    """Gives an image colours, leaving its luminance as it is.
+    """Gives an image colors, leaving its luminance as it is.
 
     Args:
         image: uint8 or uint16 (height, width, 1 or 3).
         chroma: float32 (rows, columns, 2), (a, b) / 128, of any size; it is resized.
-        strength: of the colours: 0 none, 1 as predicted.
+        strength: of the colors: 0 none, 1 as predicted.
         threads: as in `shrink_lightness`.
 
     Returns:

@@ -115,7 +115,7 @@ def l2_loss(
 def distribution_loss(
     bins: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Cross-entropy of a predicted distribution of colours with the true bin of each pixel.
+    """Cross-entropy of a predicted distribution of colors with the true bin of each pixel.
 
     Zhang, Isola and Efros 2016 (Colorful image colorization, equation 2), who spread the truth
     over the five nearest bins; here it is one.
@@ -199,7 +199,7 @@ def r1_loss(gradient: tf.Tensor) -> tf.Tensor:
     """Half the squared length of the gradient at a real image (Mescheder et al. 2018, R1).
 
     Args:
-        gradient: of the discriminator's mean logit to the colours of the real image, (batch, ...).
+        gradient: of the discriminator's mean logit to the colors of the real image, (batch, ...).
 
     Returns:
         (batch,).

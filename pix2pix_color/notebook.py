@@ -16,7 +16,7 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .quiet import without_stderr
+from .startup import without_stderr
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +54,8 @@ class Settings:
         Raises:
             DataError: it is not there; a banner has said what to do. Nothing falls back.
         """
-        from .data import DataError, load_dataset
+        from .data import load_dataset
+        from .errors import DataError
 
         try:
             return load_dataset(self.dataset, split, limit=limit, **options)

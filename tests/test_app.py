@@ -13,8 +13,8 @@ import pytest
 from conftest import run_python
 from PIL import Image
 
-from pix2pix_color.app import DemoError, demo
-from pix2pix_color.app.photographs import (
+from pix2pix_color.apps.web import demo
+from pix2pix_color.apps.web.photographs import (
     PREVIEW_SIZE,
     Limits,
     Models,
@@ -23,8 +23,8 @@ from pix2pix_color.app.photographs import (
     colorize_batch,
     colorize_photograph,
 )
-from pix2pix_color.colorizer import ColorizerError
 from pix2pix_color.config import GeneratorConfig
+from pix2pix_color.errors import ColorizerError, DemoError
 from pix2pix_color.networks import build_generator
 
 MODEL = "generator.keras"
@@ -98,7 +98,7 @@ def test_the_format_is_that_of_the_content_and_a_gif_becomes_png(models, sent, m
     assert colorize(models, sent / "old.gif", made, keep_format=True).path.suffix == ".png"
 
 
-def test_previews_show_the_input_its_gray_and_the_colours(models, sent, made):
+def test_previews_show_the_input_its_gray_and_the_colors(models, sent, made):
     source = save(sent / "photo.png")
     result = colorize(models, source, made)
     pixels = np.asarray(Image.open(source))
@@ -289,7 +289,7 @@ def test_mutated_files_through_the_pages_own_function(models, sent, made, monkey
     resource = pytest.importorskip("resource", reason="no memory figures on this system")
     from mutations import mutated_files
 
-    from pix2pix_color.app import page
+    from pix2pix_color.apps.web import page
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(made))
     monkeypatch.setattr(page, "_REPLACED_SECONDS", 0)
@@ -344,6 +344,8 @@ def test_a_port_or_an_address_that_is_not_to_be_had_is_said_before_a_model_is_lo
 
 
 def test_importing_the_page_loads_neither_gradio_nor_tensorflow():
-    script = "import sys, pix2pix_color.app; print({'gradio', 'tensorflow'} & set(sys.modules))"
+    script = (
+        "import sys, pix2pix_color.apps.web; print({'gradio', 'tensorflow'} & set(sys.modules))"
+    )
     code, output, errors = run_python(script, timeout=60)
     assert (code, output.strip()) == (0, "set()"), errors

@@ -56,7 +56,7 @@ def watch(event, arguments):
         print("NETWORK", event, host, file=sys.stderr, flush=True)
 
 sys.addaudithook(watch)
-from pix2pix_color.app import demo
+from pix2pix_color.apps.web import demo
 demo(port=0, model=sys.argv[1], **eval(sys.argv[2]))
 """
 
@@ -160,7 +160,7 @@ def shown(page) -> list[str]:
 
 
 def changes(page, before: list[str]) -> None:
-    """Waits until the colours shown are others than before."""
+    """Waits until the colors shown are others than before."""
     page.wait_for_function(
         "(before) => document.querySelectorAll('#before-after img')[1]?.src !== before",
         arg=before[1],
@@ -208,7 +208,7 @@ def test_a_visit_with_a_browser(server, colorizer, photograph, tmp_path):
         says(page, "#message", "cat-color.png, 301 \u00d7 200 pixels")
         assert download(page, "#download") == ("cat-color.png", expected(photograph))
 
-        # The handle between the gray and the coloured picture.
+        # The handle between the gray and the colored picture.
         picture = page.locator("#before-after img").first.bounding_box()
         handle = page.locator("#before-after [data-testid=slider]").bounding_box()
         middle = picture["y"] + picture["height"] / 2
@@ -221,7 +221,7 @@ def test_a_visit_with_a_browser(server, colorizer, photograph, tmp_path):
             25, abs=1
         )
 
-        # Settings, each of which colourizes again.
+        # Settings, each of which colorizes again.
         before = shown(page)
         page.locator("#strength input[type=range]").press("End")
         changes(page, before)
@@ -266,10 +266,10 @@ def test_a_visit_with_a_browser(server, colorizer, photograph, tmp_path):
         page.set_input_files("#photographs input[type=file]", [photograph, broken, twin])
         says(page, "#photographs", "broken")
         page.click("#colorize-all")
-        says(page, "#batch-message", "2 of 3 colourized.")
+        says(page, "#batch-message", "2 of 3 colorized.")
         says(page, "#batch-message", "broken.png: cannot be read")
         name, content = download(page, "#zip")
-        assert name == "colourized.zip"
+        assert name == "colorized.zip"
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             first, second = "cat-color.jpg", "cat-color (2).jpg"
             assert archive.namelist() == [first, second, "failures.txt"]
@@ -439,7 +439,7 @@ def take_screenshot(target: Path, model: str = "vivid", example: int = 1) -> Non
             page.wait_for_timeout(2_000)  # until nothing fades or grows any more
             picture = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
             target.parent.mkdir(parents=True, exist_ok=True)
-            # 256 colours, dithered: half the size.
+            # 256 colors, dithered: half the size.
             picture.quantize(palette=picture.quantize(256)).save(target, optimize=True)
         finally:
             server.stop()

@@ -11,10 +11,10 @@ import tensorflow as tf
 from conftest import random_images
 from skimage import color
 
-from pix2pix_color import cli, load_dataset
+from pix2pix_color import load_dataset
+from pix2pix_color.apps import cli
 from pix2pix_color.classifier import (
     ClassifierConfig,
-    ClassifierError,
     _augmented,
     _cut_out,
     accuracy,
@@ -24,16 +24,16 @@ from pix2pix_color.classifier import (
     train_classifier,
 )
 from pix2pix_color.colorizer import shipped_models
-from pix2pix_color.config import ConfigError
 from pix2pix_color.data import ImageDataset
-from pix2pix_color.files import ChecksumError, shipped_folder
+from pix2pix_color.errors import ChecksumError, ClassifierError, ConfigError
+from pix2pix_color.files import shipped_folder
 
 TINY = ClassifierConfig(
     filters=(8, 8, 16), epochs=3, batch_size=10, learning_rate=0.1, shift=1, cutout=4
 )
 
 
-def labelled(count: int, seed: int = 0, split: str = "train") -> ImageDataset:
+def labeled(count: int, seed: int = 0, split: str = "train") -> ImageDataset:
     """Dark and bright noise: two classes that any classifier can tell."""
     labels = np.arange(count) % 2
     noise = random_images(count, 32, seed=seed) // 2
@@ -52,7 +52,7 @@ def labelled(count: int, seed: int = 0, split: str = "train") -> ImageDataset:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classifier")
-    metrics = train_classifier(TINY, folder, labelled(400), labelled(30, 1, "test"), verbose=0)
+    metrics = train_classifier(TINY, folder, labeled(400), labeled(30, 1, "test"), verbose=0)
     return folder, metrics
 
 
@@ -74,7 +74,7 @@ def test_it_learns_what_can_be_learned(trained):
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
     assert metrics["seconds"] == round(sum(float(row["seconds"]) for row in rows))
     model = keras.models.load_model(folder / "classifier.keras", compile=False)
-    assert accuracy(model, labelled(30, 1)) == pytest.approx(metrics["test_accuracy"], abs=1e-4)
+    assert accuracy(model, labeled(30, 1)) == pytest.approx(metrics["test_accuracy"], abs=1e-4)
 
 
 def test_a_square_is_blanked_wherever_it_falls():
@@ -93,7 +93,7 @@ def test_a_square_is_blanked_wherever_it_falls():
 
 def test_accuracy_counts_every_image_once():
     model = build_classifier(TINY, classes=2)
-    dataset = labelled(23)
+    dataset = labeled(23)
     images = np.stack(list(dataset.images.as_numpy_iterator()))
     predicted = np.argmax(model(images, training=False)["logits"], axis=-1)
     for batch_size in (5, 23, 100):
@@ -103,7 +103,7 @@ def test_accuracy_counts_every_image_once():
 
 def test_a_finished_run_is_kept_and_an_interrupted_one_goes_on(trained, tmp_path, monkeypatch):
     folder, metrics = trained
-    assert train_classifier(TINY, folder, labelled(400), labelled(30), verbose=0) == metrics
+    assert train_classifier(TINY, folder, labeled(400), labeled(30), verbose=0) == metrics
 
     def stop(self, epoch, logs=None):
         if epoch == 1:
@@ -121,23 +121,23 @@ def test_a_finished_run_is_kept_and_an_interrupted_one_goes_on(trained, tmp_path
         ),
     )
     with pytest.raises(KeyboardInterrupt):
-        train_classifier(TINY, tmp_path, labelled(400), labelled(30), verbose=0)
+        train_classifier(TINY, tmp_path, labeled(400), labeled(30), verbose=0)
     monkeypatch.undo()
-    train_classifier(TINY, tmp_path, labelled(400), labelled(30), verbose=0)
+    train_classifier(TINY, tmp_path, labeled(400), labeled(30), verbose=0)
     rows = list(csv.DictReader((tmp_path / "history.csv").open()))
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
 
 
 def test_what_cannot_be_learned_from_is_refused(trained, tmp_path):
     folder, _ = trained
-    unlabelled = dataclasses.replace(labelled(40), labels=None)
+    unlabeled = dataclasses.replace(labeled(40), labels=None)
     with pytest.raises(ClassifierError, match="no labels"):
-        train_classifier(TINY, tmp_path, unlabelled, labelled(30))
+        train_classifier(TINY, tmp_path, unlabeled, labeled(30))
     with pytest.raises(ClassifierError, match="fewer than a batch"):
-        train_classifier(TINY, tmp_path, labelled(9), labelled(30))
+        train_classifier(TINY, tmp_path, labeled(9), labeled(30))
     other = dataclasses.replace(TINY, seed=5)
     with pytest.raises(ClassifierError, match="another configuration"):
-        train_classifier(other, folder, labelled(400), labelled(30))
+        train_classifier(other, folder, labeled(400), labeled(30))
     with pytest.raises(ConfigError, match="at least 1"):
         ClassifierConfig(epochs=0)
 
@@ -181,7 +181,7 @@ def test_a_missing_or_damaged_classifier_is_named(trained, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["classifier", "gray_classifier"])
-def test_a_shipped_one_is_small_and_is_no_colourizer(name):
+def test_a_shipped_one_is_small_and_is_no_colorizer(name):
     assert name not in shipped_models()
     folder = shipped_folder() / name
     saved = sum(f.stat().st_size for f in (folder / "saved_model").rglob("*") if f.is_file())
@@ -190,7 +190,7 @@ def test_a_shipped_one_is_small_and_is_no_colourizer(name):
 
 
 def test_a_share_of_the_images_is_shown_gray_and_the_same_ones_again():
-    dataset, config = labelled(40), dataclasses.replace(TINY, gray=0.5, cutout=0, shift=0)
+    dataset, config = labeled(40), dataclasses.replace(TINY, gray=0.5, cutout=0, shift=0)
     batches = [next(iter(_augmented(dataset, config).skip(n)))[0].numpy() for n in (0, 1, 1)]
     # A level apart at most: the channels of gray are rounded each for itself.
     flat = [np.ptp(images, axis=-1).max(axis=(1, 2)) <= 1 for images in batches]
@@ -211,14 +211,14 @@ def test_a_share_of_the_images_is_shown_gray_and_the_same_ones_again():
 
 def test_the_card_of_one_that_knows_gray_images_says_so(trained, tmp_path):
     config = dataclasses.replace(TINY, gray=0.5)
-    metrics = train_classifier(config, tmp_path / "run", labelled(400), labelled(30, 1), verbose=0)
-    assert metrics["gray_test_accuracy"] > 0.9  # dark and bright need no colour
+    metrics = train_classifier(config, tmp_path / "run", labeled(400), labeled(30, 1), verbose=0)
+    assert metrics["gray_test_accuracy"] > 0.9  # dark and bright need no color
     card = (export_classifier(tmp_path / "run", tmp_path / "guide") / "README.md").read_text()
     assert card.startswith("# Model card: `guide`")
-    assert "50% of them shown without colours" in card and "yardstick" not in card
-    assert f"Without their colours: {metrics['gray_test_accuracy']:.2%}" in card
+    assert "50% of them shown without colors" in card and "yardstick" not in card
+    assert f"Without their colors: {metrics['gray_test_accuracy']:.2%}" in card
     plain = (export_classifier(trained[0], tmp_path / "classifier") / "README.md").read_text()
-    assert "yardstick" in plain and "in colour" in plain
+    assert "yardstick" in plain and "in color" in plain
 
 
 @pytest.mark.cifar10

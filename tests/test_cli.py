@@ -16,9 +16,10 @@ import pytest
 from conftest import TINY
 from PIL import Image
 
-from pix2pix_color import cli, colorizer, reproduction
-from pix2pix_color.cli import evaluation as cli_evaluation
-from pix2pix_color.cli import parser as cli_parser
+from pix2pix_color import colorizer, reproduction
+from pix2pix_color.apps import cli
+from pix2pix_color.apps.cli import evaluation as cli_evaluation
+from pix2pix_color.apps.cli import parser as cli_parser
 from pix2pix_color.files import write_checksums
 
 COMMANDS = ("train", "evaluate", "colorize", "demo", "export", "info", "reproduce")
@@ -178,14 +179,14 @@ def test_evaluate_prints_a_table_or_json_and_saves(run_folder: Path, tmp_path: P
     summary = json.loads(capsys.readouterr().out)
     assert summary["split"] == "test"
     assert summary["step"] == 8
-    assert {"model", "no_colour", "own_mean_chroma", "real"} < set(summary["scores"])
+    assert {"model", "no_color", "own_mean_chroma", "real"} < set(summary["scores"])
     assert summary["reference"]["split"] == "train"
     assert summary["reference"]["count"] > 20
 
     scores = tmp_path / "scores"
     assert cli.main([*command, "-o", str(scores)]) == 0
     output = capsys.readouterr().out
-    assert "| no colour at all |" in output
+    assert "| no color at all |" in output
     assert "Left out: fcd: " in output
     assert max(map(len, output.splitlines())) < 160  # it is read in a terminal
     saved = json.loads((scores / "metrics.json").read_text())
@@ -228,7 +229,8 @@ def test_evaluate_compares_two_models_on_both_splits(run_folder, shipped, tmp_pa
 
 
 def test_evaluate_says_when_the_inception_weights_cannot_be_had(run_folder, capsys, monkeypatch):
-    from pix2pix_color.evaluation import EvaluationError, inception
+    from pix2pix_color.errors import EvaluationError
+    from pix2pix_color.evaluation import inception
 
     def offline():
         raise EvaluationError("The Inception weights could not be downloaded.")
@@ -312,7 +314,7 @@ def test_colorize_a_folder_goes_on_after_a_bad_file(shipped: Path, tmp_path: Pat
     assert cli.main(command) == 1
     shown = capsys.readouterr()
     assert "[4/4]" in shown.out
-    assert "1 of 4 images could not be colourized:" in shown.err
+    assert "1 of 4 images could not be colorized:" in shown.err
     assert "bad.png cannot be read: it is no PNG, JPEG" in shown.err
     made = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     assert made == {"a.png", "b.jpg", "deep/a.png"}
@@ -544,7 +546,7 @@ def test_export_in_the_formats_asked_for(run_folder, tmp_path: Path, capsys):
 
 def test_export_knows_the_formats_without_tensorflow():
     from pix2pix_color import export
-    from pix2pix_color.cli import export as cli_export
+    from pix2pix_color.apps.cli import export as cli_export
 
     assert cli_export._FORMATS == export.FORMATS
     assert cli_export._QUANTIZATIONS == export.QUANTIZATIONS
@@ -552,13 +554,13 @@ def test_export_knows_the_formats_without_tensorflow():
 
 def test_colorize_knows_the_formats_without_numpy():
     from pix2pix_color import image_files
-    from pix2pix_color.cli import colorize as cli_colorize
+    from pix2pix_color.apps.cli import colorize as cli_colorize
 
     assert sorted(cli_colorize._FORMATS) == sorted(image_files.FORMATS)
 
 
 def test_the_page_gets_its_options(monkeypatch):
-    from pix2pix_color import app
+    from pix2pix_color.apps import web as app
 
     calls = []
     monkeypatch.setattr(app, "demo", lambda *arguments, **options: calls.append(options))
@@ -726,7 +728,7 @@ def test_reproduce_does_the_whole_way(shipped: Path, tmp_path: Path, monkeypatch
     assert "'photographs'" in (made / "notebooks" / "01_dataset.ipynb").read_text()
     scores = (made / "scores.md").read_text()
     assert "NOT CIFAR-10" in scores
-    assert "| no colour at all |" in scores
+    assert "| no color at all |" in scores
     assert (tmp_path / "notebooks" / "01_dataset.ipynb").read_bytes() == committed
 
 

@@ -10,7 +10,7 @@ LEVELS = np.arange(0, 256, 5)  # 0, 5, ..., 255
 
 @pytest.fixture(scope="module")
 def grid():
-    """Every fifth level of each channel: 140,608 of the 16.7 million colours."""
+    """Every fifth level of each channel: 140,608 of the 16.7 million colors."""
     return np.stack(np.meshgrid(LEVELS, LEVELS, LEVELS, indexing="ij"), -1).astype(np.uint8)
 
 
@@ -39,12 +39,12 @@ class TestRgbToLab:
         assert np.abs(lab - skimage.color.rgb2lab(grays)).max() <= 0.01
         assert (np.diff(lab[:, 0]) > 0).all()
 
-    def test_known_colours(self):
-        colours = tf.constant([[0, 0, 0], [255, 255, 255], [255, 0, 0]], tf.uint8)
+    def test_known_colors(self):
+        colors = tf.constant([[0, 0, 0], [255, 255, 255], [255, 0, 0]], tf.uint8)
         expected = [[0, 0, 0], [100, 0, 0], [53.24, 80.09, 67.20]]  # sRGB red under D65
-        np.testing.assert_allclose(color.rgb_to_lab(colours), expected, atol=0.02)
+        np.testing.assert_allclose(color.rgb_to_lab(colors), expected, atol=0.02)
 
-    def test_uint8_and_float_are_the_same_colour(self, grays):
+    def test_uint8_and_float_are_the_same_color(self, grays):
         formula = color.rgb_to_lab(grays.astype(np.float64) / 255)
         table = color.rgb_to_lab(grays)  # uint8 is looked up, exact to float32
         np.testing.assert_allclose(table, skimage.color.rgb2lab(grays), rtol=0, atol=1e-4)
@@ -155,7 +155,7 @@ class TestGradients:
 
 
 class TestStraightThrough:
-    """What clips in the forward pass and lets gradients pass: colours can be learned back."""
+    """What clips in the forward pass and lets gradients pass: colors can be learned back."""
 
     def colors(self):
         rng = np.random.default_rng(0)
@@ -169,7 +169,7 @@ class TestStraightThrough:
             total = tf.reduce_sum(color.merge(lightness, chroma, **options))
         return tape.gradient(total, chroma).numpy()
 
-    def test_the_colours_are_the_clipped_ones(self):
+    def test_the_colors_are_the_clipped_ones(self):
         lightness, chroma = self.colors()
         found = color.merge(lightness, chroma, straight_through=True)
         np.testing.assert_allclose(found, color.merge(lightness, chroma), atol=1e-6)
@@ -185,18 +185,18 @@ class TestStraightThrough:
             found[inside], self.gradient(lightness, chroma)[inside], rtol=1e-4, atol=1e-5
         )
 
-    def test_every_colour_outside_has_a_gradient(self):
+    def test_every_color_outside_has_a_gradient(self):
         lightness, chroma = self.colors()
         outside = (np.asarray(color.merge(lightness, chroma)) % 1 == 0).any(axis=-1)
         for channel in (0, 1):
             found = self.gradient(lightness, chroma, straight_through=True)[outside, channel]
             assert (found != 0).all()
-        # Black is all that is left of a colour far below what sRGB shows: nothing points back.
+        # Black is all that is left of a color far below what sRGB shows: nothing points back.
         dark, blue = np.float32([[0.0]]), np.float32([[0.0, 1.0]])
         assert self.gradient(dark, blue)[0, 1] == 0
         assert self.gradient(dark, blue, straight_through=True)[0, 1] != 0
 
-    def test_descent_brings_a_colour_back_to_the_one_wanted(self):
+    def test_descent_brings_a_color_back_to_the_one_wanted(self):
         lightness, wanted = np.float32([[50.0]]), np.float32([[0.2, 0.1]])
         target = color.merge(lightness, wanted)
         chroma = tf.Variable([[0.1, 0.9]])
@@ -234,14 +234,14 @@ class TestFitChromaToGamut:
         return lightness, chroma, color.fit_chroma_to_gamut(lightness, chroma).numpy()
 
     @pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB")
-    def test_the_result_is_a_colour_that_srgb_shows(self, extreme):
+    def test_the_result_is_a_color_that_srgb_shows(self, extreme):
         lightness, _, fitted = self.fit(extreme)
         lab = np.concatenate([lightness, fitted * 128], axis=-1)
-        # Clipping would move a colour out of gamut: scikit-image brings it back unmoved.
+        # Clipping would move a color out of gamut: scikit-image brings it back unmoved.
         back = skimage.color.rgb2lab(skimage.color.lab2rgb(lab))
         assert np.abs(back - lab).max() < 0.2
 
-    def test_colours_inside_are_unchanged(self, grid):
+    def test_colors_inside_are_unchanged(self, grid):
         lightness, chroma = color.split(grid)
         np.testing.assert_array_equal(color.fit_chroma_to_gamut(lightness, chroma), chroma)
 
@@ -262,7 +262,7 @@ class TestFitChromaToGamut:
         assert np.abs(cross).max() < 1e-6
         assert ((chroma * fitted).sum(axis=-1) >= 0).all()
 
-    def test_no_more_colour_is_lost_than_needed(self, extreme):
+    def test_no_more_color_is_lost_than_needed(self, extreme):
         lightness, chroma, fitted = self.fit(extreme)
         # A part in 256 more of the wanted chroma would be outside again.
         moved = np.linalg.norm(fitted, axis=-1) < 0.99 * np.linalg.norm(chroma, axis=-1)
@@ -272,7 +272,7 @@ class TestFitChromaToGamut:
         assert moved.sum() > 10_000
         assert (np.linalg.norm(again, axis=-1) < np.linalg.norm(more, axis=-1)).all()
 
-    def test_black_and_white_have_no_colour(self):
+    def test_black_and_white_have_no_color(self):
         lightness = np.array([[0.0], [100.0]], np.float32)
         chroma = np.array([[0.5, -0.5], [0.5, -0.5]], np.float32)
         shown = color.to_uint8(color.merge(lightness, color.fit_chroma_to_gamut(lightness, chroma)))

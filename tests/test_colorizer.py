@@ -1,4 +1,4 @@
-"""Arrays and files in, colours out; every bad input is one clear line."""
+"""Arrays and files in, colors out; every bad input is one clear line."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import skimage.data
 import tifffile
 from PIL import Image
 
-from pix2pix_color.colorizer import Colorizer, ColorizerError
+from pix2pix_color.colorizer import Colorizer
 from pix2pix_color.config import GeneratorConfig
-from pix2pix_color.image_files import ImageFileError, read_image_file
+from pix2pix_color.errors import ColorizerError, ImageFileError
+from pix2pix_color.image_files import read_image_file
 from pix2pix_color.networks import build_generator
 
 
@@ -95,7 +96,7 @@ def gray_level(pixels: np.ndarray) -> np.ndarray:
         ("tiff", np.uint16, 1),
         ("bmp", np.uint8, 1),
         ("webp", np.uint8, 1),  # lossless, as the input is
-        ("jpeg", np.uint8, 16),  # what its blocks lose of such colours
+        ("jpeg", np.uint8, 16),  # what its blocks lose of such colors
     ],
 )
 def test_luminance_is_the_inputs_in_every_format(
@@ -117,7 +118,7 @@ def test_luminance_is_the_inputs_in_every_format(
     loud_colorizer.colorize_file(source, target)
     before, after = read_image_file(source).pixels, read_image_file(target).pixels
     assert after.dtype == dtype
-    assert np.ptp(after, axis=-1).max() > np.iinfo(dtype).max // 4  # it is colourful
+    assert np.ptp(after, axis=-1).max() > np.iinfo(dtype).max // 4  # it is colorful
     assert np.abs(gray_level(after) - gray_level(before)).max() <= most
 
 

@@ -5,13 +5,13 @@ from conftest import run_python
 
 from pix2pix_color.config import (
     Config,
-    ConfigError,
     DataConfig,
     DiscriminatorConfig,
     GeneratorConfig,
     TrainingConfig,
     nearest,
 )
+from pix2pix_color.errors import ConfigError
 
 
 def test_importing_the_package_and_its_configuration_loads_no_tensorflow():

@@ -10,8 +10,9 @@ from conftest import as_dataset, random_images, tiny_config
 from PIL import Image
 
 from pix2pix_color import color
-from pix2pix_color.data import DataError, ImageDataset, is_gray, load_dataset, mixture, photographs
+from pix2pix_color.data import ImageDataset, is_gray, load_dataset, mixture, photographs
 from pix2pix_color.distribute import make_strategy
+from pix2pix_color.errors import DataError
 from pix2pix_color.training import Trainer
 
 
@@ -20,7 +21,7 @@ def as_arrays(dataset: ImageDataset) -> np.ndarray:
 
 
 def save_images(folder, count=4, size=(32, 32), suffix=".png", seed=0):
-    """Writes smooth random colour images that survive JPEG, and returns their paths."""
+    """Writes smooth random color images that survive JPEG, and returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     paths = []
@@ -33,7 +34,7 @@ def save_images(folder, count=4, size=(32, 32), suffix=".png", seed=0):
 
 
 class TestIsGray:
-    def test_one_coloured_pixel_makes_an_image_coloured(self):
+    def test_one_colored_pixel_makes_an_image_colored(self):
         gray = np.repeat(np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1), 3, axis=-1)
         almost = gray.copy()
         almost[0, 3, 3, 2] += 1
@@ -84,10 +85,10 @@ class TestFolder:
         assert np.abs(found.astype(int) - expected).max() <= (8 if "j" in suffix.lower() else 0)
 
     def test_reads_gif_and_only_its_first_frame(self, tmp_path):
-        colours = [(255, 0, 0), (0, 0, 255)]
-        first, second = (Image.new("RGB", (32, 32), c) for c in colours)
+        colors = [(255, 0, 0), (0, 0, 255)]
+        first, second = (Image.new("RGB", (32, 32), c) for c in colors)
         first.save(tmp_path / "two.gif", save_all=True, append_images=[second])
-        np.testing.assert_array_equal(as_arrays(load_dataset(tmp_path))[0, 0, 0], colours[0])
+        np.testing.assert_array_equal(as_arrays(load_dataset(tmp_path))[0, 0, 0], colors[0])
 
     def test_reads_palettes_and_drops_transparency(self, tmp_path):
         image = Image.new("RGBA", (32, 32), (10, 200, 30, 128))
@@ -119,7 +120,7 @@ class TestFolder:
 
     def test_only_gray_images_are_an_error(self, tmp_path):
         Image.effect_noise((32, 32), 50).save(tmp_path / "gray.png")
-        with pytest.raises(DataError, match="no colour image: 1 read"):
+        with pytest.raises(DataError, match="no color image: 1 read"):
             load_dataset(tmp_path)
 
     def test_every_tenth_file_is_the_test_split(self, tmp_path):
@@ -146,7 +147,7 @@ class TestFolder:
         for fit in ("crop", "resize"):
             assert as_arrays(load_dataset(tmp_path, fit=fit)).shape == (1, 32, 32, 3)
 
-    def test_crop_keeps_the_centre_and_resize_keeps_all(self, tmp_path):
+    def test_crop_keeps_the_center_and_resize_keeps_all(self, tmp_path):
         wide = np.zeros((32, 96, 3), np.uint8)
         wide[:, :32], wide[:, 32:64], wide[:, 64:] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
         Image.fromarray(wide).save(tmp_path / "wide.png")
@@ -555,7 +556,7 @@ class TestMixture:
 
 # TensorFlow Datasets ------------------------------------------------------------------------
 
-COLOURS = np.array([[200, 10, 10], [7, 7, 7], [10, 200, 10], [10, 10, 200], [90, 60, 30]])
+COLORS = np.array([[200, 10, 10], [7, 7, 7], [10, 200, 10], [10, 10, 200], [90, 60, 30]])
 
 
 @pytest.fixture(scope="module")
@@ -571,7 +572,7 @@ def tfds_folder(tmp_path_factory):
         def examples(count):
             for i in range(count):
                 image = np.empty((8 + i, 12, channels), dtype)
-                image[:] = COLOURS[i, :channels]
+                image[:] = COLORS[i, :channels]
                 yield i, {feature: image, "label": labels[i % 2]}
 
         image = tfds.features.Image(shape=(None, None, channels), dtype=dtype)
@@ -584,7 +585,7 @@ def tfds_folder(tmp_path_factory):
             disable_shuffling=True,
         )
 
-    store("plain_colours", {"train": 5, "validation": 3})
+    store("plain_colors", {"train": 5, "validation": 3})
     store("plain_tests", {"train": 2, "validation": 2, "test": 4}, labels=(-1, -1))
     store("plain_gray", {"train": 3}, channels=1)
     store("plain_words", {"train": 2}, dtype=np.uint16)
@@ -597,17 +598,17 @@ def tfds_folder(tmp_path_factory):
 @pytest.mark.usefixtures("tfds_folder")
 class TestTfds:
     def test_images_of_any_size_are_read_with_their_labels(self):
-        dataset = load_dataset("tfds:plain_colours", image_size=8)
-        expected = np.broadcast_to(COLOURS[[0, 2, 3, 4], None, None], (4, 8, 8, 3))
+        dataset = load_dataset("tfds:plain_colors", image_size=8)
+        expected = np.broadcast_to(COLORS[[0, 2, 3, 4], None, None], (4, 8, 8, 3))
         np.testing.assert_array_equal(as_arrays(dataset), expected)
-        assert (dataset.name, dataset.split) == ("tfds:plain_colours", "train")
+        assert (dataset.name, dataset.split) == ("tfds:plain_colors", "train")
         assert (dataset.count, dataset.gray_count) == (4, 1)
         assert dataset.labels.tolist() == [0, 0, 1, 0]
         assert dataset.class_names == ("even", "odd")
-        assert load_dataset("tfds:plain_colours", limit=3).labels.tolist() == [0, 0]
+        assert load_dataset("tfds:plain_colors", limit=3).labels.tolist() == [0, 0]
 
     def test_validation_stands_in_for_a_test_split_that_is_not_there(self):
-        test = load_dataset("tfds:plain_colours", "train").other_split("test")
+        test = load_dataset("tfds:plain_colors", "train").other_split("test")
         assert (test.split, test.count, test.gray_count) == ("test", 2, 1)
         assert load_dataset("tfds:plain_tests", "test").count == 3
 
@@ -616,14 +617,14 @@ class TestTfds:
         assert (dataset.labels, dataset.class_names) == (None, ())
 
     def test_one_channel_is_gray(self):
-        with pytest.raises(DataError, match="no colour image: 3 read, all of them gray"):
+        with pytest.raises(DataError, match="no color image: 3 read, all of them gray"):
             load_dataset("tfds:plain_gray")
         images = as_arrays(load_dataset("tfds:plain_gray", drop_gray=False))
         assert images.shape == (3, 32, 32, 3)
-        assert images[:, 0, 0].tolist() == [[level] * 3 for level in COLOURS[:3, 0]]
+        assert images[:, 0, 0].tolist() == [[level] * 3 for level in COLORS[:3, 0]]
 
     def test_is_a_part_of_a_mixture(self):
-        dataset = load_dataset("tfds:plain_colours=1,photographs=1", "test")
+        dataset = load_dataset("tfds:plain_colors=1,photographs=1", "test")
         assert dataset.parts[0] == (2, 0.5)
         assert dataset.labels is None
 

@@ -6,7 +6,8 @@ import tensorflow as tf
 from conftest import python_process
 
 from pix2pix_color import distribute
-from pix2pix_color.distribute import DistributeError, describe_strategy, is_chief, make_strategy
+from pix2pix_color.distribute import describe_strategy, is_chief, make_strategy
+from pix2pix_color.errors import DistributeError
 
 
 @pytest.fixture(autouse=True)

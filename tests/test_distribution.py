@@ -1,4 +1,4 @@
-"""Colours as a distribution over bins: the layer, the loss, the generator, its training."""
+"""Colors as a distribution over bins: the layer, the loss, the generator, its training."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import tensorflow as tf
 from conftest import tiny_config
 
 from pix2pix_color import color, losses, metrics
-from pix2pix_color.config import Config, ConfigError
+from pix2pix_color.config import Config
 from pix2pix_color.data import load_dataset
+from pix2pix_color.errors import ConfigError
 from pix2pix_color.export import export_saved_model
-from pix2pix_color.layers import AnnealedMean
 from pix2pix_color.networks import build_generator, distribution_generator
+from pix2pix_color.networks.layers import AnnealedMean
 from pix2pix_color.training import Trainer
 
 OPTIONS = (

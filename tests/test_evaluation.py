@@ -17,14 +17,8 @@ from pix2pix_color import classifier as classifier_module
 from pix2pix_color import metrics
 from pix2pix_color.colorizer import Colorizer
 from pix2pix_color.data import ImageDataset, load_dataset
-from pix2pix_color.evaluation import (
-    BASELINES,
-    REAL,
-    SCORES,
-    EvaluationError,
-    evaluate,
-    scoring,
-)
+from pix2pix_color.errors import EvaluationError
+from pix2pix_color.evaluation import BASELINES, REAL, SCORES, evaluate, scoring
 from pix2pix_color.networks import GeneratorConfig, build_generator
 
 pytestmark = pytest.mark.filterwarnings(
@@ -34,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.fixture(scope="module")
 def generator() -> keras.Model:
-    """A small untrained network whose colours are within what sRGB can show, mostly."""
+    """A small untrained network whose colors are within what sRGB can show, mostly."""
     model = build_generator(GeneratorConfig(depth=2, filters=4), 32, seed=0)
     model.set_weights([0.3 * w if w.ndim == 4 else w for w in model.get_weights()])
     return model
@@ -67,7 +61,7 @@ def predicted_ab(generator: keras.Model, image: np.ndarray) -> np.ndarray:
 
 
 class StubClassifier:
-    """Features are the mean colour in two scales; the class is the strongest channel."""
+    """Features are the mean color in two scales; the class is the strongest channel."""
 
     class_names = ("red", "green", "blue")
 
@@ -79,7 +73,7 @@ class StubClassifier:
         return mean, tf.concat([mean, mean[:, :1] ** 2], axis=-1)
 
 
-def labelled(dataset: ImageDataset, labels, names=StubClassifier.class_names) -> ImageDataset:
+def labeled(dataset: ImageDataset, labels, names=StubClassifier.class_names) -> ImageDataset:
     return ImageDataset(
         dataset.name, dataset.split, dataset.images, dataset.count, 0, np.asarray(labels), names
     )
@@ -93,7 +87,7 @@ def test_scores_are_those_of_a_loop_over_scikit_image(generator, photographs, ev
     for i, image in enumerate(images_of(photographs)):
         real, lab = image / 255, rgb2lab(image)
         ab = predicted_ab(generator, image)
-        for predictor, values in (("model", ab), ("no_colour", 0 * ab)):
+        for predictor, values in (("model", ab), ("no_color", 0 * ab)):
             fake = colorized(image, values)
             fake_lab = rgb2lab(fake)  # of the image as delivered, clipped
             psnr = peak_signal_noise_ratio(real, fake, data_range=1)
@@ -138,7 +132,7 @@ def test_the_baselines_have_the_chroma_that_they_are_named_for(photographs, eval
     others = rgb2lab(np.roll(images, -(len(images) // 2), axis=0))
     for i, image in enumerate(images):
         for name, ab in {
-            "no_colour": np.zeros((32, 32, 2)),
+            "no_color": np.zeros((32, 32, 2)),
             "mean_chroma": lab[..., 1:].mean(axis=(0, 1, 2)) + np.zeros((32, 32, 2)),
             "own_mean_chroma": lab[i, ..., 1:].mean(axis=(0, 1)) + np.zeros((32, 32, 2)),
             "other_chroma": others[i, ..., 1:],
@@ -150,7 +144,7 @@ def test_the_baselines_have_the_chroma_that_they_are_named_for(photographs, eval
 
 def test_means_ratios_and_weighted_means_of_the_whole_set(photographs, evaluation):
     images = images_of(photographs)
-    series, scores = evaluation.per_image["no_colour"], evaluation.scores["no_colour"]
+    series, scores = evaluation.per_image["no_color"], evaluation.scores["no_color"]
     for name in ("psnr", "ssim", "mae_ab", "accuracy_5", "report_psnr"):
         assert scores[name] == pytest.approx(series[name].mean(), rel=1e-12)
     model, real = (evaluation.scores[name]["colorfulness"] for name in ("model", REAL))
@@ -174,7 +168,7 @@ def test_the_chroma_distance_is_of_the_pooled_histograms(photographs, evaluation
         np.histogram2d(*np.reshape(ab, (-1, 2)).T, bins=[edges, edges])[0].ravel()
         for ab in (rgb2lab(images)[..., 1:], np.zeros((1, 2)), np.stack(swapped))
     )
-    for name, fake in (("no_colour", gray), ("other_chroma", other)):
+    for name, fake in (("no_color", gray), ("other_chroma", other)):
         expected = jensenshannon(real, fake, base=2)
         found = evaluation.scores[name]["chroma_distance"]
         assert found == pytest.approx(expected, abs=2e-3)
@@ -192,7 +186,7 @@ def test_scores_do_not_depend_on_the_batch_or_on_what_else_is_scored(generator, 
             np.testing.assert_allclose(together.per_image[model][name], values, atol=2e-3)
     nothing = evaluate({}, photographs, progress=False)
     assert nothing.models == ()
-    assert nothing.scores["no_colour"] == together.scores["no_colour"]
+    assert nothing.scores["no_color"] == together.scores["no_color"]
 
 
 def test_compiled_blocks_score_the_same(generator, photographs, evaluation, monkeypatch):
@@ -201,7 +195,7 @@ def test_compiled_blocks_score_the_same(generator, photographs, evaluation, monk
     compiled = evaluate(generator, photographs, batch_size=11, progress=False)
     for predictor, series in evaluation.per_image.items():
         for name, values in series.items():
-            # A colour on the edge of two levels or of a tolerance may fall on either side.
+            # A color on the edge of two levels or of a tolerance may fall on either side.
             near = {"report_psnr": 0.1, "accuracy_2": 0.01, "accuracy_5": 0.01}.get(name, 2e-3)
             np.testing.assert_allclose(
                 compiled.per_image[predictor][name], values, atol=near, err_msg=name
@@ -248,7 +242,7 @@ def test_semantic_accuracy_and_fcd_judge_the_delivered_images(generator, photogr
     judge = StubClassifier()
     strongest = images.mean(axis=(1, 2)).argmax(axis=-1)
     labels = np.where(np.arange(len(images)) < 3, (strongest + 1) % 3, strongest)
-    scored = evaluate(generator, labelled(photographs, labels), classifier=judge, progress=False)
+    scored = evaluate(generator, labeled(photographs, labels), classifier=judge, progress=False)
     recognized = np.arange(len(images)) >= 3
     np.testing.assert_array_equal(scored.per_image[REAL]["recognized"], recognized)
     assert scored.scores[REAL]["semantic_accuracy"] == pytest.approx(recognized.mean())
@@ -284,10 +278,10 @@ def test_what_is_left_out_says_why(options, left_out, generator, photographs):
 
 
 def test_more_reasons_to_leave_out(generator, photographs, monkeypatch):
-    few, judge = labelled(photographs, np.zeros(11)), StubClassifier(feature_count=6)
+    few, judge = labeled(photographs, np.zeros(11)), StubClassifier(feature_count=6)
     reasons = evaluate(generator, few, classifier=judge, progress=False).left_out
     assert reasons == {"fcd": "11 images are fewer than twice the classifier's 6 features"}
-    other = labelled(photographs, np.zeros(11), ("cat", "dog", "cow"))
+    other = labeled(photographs, np.zeros(11), ("cat", "dog", "cow"))
     reasons = evaluate(generator, other, classifier=StubClassifier(), progress=False).left_out
     assert "other classes" in reasons["semantic_accuracy"]
     monkeypatch.setattr(classifier_module, "load_classifier", lambda name: StubClassifier(16))
@@ -318,28 +312,28 @@ def test_one_image_is_scored_without_interval(generator):
     assert "[" not in scored.table()
 
 
-def test_images_without_colour_have_defined_scores(generator):
+def test_images_without_color_have_defined_scores(generator):
     gray = np.repeat(np.full((3, 32, 32, 1), 127, np.uint8), 3, axis=-1)
     scored = evaluate(generator, as_dataset(gray), progress=False)
-    none = scored.summary()["scores"]["no_colour"]
+    none = scored.summary()["scores"]["no_color"]
     assert none["ssim"] == pytest.approx(1, abs=1e-6)
     assert none["colorfulness"] == pytest.approx(0, abs=0.1)
     assert none["report_psnr"] is None  # infinite: not a level differs
-    assert scored.summary()["intervals"]["no_colour"]["report_psnr"] == [None, None]
+    assert scored.summary()["intervals"]["no_color"]["report_psnr"] == [None, None]
     assert "∞" in scored.table()
-    assert "no colour" in scored.left_out["colorfulness_ratio"]
+    assert "no color" in scored.left_out["colorfulness_ratio"]
     assert "colorfulness_ratio" not in scored.scores["model"]
     json.dumps(scored.summary(), allow_nan=False)
 
 
-def test_a_model_of_another_size_or_colour_space_is_refused(generator):
+def test_a_model_of_another_size_or_color_space_is_refused(generator):
     with pytest.raises(EvaluationError, match="takes images of shape"):
         evaluate(generator, as_dataset(random_images(2, 16)), progress=False)
     lightness = keras.Input((32, 32, 1))
     rgb = keras.Model(lightness, keras.layers.Conv2D(3, 3, padding="same")(lightness))
-    with pytest.raises(EvaluationError, match="another colour space"):
+    with pytest.raises(EvaluationError, match="another color space"):
         evaluate(rgb, as_dataset(random_images(2, 32)), progress=False)
-    with pytest.raises(EvaluationError, match="another colour space or size"):
+    with pytest.raises(EvaluationError, match="another color space or size"):
         small = keras.Model(lightness, keras.layers.Conv2D(2, 3)(lightness))
         evaluate(small, as_dataset(random_images(2, 32)), progress=False)
 
@@ -365,12 +359,12 @@ def test_data_that_cannot_be_scored_are_refused(generator):
     good = as_dataset(random_images(2, 32))
     refused(good, "batch_size", batch_size=0)
     refused(good, "16x16", classifier=StubClassifier(16))
-    refused(labelled(good, [0]), "1 labels")
+    refused(labeled(good, [0]), "1 labels")
     refused(good, "reference", reference=as_dataset(random_images(2, 32)[:0]))
 
 
 def test_names_that_would_clash_are_refused(generator, photographs):
-    for name in ("no_colour", "real"):
+    for name in ("no_color", "real"):
         with pytest.raises(EvaluationError, match=f"'{name}' is the name of a baseline"):
             evaluate({name: generator}, photographs, progress=False)
     with pytest.raises(EvaluationError, match="nothing to score"):
@@ -381,10 +375,10 @@ def test_names_that_would_clash_are_refused(generator, photographs):
 
 
 @pytest.mark.cifar10
-def test_no_colour_at_all_scores_what_the_reference_says():
+def test_no_color_at_all_scores_what_the_reference_says():
     dataset = load_dataset("cifar10", "test")
     scored = evaluate({}, dataset, reference=dataset, classifier=None, progress=False)
-    scores = scored.summary()["scores"]["no_colour"]
+    scores = scored.summary()["scores"]["no_color"]
     assert scored.count == 9_894
     # 24.13 dB, 0.932 and 33.4 are known for 2,000 of these images. Two standard errors of those
     # are 0.2 dB, 0.003 and 0.8.
@@ -393,7 +387,7 @@ def test_no_colour_at_all_scores_what_the_reference_says():
     assert scored.scores[REAL]["colorfulness"] == pytest.approx(33.4, abs=0.8)
     # What was shipped beside the model was measured on these images.
     shipped = json.loads((Colorizer.load("report").folder / "metrics.json").read_text())
-    for name, value in shipped["scores"]["no_colour"].items():
+    for name, value in shipped["scores"]["no_color"].items():
         if name in scores and name != "chroma_auc_rebalanced":  # which depends on the reference
             assert value == pytest.approx(scores[name], abs=2e-3), name
     assert scores["report_psnr"] == pytest.approx(30.94, abs=0.05)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import as_dataset, random_images
 
-from pix2pix_color.evaluation import EvaluationError, evaluate, with_batch_statistics
+from pix2pix_color.errors import EvaluationError
+from pix2pix_color.evaluation import evaluate, with_batch_statistics
 from pix2pix_color.networks import GeneratorConfig, build_generator
 
 LIGHTNESS = np.random.default_rng(0).uniform(0, 100, (6, 8, 8, 1)).astype("f")

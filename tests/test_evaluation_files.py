@@ -11,7 +11,8 @@ import pytest
 from conftest import as_dataset, random_images
 
 from pix2pix_color.data import ImageDataset
-from pix2pix_color.evaluation import SCORES, Evaluation, EvaluationError, compare, evaluate
+from pix2pix_color.errors import EvaluationError
+from pix2pix_color.evaluation import SCORES, Evaluation, compare, evaluate
 from pix2pix_color.evaluation.tables import aligned, value_text
 from pix2pix_color.networks import GeneratorConfig, build_generator
 
@@ -31,7 +32,7 @@ def test_the_summary_carries_protocol_baselines_reference_count_and_intervals(ev
     summary = json.loads(json.dumps(evaluation.summary(), allow_nan=False))
     assert summary["count"] == evaluation.count == 6
     assert list(summary["scores"]) == [
-        "model", "a, b.c", "no_colour", "mean_chroma", "own_mean_chroma", "other_chroma", "real"
+        "model", "a, b.c", "no_color", "mean_chroma", "own_mean_chroma", "other_chroma", "real"
     ]  # fmt: skip
     assert set(SCORES) < set(summary["protocol"])
     assert summary["reference"] == {"dataset": "synthetic", "split": "train", "count": 6}
@@ -44,7 +45,7 @@ def test_the_summary_carries_protocol_baselines_reference_count_and_intervals(ev
 
 def test_the_table_has_a_row_for_each_score_and_a_column_for_each_predictor(evaluation):
     lines = evaluation.table().splitlines()
-    assert lines[0].startswith("| synthetic, train, 6 images | the model | a, b.c | no colour at")
+    assert lines[0].startswith("| synthetic, train, 6 images | the model | a, b.c | no color at")
     assert len(lines) == 2 + len(SCORES)
     assert {line.count(" | ") for line in lines} == {7}
     low, high = evaluation.intervals["model"]["psnr"]
@@ -53,7 +54,7 @@ def test_the_table_has_a_row_for_each_score_and_a_column_for_each_predictor(eval
     assert "[" not in evaluation.table(intervals=False)
     short = evaluation.table(short=True).splitlines()
     assert len(short) == 5
-    assert short[2].startswith("| no colour at all | ")
+    assert short[2].startswith("| no color at all | ")
     assert short[3].startswith(f"| the model | {value:.2f} | ")
 
 
@@ -63,11 +64,11 @@ def test_some_scores_alone_as_a_table_and_as_panels(evaluation):
         "| true SSIM ↑", "| mean absolute error, ab ↓"
     ]  # fmt: skip
     panels = evaluation.panels(("ssim", "fcd", "colorfulness"))
-    assert list(panels) == ["true SSIM ↑", "colourfulness"]
-    value, low, high = panels["true SSIM ↑"]["no colour at all"]
-    assert value == evaluation.scores["no_colour"]["ssim"]
-    assert (low, high) == evaluation.intervals["no_colour"]["ssim"]
-    assert "real images" in panels["colourfulness"]
+    assert list(panels) == ["true SSIM ↑", "colorfulness"]
+    value, low, high = panels["true SSIM ↑"]["no color at all"]
+    assert value == evaluation.scores["no_color"]["ssim"]
+    assert (low, high) == evaluation.intervals["no_color"]["ssim"]
+    assert "real images" in panels["colorfulness"]
 
 
 def test_numbers_as_text():

@@ -9,11 +9,12 @@ import tensorflow as tf
 from conftest import random_images
 from scipy.linalg import sqrtm
 
-from pix2pix_color.evaluation import EvaluationError, inception_fid
+from pix2pix_color.errors import EvaluationError
+from pix2pix_color.evaluation import inception_fid
 
 
 def quarters(images: tf.Tensor) -> tf.Tensor:
-    """Twelve features: the mean colour of each quarter of an image."""
+    """Twelve features: the mean color of each quarter of an image."""
     pooled = tf.nn.avg_pool2d(tf.cast(images, tf.float32) / 255.0, 4, 4, "VALID")
     return tf.reshape(pooled, [-1, 12])
 
@@ -43,7 +44,7 @@ def test_data_sets_will_do_and_equal_images_are_at_no_distance(pair):
 
 
 def test_one_image_is_too_few(pair):
-    with pytest.raises(EvaluationError, match="at least two colourized images"):
+    with pytest.raises(EvaluationError, match="at least two colorized images"):
         inception_fid(pair[0], pair[1][:1], network=quarters, progress=False)
 
 

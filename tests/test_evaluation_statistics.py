@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pix2pix_color import metrics
-from pix2pix_color.evaluation import EvaluationError, compare, gaps, side_by_side
+from pix2pix_color.errors import EvaluationError
+from pix2pix_color.evaluation import compare, gaps, side_by_side
 from pix2pix_color.evaluation.comparison import difference
 from pix2pix_color.evaluation.distances import (
     chroma_distances,
@@ -38,7 +39,7 @@ def made(split: str = "test", count: int = 500, shift: float = 0.0, seed: int = 
             "colorfulness": rng.uniform(5, 25, count),
             "recognized": rng.integers(0, 2, count).astype(float),
         },
-        "no_colour": {"psnr": base, "colorfulness": np.zeros(count)},
+        "no_color": {"psnr": base, "colorfulness": np.zeros(count)},
         "real": {
             "colorfulness": rng.uniform(20, 40, count),
             "rebalancing_weight": rng.uniform(0.1, 10, count),
@@ -178,8 +179,8 @@ def chroma_distances_of(histograms: dict[str, np.ndarray]) -> float:
 
 def test_a_paired_difference_is_narrower_than_the_intervals_of_the_two():
     evaluation = made(shift=0.3)
-    found = evaluation.difference("model", "no_colour")
-    psnr = evaluation.per_image["model"]["psnr"] - evaluation.per_image["no_colour"]["psnr"]
+    found = evaluation.difference("model", "no_color")
+    psnr = evaluation.per_image["model"]["psnr"] - evaluation.per_image["no_color"]["psnr"]
     low, high = found.scores["psnr"].interval
     half = 1.96 * psnr.std() / np.sqrt(len(psnr))
     assert found.scores["psnr"].mean == pytest.approx(psnr.mean())
@@ -191,10 +192,10 @@ def test_a_paired_difference_is_narrower_than_the_intervals_of_the_two():
     assert ratio.mean == pytest.approx(evaluation.scores["model"]["colorfulness_ratio"])
     assert ratio.share_better is None
     assert "fcd" not in found.scores  # a distance is of the whole set
-    assert "the model - no colour at all, 500 images" in found.table()
+    assert "the model - no color at all, 500 images" in found.table()
     assert found.summary()["scores"]["psnr"]["difference"] == pytest.approx(psnr.mean(), abs=1e-5)
-    with pytest.raises(EvaluationError, match="no predictor 'colour', but: model, no_colour"):
-        evaluation.difference("model", "colour")
+    with pytest.raises(EvaluationError, match="no predictor 'color', but: model, no_color"):
+        evaluation.difference("model", "color")
 
 
 def test_fewer_is_better_where_it_is_and_equal_is_not_better():
@@ -208,7 +209,7 @@ def test_fewer_is_better_where_it_is_and_equal_is_not_better():
 
 
 def test_a_difference_of_one_image_has_no_interval():
-    found = made(count=1).difference("model", "no_colour")
+    found = made(count=1).difference("model", "no_color")
     assert np.isnan(found.scores["psnr"].interval).all()
     assert found.summary()["scores"]["psnr"]["interval"] == [None, None]
     assert "[" not in found.table()
@@ -245,7 +246,7 @@ def test_train_and_test_stand_side_by_side_with_their_gap():
     assert found["fcd"].interval == pytest.approx((1 - np.sqrt(8), 1 + np.sqrt(8)))
     table = side_by_side(train, test)
     assert "| the model | train, 2,000 images | test, 500 images | train - test |" in table
-    assert "| no colour at all |" in table
+    assert "| no color at all |" in table
     assert f"| {found['fcd'].train:.2f} [9.00, 13.00] |" in table
     with pytest.raises(EvaluationError, match="two splits"):
         side_by_side(test, test)

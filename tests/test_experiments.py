@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from conftest import run_python, tiny_config
 
-from pix2pix_color.cli import experiment
-from pix2pix_color.cli.errors import UsageError
+from pix2pix_color.apps.cli import experiment
 from pix2pix_color.config import Config
+from pix2pix_color.errors import StudyError, UsageError
 from pix2pix_color.experiments.comparison import gain_over, paired_gain, seed_deviation
 from pix2pix_color.experiments.cost import cost_of, flops_per_image
 from pix2pix_color.experiments.directions import DIRECTIONS
@@ -22,13 +22,12 @@ from pix2pix_color.experiments.studies import (
     SEARCH,
     STUDIES,
     Study,
-    StudyError,
     Variant,
     base_config,
     find_studies,
     find_variants,
 )
-from pix2pix_color.experiments.table import COLUMNS, Results, TableError, config_hash
+from pix2pix_color.experiments.table import COLUMNS, Results, config_hash
 
 
 def study(*variants: Variant, name: str = "mine") -> Study:
@@ -69,7 +68,7 @@ class TestStudies:
 
     def test_listing_them_loads_neither_tensorflow_nor_numpy(self):
         script = (
-            "import sys; from pix2pix_color.cli import experiment;"
+            "import sys; from pix2pix_color.apps.cli import experiment;"
             "assert not {'tensorflow', 'numpy'} & set(sys.modules)"
         )
         code, _, errors = run_python(script)
@@ -256,7 +255,7 @@ class TestTable:
     )
     def test_another_versions_or_no_table_is_refused(self, tmp_path, text, message):
         (tmp_path / "results.csv").write_text(text)
-        with pytest.raises(TableError, match=message):
+        with pytest.raises(StudyError, match=message):
             Results(tmp_path / "results.csv")
 
     def test_a_damaged_number_is_refused(self, tmp_path):
@@ -264,7 +263,7 @@ class TestTable:
         results.add(row())
         path = tmp_path / "results.csv"
         path.write_text(path.read_text().replace(",100,", ",1o0,", 1))
-        with pytest.raises(TableError, match="is damaged.*1o0"):
+        with pytest.raises(StudyError, match="is damaged.*1o0"):
             Results(path)
 
 
@@ -345,7 +344,7 @@ class TestCommand:
             self.run(*words)
 
     def test_a_report_without_results_says_so(self, tmp_path):
-        with pytest.raises(TableError, match="run a study first"):
+        with pytest.raises(StudyError, match="run a study first"):
             self.run("report", "all", "--folder", tmp_path)
 
     @pytest.mark.parametrize("option", ["--budget", "--images"])

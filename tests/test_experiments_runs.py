@@ -15,6 +15,7 @@ import tensorflow as tf
 from conftest import run_python, tiny_config
 
 from pix2pix_color.distribute import make_strategy
+from pix2pix_color.errors import Interrupted, StudyError
 from pix2pix_color.experiments import runner as runner_module
 from pix2pix_color.experiments import runs, search
 from pix2pix_color.experiments.jobs import plan
@@ -27,9 +28,9 @@ from pix2pix_color.experiments.report import (
     study_table,
 )
 from pix2pix_color.experiments.runner import Runner, released, run_studies
-from pix2pix_color.experiments.studies import REPORT, SEARCH, Study, StudyError, Variant
+from pix2pix_color.experiments.studies import REPORT, SEARCH, Study, Variant
 from pix2pix_color.experiments.table import Results
-from pix2pix_color.training import Interrupted, Trainer
+from pix2pix_color.training import Trainer
 
 BASE = tiny_config("data.dataset=photographs")
 CPU = make_strategy("cpu")
@@ -99,10 +100,10 @@ class TestResults:
         assert metrics["count"] == row["count"]
         assert row["psnr_low"] < row["psnr"] < row["psnr_high"]
         # The baselines are scored once, with the first run, and stand in every row.
-        assert "no_colour" not in metrics["scores"]
+        assert "no_color" not in metrics["scores"]
         for r in (row, first):
-            assert r["no_colour_psnr"] == pytest.approx(
-                of_first["scores"]["no_colour"]["psnr"], rel=1e-5
+            assert r["no_color_psnr"] == pytest.approx(
+                of_first["scores"]["no_color"]["psnr"], rel=1e-5
             )
 
     def test_the_gain_is_paired_with_the_reports_run_of_the_same_seed(self, finished):
@@ -439,7 +440,7 @@ class TestReport:
             not in study_panels(SECOND, rows, ("psnr",), budget=80, base=BASE)["true PSNR (dB) ↑"]
         )
 
-    def test_the_samples_are_the_generators_colours(self, finished):
+    def test_the_samples_are_the_generators_colors(self, finished):
         row = rows_by_variant(finished)["report", 0]
         generator = keras.models.load_model(
             finished / row["run"] / "generator.keras", compile=False

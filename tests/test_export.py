@@ -18,8 +18,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 from pix2pix_color import color
 from pix2pix_color.colorizer import Colorizer, shipped_models
 from pix2pix_color.config import GeneratorConfig
-from pix2pix_color.export import ExportError, export_run, export_saved_model
-from pix2pix_color.files import ChecksumError, verify_checksums
+from pix2pix_color.errors import ChecksumError, ExportError
+from pix2pix_color.export import export_run, export_saved_model
+from pix2pix_color.files import verify_checksums
 from pix2pix_color.inference import any_size, colorize_images
 from pix2pix_color.networks import build_generator
 
@@ -30,7 +31,7 @@ SIZES = [(1, 1), (31, 47), (640, 427), (32, 32), (5, 400)]
 @pytest.fixture(scope="module")
 def generator() -> keras.Model:
     model = build_generator(GeneratorConfig(depth=5, filters=4), 32, seed=0)
-    rng = np.random.default_rng(0)  # trained-like statistics, strong colours
+    rng = np.random.default_rng(0)  # trained-like statistics, strong colors
     model.set_weights([w + rng.normal(0, 0.2, w.shape).clip(-0.5, 2) for w in model.get_weights()])
     return model
 
@@ -62,7 +63,7 @@ def test_saved_model_keras_file_and_memory_agree(generator, saved_model, tmp_pat
     exported = Colorizer.load(saved_model)(images)
     for other in (keras_file, exported):
         assert np.abs(memory.astype(int) - other.astype(int)).max() <= 1
-    # At the training size nothing is resized: the colours are the generator's own.
+    # At the training size nothing is resized: the colors are the generator's own.
     lightness, _ = color.split(images)
     chroma = color.fit_chroma_to_gamut(lightness, generator(lightness, training=False))
     direct = color.to_uint8(color.merge(lightness, chroma)).numpy()
@@ -76,7 +77,7 @@ def test_chroma_signature_is_the_generator(generator, saved_model):
     np.testing.assert_allclose(chroma, generator(lightness, training=False), atol=1e-5)
 
 
-def test_colours_do_not_depend_on_the_batch(generator, saved_model):
+def test_colors_do_not_depend_on_the_batch(generator, saved_model):
     images = random_images(5, 32)
     colorizer = Colorizer.load(saved_model)
     alone = np.stack([colorizer(image) for image in images])
@@ -182,7 +183,7 @@ def test_every_signature_works_where_neither_this_package_nor_keras_can_be_impor
             np.testing.assert_array_equal(made[f"{name} {size} {strength}"], expected)
             library = colorizer(images, render_size=size, strength=strength)
             assert differences(made[f"{name} {size} {strength}"], library) <= 1
-        assert np.ptp(made[f"{name} 32 0.0"], axis=-1).max() <= 1  # no colour
+        assert np.ptp(made[f"{name} 32 0.0"], axis=-1).max() <= 1  # no color
         assert np.ptp(made[name], axis=-1).max() > 20
     np.testing.assert_array_equal(made["gray 32 0.0"][..., :1], given["gray"])
     np.testing.assert_allclose(
@@ -378,7 +379,7 @@ def test_a_card_says_what_was_done_to_the_images_and_who_guided(run, tmp_path):
     card = (export_run(mine, tmp_path / "mine") / "README.md").read_text()
     assert "8x8 pixels, mirrored at random, shifted by up to 3, gray images left out" in card
     assert "The classifier `classifier`, trained on labels before, tells it" in card
-    assert "It colourizes the mirror image too and gives the mean of both" in card
+    assert "It colorizes the mirror image too and gives the mean of both" in card
 
 
 def test_a_changed_or_missing_file_fails_its_checksum(run, tmp_path):
@@ -406,7 +407,7 @@ def test_the_shipped_report_model_is_whole_and_of_the_report_s_size():
     assert {layer.__module__.partition(".")[0] for layer in colorizer.generator.layers} == {"keras"}
 
 
-_COLOURIZE = """
+_COLORIZE = """
 import sys
 import numpy as np
 from pix2pix_color import Colorizer
@@ -432,7 +433,7 @@ def test_a_generator_of_rgb_is_saved_loaded_and_exported_like_any_other(tmp_path
     np.save(tmp_path / "images.npy", images)
     # Another Python has imported nothing that registers the layer.
     arguments = (tmp_path / n for n in ("generator.keras", "images.npy", "colored.npy"))
-    code, _, errors = run_python(_COLOURIZE, *arguments)
+    code, _, errors = run_python(_COLORIZE, *arguments)
     assert code == 0, errors
     expected = colorize_images(images, any_size(generator), 8, 8).numpy().astype(int)
     assert np.abs(np.load(tmp_path / "colored.npy").astype(int) - expected).max() <= 1

@@ -1,4 +1,4 @@
-"""Keras, ONNX and LiteRT files: the same colours as the network they were made of."""
+"""Keras, ONNX and LiteRT files: the same colors as the network they were made of."""
 
 from __future__ import annotations
 
@@ -16,13 +16,8 @@ from pix2pix_color import color
 from pix2pix_color.colorizer import Colorizer
 from pix2pix_color.config import GeneratorConfig
 from pix2pix_color.data import load_dataset
-from pix2pix_color.export import (
-    ExportError,
-    export_formats,
-    export_lite,
-    export_onnx,
-    refresh_export,
-)
+from pix2pix_color.errors import ExportError
+from pix2pix_color.export import export_formats, export_lite, export_onnx, refresh_export
 from pix2pix_color.files import verify_checksums
 from pix2pix_color.inference import any_size
 from pix2pix_color.networks import build_generator
@@ -77,14 +72,14 @@ def as_rgb(lightness: np.ndarray, chroma: np.ndarray) -> np.ndarray:
 
 
 def levels(generator: keras.Model, images: np.ndarray, run, path: Path) -> np.ndarray:
-    """Returns the differences from Keras, in levels of 255, of the images in colour."""
+    """Returns the differences from Keras, in levels of 255, of the images in color."""
     lightness = color.split(images)[0].numpy()
     expected = as_rgb(lightness, any_size(generator)(lightness, training=False))
     return np.abs(as_rgb(lightness, run(path, lightness)) - expected)
 
 
 @pytest.mark.parametrize("name", ["stable", "vivid"])  # guided; one with its mirror image
-def test_a_guided_model_gives_the_same_colours_everywhere(name, images, tmp_path):
+def test_a_guided_model_gives_the_same_colors_everywhere(name, images, tmp_path):
     onnx_runtime(), lite_runtime()
     generator = keras.models.load_model(MODELS / name / "generator.keras", compile=False)
     onnx = export_onnx(generator, tmp_path / "generator.onnx")
@@ -102,7 +97,7 @@ def onnx_file(report, tmp_path_factory) -> Path:
     return export_onnx(report, tmp_path_factory.mktemp("onnx") / "generator.onnx")
 
 
-def test_onnx_gives_the_colours_of_keras(report, onnx_file, images):
+def test_onnx_gives_the_colors_of_keras(report, onnx_file, images):
     assert levels(report, images, run_onnx, onnx_file).max() <= 1
 
 
@@ -154,7 +149,7 @@ def lite_files(report, tmp_path_factory) -> dict[str, Path]:
     # What `benchmarks/exports.md` states, with room for another machine's rounding.
     [("float32", 1, 0.01, 1.01), ("float16", 8, 0.3, 0.51), ("int8", 50, 2.5, 0.27)],
 )
-def test_lite_gives_the_colours_of_keras(
+def test_lite_gives_the_colors_of_keras(
     report, lite_files, images, quantization, largest, mean, size
 ):
     path = lite_files[quantization]

@@ -108,7 +108,7 @@ def test_lab_planes_shows_the_three_planes_on_their_scales():
     assert low == -high and high >= np.abs(lab[..., 1:]).max()
 
 
-def test_the_ab_colours_are_gray_in_the_middle_and_right_at_the_ends():
+def test_the_ab_colors_are_gray_in_the_middle_and_right_at_the_ends():
     at = np.array([0, 127, 255])
     a, b = (color_space._ab_colormap(channel, 60.0)(at)[:, :3] for channel in (1, 2))
     assert np.ptp(a[1]) < 0.02 and np.ptp(b[1]) < 0.02
@@ -167,7 +167,7 @@ def test_comparison_table_shows_three_images_and_every_score_a_row():
     texts = [axes.texts[0].get_text() for axes in figure.axes if axes.texts]
     assert texts == ["1", "5", "2", "6", "3", "7", "4", "8"]
     titles = [axes.get_title() for axes in figure.axes[:5]]
-    assert titles == ["gray", "real", "colourized", "theirs", "ours"]
+    assert titles == ["gray", "real", "colorized", "theirs", "ours"]
 
 
 def test_comparison_table_refuses_unequal_numbers():
@@ -266,7 +266,7 @@ def test_curves_take_a_csv_of_one_row_and_name_a_missing_column(draw, tmp_path):
 
 
 PANELS = {
-    "PSNR": {"model": (23.0, 22.9, 23.2), "no colour": (24.0, 23.8, 24.1)},
+    "PSNR": {"model": (23.0, 22.9, 23.2), "no color": (24.0, 23.8, 24.1)},
     "FCD": {"model": (5.0, None, None)},
 }
 
@@ -275,14 +275,14 @@ def test_score_intervals_draw_a_point_and_an_interval_for_each_predictor():
     figure = figures.score_intervals(PANELS, highlight=["model"])
     assert [axes.get_title() for axes in figure.axes] == ["PSNR", "FCD"]
     points = {x.get_gid(): x for x in figure.axes[0].lines if x.get_gid()}
-    assert {name: x.get_xdata()[0] for name, x in points.items()} == {"model": 23, "no colour": 24}
-    assert points["model"].get_color() != points["no colour"].get_color()
+    assert {name: x.get_xdata()[0] for name, x in points.items()} == {"model": 23, "no color": 24}
+    assert points["model"].get_color() != points["no color"].get_color()
     bars = [x for x in figure.axes[0].lines if len(x.get_xdata()) == 2 and x.get_marker() == "None"]
     assert [list(x.get_xdata()) for x in bars] == [[22.9, 23.2], [23.8, 24.1]]
     # A predictor is on the same height in every panel; without interval there is only the point.
     (alone,) = figure.axes[1].lines
     assert alone.get_ydata()[0] == points["model"].get_ydata()[0] == 0
-    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["model", "no colour"]
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["model", "no color"]
     with pytest.raises(ValueError, match="at least one score"):
         figures.score_intervals({})
 

@@ -18,9 +18,10 @@ from conftest import python_process, run_python
 from mutations import mutated_files
 from PIL import Image
 
-from pix2pix_color import file_jobs
-from pix2pix_color.file_jobs import FileJobError, colorize_one, find_jobs, run_jobs
-from pix2pix_color.image_files import ImageFileError, read_image_file
+from pix2pix_color.apps import file_jobs
+from pix2pix_color.apps.file_jobs import colorize_one, find_jobs, run_jobs
+from pix2pix_color.errors import FileJobError, ImageFileError
+from pix2pix_color.image_files import read_image_file
 
 
 def tint(pixels: np.ndarray, strength: float = 1.0, **_) -> np.ndarray:
@@ -252,7 +253,7 @@ _KILLED = """
 import sys
 from pathlib import Path
 import numpy as np
-from pix2pix_color.file_jobs import find_jobs, run_jobs
+from pix2pix_color.apps.file_jobs import find_jobs, run_jobs
 
 def tint(pixels, **_):  # as above, without the imports of this file
     rgb = np.repeat(pixels[..., :1], 3, axis=-1)

@@ -21,10 +21,10 @@ from mutations import BOMBS, WHOLE, exif_block, mutated_files, smooth
 from PIL import Image, ImageCms, ImageOps, JpegImagePlugin, TiffImagePlugin
 
 from pix2pix_color import image_files
+from pix2pix_color.errors import ImageFileError
 from pix2pix_color.image_files import (
     FORMATS,
     ImageFile,
-    ImageFileError,
     ImageFileWarning,
     output_suffix,
     read_image_file,
@@ -319,7 +319,7 @@ def converted(pixels: np.ndarray, profile: bytes, mode: str) -> np.ndarray:
 
 
 def cmyk_profile() -> bytes:
-    """Returns a printer's profile with a table of two steps an ink: made-up colours in Lab."""
+    """Returns a printer's profile with a table of two steps an ink: made-up colors in Lab."""
     corners = rng().integers(40, 215, (16, 3), dtype=np.uint8)
     ramp = bytes(range(256))
     identity = struct.pack(">9l", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
@@ -501,7 +501,7 @@ def test_formats_without_alpha_put_the_image_on_white_and_warn():
         written(ImageFile(rgb, np.full_like(alpha, 255)), rgb, "jpeg")  # opaque: nothing is lost
 
 
-def test_a_gif_has_256_colours_and_transparency():
+def test_a_gif_has_256_colors_and_transparency():
     rgb = smooth(rng(), 3)
     alpha = np.where(np.indices(rgb.shape[:2])[0] < 10, 0, 255).astype(np.uint8)
     opaque = Image.open(written(ImageFile(rgb), rgb, "gif"))

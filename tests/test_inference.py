@@ -9,14 +9,15 @@ from conftest import run_python
 from skimage.color import lab2rgb, rgb2lab
 
 from pix2pix_color import color, inference
-from pix2pix_color.colorizer import MAX_STRENGTH, Colorizer, ColorizerError
+from pix2pix_color.colorizer import MAX_STRENGTH, Colorizer
 from pix2pix_color.config import GeneratorConfig
+from pix2pix_color.errors import ColorizerError
 from pix2pix_color.networks import build_generator
 
 
 @pytest.fixture(scope="module")
 def network():
-    """Untrained, and with lively colours."""
+    """Untrained, and with lively colors."""
     generator = build_generator(GeneratorConfig(depth=3, filters=4), 8, seed=0)
     generator.set_weights([2 * w if w.ndim == 4 else w for w in generator.get_weights()])
     return generator
@@ -52,7 +53,7 @@ class TestPixels:
         assert np.abs(rgb.astype(int) - deep).max() <= 3  # of 65535
 
     @pytest.mark.parametrize("strength", [0.05, 0.3, 1.5])
-    def test_colours_are_those_of_the_tensors(self, strength):
+    def test_colors_are_those_of_the_tensors(self, strength):
         pixels = noise(20_000, 3)
         chroma = np.random.default_rng(1).normal(0, strength, (20_000, 2)).astype(np.float32)
         lightness = color.rgb_to_lab(pixels)[..., :1]
@@ -62,7 +63,7 @@ class TestPixels:
         assert np.abs(rgb - expected).max() <= 1
         assert (rgb != expected).mean() < 0.01
 
-    def test_colours_are_scikit_images_where_it_can_show_them(self):
+    def test_colors_are_scikit_images_where_it_can_show_them(self):
         lightness = np.full(1_000, 60.0)
         ab = np.random.default_rng(2).uniform(-15, 15, (1_000, 2))
         level = color.color_pixels(self.every_gray, np.zeros((2, 256), np.float32))
@@ -123,7 +124,7 @@ class TestSettings:
             rgb = colorizer(gray, strength=0).astype(int)
             assert np.abs(rgb - gray[..., None]).max() <= (3 if dtype == np.uint16 else 0)
 
-    def test_more_strength_gives_more_colour_of_the_same_hue(self, colorizer):
+    def test_more_strength_gives_more_color_of_the_same_hue(self, colorizer):
         gray = np.full((1, 4, 4, 1), 30_000, np.uint16)
         chroma = np.full((1, 2, 2, 2), (0.08, -0.05), np.float32)
         found = [
@@ -166,7 +167,7 @@ class TestSettings:
         with pytest.raises(ColorizerError, match="Lightness must be"):
             colorizer.predict_chroma(images)
 
-    def test_an_image_is_coloured_alone_as_it_is_among_others(self, colorizer):
+    def test_an_image_is_colored_alone_as_it_is_among_others(self, colorizer):
         images = noise(4, 33, 47, 1)
         together = colorizer(images)
         for image, among in zip(images, together, strict=True):
@@ -189,7 +190,7 @@ print((peak() - before) / image.nbytes, rgb.shape)
 """
 
 
-def test_a_large_image_takes_little_more_memory_than_it_and_its_colours(network, tmp_path):
+def test_a_large_image_takes_little_more_memory_than_it_and_its_colors(network, tmp_path):
     pytest.importorskip("resource")
     network.save(tmp_path / "generator.keras")
     code, output, errors = run_python(_LARGE, tmp_path / "generator.keras")

@@ -8,7 +8,7 @@ import pytest
 import skimage.color
 import tensorflow as tf
 
-from pix2pix_color.layers import (
+from pix2pix_color.networks.layers import (
     MatmulGradientConv2D,
     MatmulGradientConv2DTranspose,
     RGBToChroma,

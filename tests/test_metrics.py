@@ -85,7 +85,7 @@ def test_report_psnr_forgets_multiples_of_256(difference, wrapped):
         assert score == pytest.approx(10 * np.log10(255**2 / wrapped))
 
 
-def test_report_ssim_cannot_see_colour_that_keeps_luminance(pair):
+def test_report_ssim_cannot_see_color_that_keeps_luminance(pair):
     # OpenCV's weights: this change of red, green and blue leaves its gray almost the same.
     real = uint8(pair[0] * 0.4 + 0.3)
     fake = (real.astype(int) + np.array([40, -20, -2])).astype(np.uint8)
@@ -152,7 +152,7 @@ NEEDS_A_WINDOW = "ssim"
 
 
 def arguments(name: str, pair) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the pair in the colour space that the score takes."""
+    """Returns the pair in the color space that the score takes."""
     return pair if name in IN_RGB else tuple(color.rgb_to_lab(part).numpy() for part in pair)
 
 

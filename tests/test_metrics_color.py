@@ -1,4 +1,4 @@
-"""Scores of colour against the standard's test data, scikit-image and closed forms."""
+"""Scores of color against the standard's test data, scikit-image and closed forms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from pix2pix_color import metrics
 
-# Sharma, Wu and Dalal 2005, table 1: L, a and b of two colours, and their difference.
+# Sharma, Wu and Dalal 2005, table 1: L, a and b of two colors, and their difference.
 SHARMA_2005 = np.loadtxt(
     """
     50.0000   2.6772 -79.7751 50.0000   0.0000 -82.7485  2.0425
@@ -128,7 +128,7 @@ def test_ciede2000_of_grays_has_a_closed_form():
     assert not metrics.ciede2000(constant(0, 0, 0), constant(0, 0, 0)).numpy().any()
 
 
-def test_ciede2000_of_colours_that_no_screen_shows_is_finite():
+def test_ciede2000_of_colors_that_no_screen_shows_is_finite():
     score = metrics.ciede2000(constant(50, 1e6, -1e6), constant(50, -1e6, 1e5))
     assert np.isfinite(score).all()
 
@@ -258,7 +258,7 @@ def test_colorfulness_is_the_published_formula():
     np.testing.assert_allclose(metrics.colorfulness(rgb), spread + 0.3 * shift, rtol=1e-5)
 
 
-def test_colorfulness_of_plain_colours_has_a_closed_form():
+def test_colorfulness_of_plain_colors_has_a_closed_form():
     red, green = np.float32([1, 0, 0]), np.float32([0, 1, 0])
     image = np.empty((2, 4, 4, 3), np.float32)
     image[0] = red  # rg = 255, yb = 127.5, everywhere

@@ -96,10 +96,10 @@ def test_bins_that_were_never_seen_weigh_no_more_than_the_rarest_seen():
     weights = metrics.class_rebalancing(counts).reshape(SIDE, SIDE)
     assert np.isfinite(weights).all() and (weights > 0).all()
     assert weights[17, 16] == weights.max() == weights[0, 0] == weights[21, 3]
-    assert weights[9, 9] < weights.max()  # its neighbours were seen often
+    assert weights[9, 9] < weights.max()  # its neighbors were seen often
 
 
-def test_a_single_colour_weighs_one():
+def test_a_single_color_weighs_one():
     counts = np.zeros(BINS)
     counts[100] = 12
     assert metrics.class_rebalancing(counts)[100] == pytest.approx(1.0)
@@ -127,7 +127,7 @@ def test_pixel_weights_are_those_of_the_pixels_bins():
         metrics.pixel_weights(lab, np.arange(BINS - 1))
 
 
-def test_rebalancing_makes_a_rare_colour_count_as_much_as_gray():
+def test_rebalancing_makes_a_rare_color_count_as_much_as_gray():
     # Nine gray pixels are right, one red pixel is wrong by 75: half of AuC's range.
     real = pixels(*[(0, 0)] * 9, (75, 0))
     fake = pixels(*[(0, 0)] * 10)

@@ -6,8 +6,8 @@ import pytest
 import skimage.color
 import tensorflow as tf
 
-from pix2pix_color.config import ConfigError, DiscriminatorConfig, GeneratorConfig
-from pix2pix_color.layers import FusedBatchNormalization
+from pix2pix_color.config import DiscriminatorConfig, GeneratorConfig
+from pix2pix_color.errors import ConfigError
 from pix2pix_color.networks import (
     build_discriminator,
     build_generator,
@@ -15,6 +15,7 @@ from pix2pix_color.networks import (
     discriminator_layers,
     receptive_field,
 )
+from pix2pix_color.networks.layers import FusedBatchNormalization
 
 FIGURE_1 = """
 lightness 32 32 1
@@ -285,7 +286,7 @@ class TestColorSpaceAndLightnessScale:
         assert np.abs(plain(lightness) - expected).max() > 5 * tolerance
         assert np.ptp(unit.get_layer("rescale")(np.float32([0, 50, 100]))) == 2
 
-    def test_the_discriminator_rescales_lightness_and_leaves_colours(self):
+    def test_the_discriminator_rescales_lightness_and_leaves_colors(self):
         config = DiscriminatorConfig(depth=1, filters=4)
         for space, channels in (("lab", 3), ("rgb", 4)):
             plain, unit = (
@@ -300,7 +301,7 @@ class TestColorSpaceAndLightnessScale:
 
     @pytest.mark.parametrize(("space", "channels"), [("lab", 2), ("rgb", 3)])
     @pytest.mark.parametrize("matmul_gradients", [False, True])
-    def test_an_unconditional_discriminator_sees_colours_alone(
+    def test_an_unconditional_discriminator_sees_colors_alone(
         self, space, channels, matmul_gradients
     ):
         model = build_discriminator(

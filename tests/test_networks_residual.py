@@ -9,15 +9,16 @@ import tensorflow as tf
 from test_networks import NORMALIZATIONS, assert_trains
 
 from pix2pix_color import color
-from pix2pix_color.classifier import ClassifierError, load_classifier
-from pix2pix_color.config import Config, ConfigError, DiscriminatorConfig, GeneratorConfig
+from pix2pix_color.classifier import load_classifier
+from pix2pix_color.config import Config, DiscriminatorConfig, GeneratorConfig
 from pix2pix_color.data import load_dataset
+from pix2pix_color.errors import ClassifierError, ConfigError
 from pix2pix_color.evaluation.batch_norm import with_batch_statistics
 from pix2pix_color.experiments.cost import cost_of, flops_per_image, forward_flops
 from pix2pix_color.experiments.runs import finished_generator
 from pix2pix_color.inference import any_size
-from pix2pix_color.layers import SpectralConv2D
 from pix2pix_color.networks import build_discriminator, build_generator
+from pix2pix_color.networks.layers import SpectralConv2D
 from pix2pix_color.training import Trainer
 
 
@@ -226,7 +227,7 @@ class TestSelfEnsemble:
         mirrored = alone(lightness[:, :, ::-1])[:, :, ::-1]
         np.testing.assert_allclose(both(lightness), (alone(lightness) + mirrored) / 2, atol=1e-6)
         assert np.abs(both(lightness) - alone(lightness)).max() > 1e-3
-        # So the mirror image of an image gets the mirror image of its colours.
+        # So the mirror image of an image gets the mirror image of its colors.
         np.testing.assert_allclose(
             both(lightness[:, :, ::-1]), both(lightness)[:, :, ::-1], atol=1e-6
         )

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pix2pix_color import build_generator, colorizer, figures, notebook, quiet
+from pix2pix_color import build_generator, colorizer, figures, notebook
+from pix2pix_color import startup as quiet
 from pix2pix_color.config import Config
-from pix2pix_color.data import DataError
+from pix2pix_color.errors import DataError
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")

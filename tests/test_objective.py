@@ -20,9 +20,10 @@ from pix2pix_color.classifier import (
     export_classifier,
     load_classifier,
 )
-from pix2pix_color.config import Config, ConfigError
+from pix2pix_color.config import Config
+from pix2pix_color.errors import ConfigError, TrainingError
 from pix2pix_color.files import shipped_folder
-from pix2pix_color.training import METRICS, Trainer, TrainingError
+from pix2pix_color.training import METRICS, Trainer
 from pix2pix_color.training.augmentation import augment, draw_places
 from pix2pix_color.training.perceptual import perceptual_network
 
@@ -67,7 +68,7 @@ class TestPixelLosses:
         found = tape.gradient(expected, [v.value for v in variables])
         assert_close(gradients, found, 1e-2)
 
-    def test_rare_colours_count_more_once_the_images_were_counted(self):
+    def test_rare_colors_count_more_once_the_images_were_counted(self):
         trainer = make_trainer("training.rebalance=0.5", *PLAIN)
         lightness, chroma = batch()
         plain = make_trainer(*PLAIN)
@@ -272,7 +273,7 @@ class TestAnotherClassifier:
             assert "Valid: classifier, gray_classifier, vgg16, or the folder" in refusal(name)
         assert "The folder holds nothing" in refusal(tmp_path)
         assert "holds classifier.keras, config.json, history.csv" in refusal(classifier_run)
-        assert "stable is not a classifier" in refusal("stable")  # a shipped colourizer
+        assert "stable is not a classifier" in refusal("stable")  # a shipped colorizer
         damaged = shutil.copytree(another, tmp_path / "damaged")
         (damaged / "config.json").write_text("{}")
         assert "SHA-256 differs" in refusal(damaged)

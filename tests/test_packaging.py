@@ -73,7 +73,7 @@ def test_the_wheel_has_every_module_and_every_model_file(wheel: Path):
     assert top == {"pix2pix_color", f"pix2pix_color-{pix2pix_color.__version__}.dist-info"}
 
 
-def test_an_installed_wheel_colourizes_far_from_the_checkout(installed: dict, tmp_path: Path):
+def test_an_installed_wheel_colorizes_far_from_the_checkout(installed: dict, tmp_path: Path):
     import numpy as np
     from PIL import Image
 

@@ -194,7 +194,7 @@ def test_the_docker_command_serves_the_model_that_the_requests_ask_for(folder):
     assert (words[words.index("-p") + 1], name) == (f"{port}:8501", NAME)
 
 
-def test_the_curl_command_turns_a_gray_file_into_a_colour_file(folder, generator, port):
+def test_the_curl_command_turns_a_gray_file_into_a_color_file(folder, generator, port):
     for program in ("curl", "base64", "python3"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")

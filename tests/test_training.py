@@ -14,15 +14,9 @@ from conftest import as_dataset, random_images, run_python, tiny_config
 from pix2pix_color import color, losses
 from pix2pix_color.config import Config
 from pix2pix_color.distribute import make_strategy
+from pix2pix_color.errors import Interrupted, NonFiniteLossError, TrainingError
 from pix2pix_color.networks import build_discriminator, build_generator, color_generator
-from pix2pix_color.training import (
-    METRICS,
-    Interrupted,
-    NonFiniteLossError,
-    Schedule,
-    Trainer,
-    TrainingError,
-)
+from pix2pix_color.training import METRICS, Schedule, Trainer
 
 PLAIN = ("generator.normalization=none", "discriminator.normalization=none")
 
@@ -464,7 +458,7 @@ class TestRunFolder:
             found = [float(row[name]) for name in METRICS]
             np.testing.assert_allclose(found, expected[int(row["step"])], rtol=1e-3)
 
-    def test_sample_grids_show_gray_real_and_colourized_rows(self, finished):
+    def test_sample_grids_show_gray_real_and_colorized_rows(self, finished):
         samples = sorted((finished[1] / "samples").iterdir())
         assert [p.name for p in samples] == ["step-000004.png", "step-000008.png"]
         grid = tf.io.decode_png(samples[0].read_bytes()).numpy()

@@ -19,8 +19,9 @@ from conftest import python_process, run_python
 from skimage.color import rgb2gray, rgb2lab
 
 from pix2pix_color import inference
-from pix2pix_color.video import OUTPUT_EXTENSIONS, VideoError, colorize_video, flicker
-from pix2pix_color.video.smoothing import ChromaSmoother, is_cut
+from pix2pix_color.apps.video import OUTPUT_EXTENSIONS, colorize_video, flicker
+from pix2pix_color.apps.video.smoothing import ChromaSmoother, is_cut
+from pix2pix_color.errors import VideoError
 
 av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'pix2pix_color[video]'")
 
@@ -267,7 +268,7 @@ def test_rotation_aspect_tags_and_titles_are_kept(tmp_path: Path):
         assert stub.seen[-1][1:3] == ((96, 64) if turned[0] == 90 else (64, 96))
 
 
-def test_colours_of_a_turned_film_lie_where_they_belong(tmp_path: Path):
+def test_colors_of_a_turned_film_lie_where_they_belong(tmp_path: Path):
     class Upright(Stub):
         """Red above, green below, in the upright picture."""
 
@@ -285,7 +286,7 @@ def test_colours_of_a_turned_film_lie_where_they_belong(tmp_path: Path):
 
 
 class Soft(Stub):
-    """Colours without edges, so that halving their resolution (4:2:0) mixes nothing."""
+    """Colors without edges, so that halving their resolution (4:2:0) mixes nothing."""
 
     def predict_chroma(self, lightness, *, render_size=None):
         rise = np.linspace(-0.15, 0.15, 24)
@@ -298,11 +299,11 @@ class Soft(Stub):
 def test_luminance_stays_the_inputs(
     tmp_path: Path, matrix: int, color_range: int, monkeypatch: pytest.MonkeyPatch
 ):
-    from pix2pix_color.video import writing
+    from pix2pix_color.apps.video import writing
 
-    frames = np.clip(gray_frames(6), 90, 190)  # where sRGB has these colours
+    frames = np.clip(gray_frames(6), 90, 190)  # where sRGB has these colors
     source = write_film(tmp_path / "film.mp4", frames, matrix=matrix, color_range=color_range)
-    for pixels, worst in (("yuv444p", 0.8), ("yuv420p", 2.5)):  # 4:2:0 mixes neighbours
+    for pixels, worst in (("yuv444p", 0.8), ("yuv420p", 2.5)):  # 4:2:0 mixes neighbors
         monkeypatch.setattr(writing, "_pixel_format", lambda *_, pixels=pixels: pixels)
         result = decode(colorized(tmp_path, source, f"{pixels}.mp4", crf=0, colorizer=Soft()))
         assert (result[0].colorspace, result[0].color_range) == (matrix, color_range)
@@ -310,7 +311,7 @@ def test_luminance_stays_the_inputs(
             gray, color = (rgb2lab(textbook_rgb(f, matrix, color_range)) for f in (before, after))
             error = np.abs(color[..., 0] - gray[..., 0])
             assert error.mean() < 0.25 and error.max() < worst  # one 8-bit level is 0.4 of L
-            assert np.abs(color[..., 1:]).mean() > 8  # it is coloured at all
+            assert np.abs(color[..., 1:]).mean() > 8  # it is colored at all
     # The other matrix would give other luminance: this test can fail.
     wrong = rgb2lab(textbook_rgb(after, BT709 + SMPTE170M - matrix, color_range))
     assert np.abs(wrong[..., 0] - gray[..., 0]).mean() > 0.5
@@ -566,7 +567,7 @@ def test_an_interrupted_film_goes_on_to_the_same_frames(tmp_path: Path):
 def test_an_interrupted_film_whose_segments_are_all_there_is_only_joined(
     tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from pix2pix_color.video import writing
+    from pix2pix_color.apps.video import writing
 
     def fail(*_: object) -> None:
         raise Interrupted
@@ -671,7 +672,7 @@ def test_a_video_without_frames(tmp_path: Path):
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
-def test_a_cut_off_film_is_colourized_as_far_as_it_goes(tmp_path: Path, suffix: str):
+def test_a_cut_off_film_is_colorized_as_far_as_it_goes(tmp_path: Path, suffix: str):
     options = {"movflags": "faststart"} if suffix == "mp4" else {}
     whole = write_film(tmp_path / f"whole.{suffix}", gray_frames(40), options=options)
     if suffix == "mp4":  # its index first, as on the web
@@ -694,7 +695,7 @@ def test_a_cut_off_film_is_colourized_as_far_as_it_goes(tmp_path: Path, suffix: 
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
-def test_damaged_films_are_named_or_colourized_as_far_as_they_go(tmp_path: Path, suffix: str):
+def test_damaged_films_are_named_or_colorized_as_far_as_they_go(tmp_path: Path, suffix: str):
     whole = write_film(tmp_path / f"whole.{suffix}", gray_frames(20)).read_bytes()
     film = tmp_path / f"film.{suffix}"
     for seed in range(6):
@@ -786,7 +787,7 @@ def test_two_processes_do_not_share_a_film(tmp_path: Path, film: Path):
 def test_without_pyav_the_message_says_how_to_get_it(tmp_path: Path, film: Path):
     code, output, _ = run_python(
         "import sys; sys.modules['av'] = None\n"
-        "import pix2pix_color.video as video\n"
+        "import pix2pix_color.apps.video as video\n"
         "assert 'tensorflow' not in sys.modules\n"
         "try: video.colorize_video(None, sys.argv[1], 'out.mp4')\n"
         "except video.VideoError as error: print(error)",
@@ -798,7 +799,7 @@ def test_without_pyav_the_message_says_how_to_get_it(tmp_path: Path, film: Path)
 # With the shipped model -----------------------------------------------------------------------
 
 
-def test_the_shipped_model_colours_a_film(tmp_path: Path):
+def test_the_shipped_model_colors_a_film(tmp_path: Path):
     from pix2pix_color.colorizer import Colorizer
 
     source = write_film(tmp_path / "film.mp4", gray_frames(12))

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pix2pix_color import Config, colorizer, interpolation
-from pix2pix_color.app.photographs import Limits, Models, Settings, colorize_photograph
-from pix2pix_color.cli import main
-from pix2pix_color.colorizer import Colorizer, ColorizerError
+from pix2pix_color import Config, colorizer
+from pix2pix_color.apps.cli import main
+from pix2pix_color.apps.web.photographs import Limits, Models, Settings, colorize_photograph
+from pix2pix_color.colorizer import Colorizer
 from pix2pix_color.data import load_dataset
-from pix2pix_color.export import ExportError, export_formats, refresh_export
+from pix2pix_color.errors import ColorizerError, ExportError
+from pix2pix_color.export import export_formats, refresh_export
 from pix2pix_color.image_files import read_image_file
 from pix2pix_color.inference import any_size
-from pix2pix_color.interpolation import interpolate_generators
-from pix2pix_color.networks import build_generator
+from pix2pix_color.networks import build_generator, interpolation
+from pix2pix_color.networks.interpolation import interpolate_generators
 from pix2pix_color.training import Trainer
 
 CONFIG = Config.vivid().override(
@@ -37,7 +38,7 @@ POINTS = [0.0, 0.3, 1.0]
 @pytest.fixture(scope="module")
 def stable() -> keras.Model:
     generator = build_generator(CONFIG.generator, 16, lightness_scale="unit", seed=5)
-    last = generator.get_layer("chroma_conv")  # whose first colours are nearly gray
+    last = generator.get_layer("chroma_conv")  # whose first colors are nearly gray
     last.set_weights([20.0 * weight for weight in last.get_weights()])
     return generator
 

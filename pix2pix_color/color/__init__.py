@@ -1,4 +1,4 @@
-"""Colour spaces and ranges: the only place that knows them.
+"""Color spaces and ranges: the only place that knows them.
 
 RGB is sRGB, float in [0, 1] (uint8 or uint16 only at the edges). Lab is CIE 1976 L*a*b*
 under D65 with the 2-degree observer, as in scikit-image: lightness L in [0, 100], a and b

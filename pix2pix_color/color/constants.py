@@ -26,7 +26,7 @@ CHROMA_BIN = 10
 CHROMA_LIMIT = 110
 """Where the bins end, each way."""
 
-BISECTIONS = 14  # so fine that rounding elsewhere cannot move a colour by an 8-bit level
+BISECTIONS = 14  # so fine that rounding elsewhere cannot move a color by an 8-bit level
 # What still counts as shown by sRGB, in linear light: a hundredth of a level more than
 # [0, 1], which forgives the rounding of gray and white.
 DARKEST, LIGHTEST = -1e-5, 1.0 + 1e-4

@@ -1,4 +1,4 @@
-"""Colours as TensorFlow operations: differentiable, of any leading shape."""
+"""Colors as TensorFlow operations: differentiable, of any leading shape."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def lab_to_rgb(lab: tf.Tensor, *, straight_through: bool = False) -> tf.Tensor:
 
     Args:
         lab: float (..., 3): L in [0, 100], a, b.
-        straight_through: give a colour outside sRGB the gradient that it would have without
+        straight_through: give a color outside sRGB the gradient that it would have without
             clipping (Bengio et al. 2013), so that learning can bring it back; else it has none.
 
     Returns:
@@ -173,7 +173,7 @@ def split(rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def merge(lightness: tf.Tensor, chroma: tf.Tensor, *, straight_through: bool = False) -> tf.Tensor:
     """Puts lightness (..., 1) and chroma (..., 2) together: float32 RGB (..., 3) in [0, 1].
 
-    Colours outside sRGB are clipped, as scikit-image does and as the report was scored;
+    Colors outside sRGB are clipped, as scikit-image does and as the report was scored;
     `fit_chroma_to_gamut` first keeps the lightness instead. `straight_through` as in
     `lab_to_rgb`.
     """
@@ -185,8 +185,8 @@ def merge(lightness: tf.Tensor, chroma: tf.Tensor, *, straight_through: bool = F
 def fit_chroma_to_gamut(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
     """Scales chroma toward gray, pixel by pixel, just so far that sRGB can show it.
 
-    Clipping a colour that sRGB cannot show changes its lightness too. Less chroma at the
-    same lightness and hue does not, so a colourized image keeps the user's luminance.
+    Clipping a color that sRGB cannot show changes its lightness too. Less chroma at the
+    same lightness and hue does not, so a colorized image keeps the user's luminance.
 
     Args:
         lightness: (..., 1), L in [0, 100].
@@ -200,7 +200,7 @@ def fit_chroma_to_gamut(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
     lightness = tf.broadcast_to(lightness[..., 0], shape)
     a, b = tf.unstack(chroma * CHROMA_SCALE, axis=-1)
     planes = [tf.reshape(plane, [-1]) for plane in (lightness, a, b)]
-    # Only colours outside the gamut, mostly a few, are searched for.
+    # Only colors outside the gamut, mostly a few, are searched for.
     outside = tf.where(tf.logical_not(_is_shown(*planes)))
     lightness, a, b = (tf.gather_nd(plane, outside) for plane in planes)
 
@@ -218,7 +218,7 @@ def fit_chroma_to_gamut(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
 
 
 def _is_shown(lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Returns whether sRGB can show each colour."""
+    """Returns whether sRGB can show each color."""
     red, green, blue = _to_linear_channels(lightness, a, b)
     least = tf.minimum(tf.minimum(red, green), blue)
     most = tf.maximum(tf.maximum(red, green), blue)

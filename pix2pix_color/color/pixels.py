@@ -1,4 +1,4 @@
-"""Colours of a photograph's pixels in NumPy, block by block: ten times TensorFlow's speed.
+"""Colors of a photograph's pixels in NumPy, block by block: ten times TensorFlow's speed.
 
 The same mathematics as `conversion`, to which the tests hold it. What makes it fast is that a
 block of pixels stays in a core's cache through all operations, that nothing is compiled or

@@ -5,7 +5,7 @@ A `Config` is frozen: it describes a run completely, travels with it as
 This package imports nothing heavy, so that `pix2pix-color --help` stays fast.
 """
 
-from .checks import ConfigError, nearest
+from .checks import nearest
 from .data import DataConfig
 from .networks import DiscriminatorConfig, GeneratorConfig
 from .run import Config
@@ -13,7 +13,6 @@ from .training import TrainingConfig
 
 __all__ = [
     "Config",
-    "ConfigError",
     "DataConfig",
     "DiscriminatorConfig",
     "GeneratorConfig",

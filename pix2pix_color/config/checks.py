@@ -7,11 +7,9 @@ import typing
 from collections.abc import Iterable
 from typing import Any, Literal
 
-__all__ = ["ConfigError", "nearest", "require", "require_choices"]
+from ..errors import ConfigError
 
-
-class ConfigError(ValueError):
-    """A hyperparameter that does not exist or has a value that makes no sense."""
+__all__ = ["nearest", "require", "require_choices"]
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

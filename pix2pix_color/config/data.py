@@ -26,7 +26,7 @@ class DataConfig:
         shift: move each training image by up to so many pixels in each direction, the border
             mirrored (not in the report).
         fit: how an image of another shape becomes square: `"crop"` (scale the shorter side,
-            then cut the centre) or `"resize"` (both sides scaled, aspect ratio lost).
+            then cut the center) or `"resize"` (both sides scaled, aspect ratio lost).
         color_space: what the generator predicts, and L1 and the discriminator compare:
             `"lab"` chroma (report section 4.1) or `"rgb"` in [-1, 1] (Isola et al. 2017),
             which the generator then turns into chroma itself; or `"distribution"`: shares of 484

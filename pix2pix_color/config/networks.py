@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from .checks import ConfigError, nearest, require, require_choices
+from ..errors import ConfigError
+from .checks import nearest, require, require_choices
 
 __all__ = ["DiscriminatorConfig", "GeneratorConfig"]
 
@@ -32,8 +33,8 @@ class GeneratorConfig:
             coarsest maps (Iizuka et al. 2016): `"gray_classifier"`, shipped and trained on gray
             images too; `"classifier"`, which also scores; or a folder that `export_classifier`
             made; empty is off. It does not learn, and comes with the weights.
-        self_ensemble: give an image the mean of the colours that it and its mirror image get (Lim
-            et al. 2017): twice the operations where it colourizes, none more in training. In Lab.
+        self_ensemble: give an image the mean of the colors that it and its mirror image get (Lim
+            et al. 2017): twice the operations where it colorizes, none more in training. In Lab.
         kernel_size: side of every convolution kernel (Figure 1: 4; He et al. 2016: 3).
         skip_connections: `"all"` (Figure 1), `"none"`, `"innermost"`, `"outermost"`, or the
             levels to connect as a tuple of numbers, 1 (finest) to depth - 1 (coarsest). A
@@ -141,7 +142,7 @@ class DiscriminatorConfig:
             discriminator.
         dropout: rate after each activation (Figure 2: none).
         negative_slope: of the leaky ReLU (Figure 2: 0.2).
-        conditional: judge the colours beside the lightness (Figure 2); else the colours alone.
+        conditional: judge the colors beside the lightness (Figure 2); else the colors alone.
     """
 
     kind: Literal["patch", "cnn"] = "patch"

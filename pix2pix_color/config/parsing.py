@@ -8,7 +8,8 @@ import types
 import typing
 from typing import Any, Literal
 
-from .checks import ConfigError, nearest
+from ..errors import ConfigError
+from .checks import nearest
 
 __all__ = ["parse"]
 

@@ -8,7 +8,8 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .checks import ConfigError, nearest, require
+from ..errors import ConfigError
+from .checks import nearest, require
 from .data import DataConfig
 from .networks import DiscriminatorConfig, GeneratorConfig
 from .parsing import parse
@@ -19,7 +20,7 @@ __all__ = ["Config"]
 
 # Figure 1's channels stop at 512 on a single pixel, where most of its parameters are. These
 # stop at 128 on 2x2 pixels, leave the operations to the larger maps, and what an image shows to
-# a classifier that has learned it already, without colours too. It is not the one that scores.
+# a classifier that has learned it already, without colors too. It is not the one that scores.
 _RESIDUAL = GeneratorConfig(
     kind="residual",
     depth=4,
@@ -30,7 +31,7 @@ _RESIDUAL = GeneratorConfig(
 )
 # Hardly an image is seen twice alike: with these a network so small does not overfit.
 _AUGMENTED = DataConfig(flip=True, shift=4, lightness_scale="unit")
-# A generator that can colour already needs a judge of colours, not of pictures: half of
+# A generator that can color already needs a judge of colors, not of pictures: half of
 # Figure 2's width, a quarter of its cost, held back by its norms and not by its batch.
 _JUDGE = DiscriminatorConfig(filters=32, normalization="spectral")
 
@@ -77,7 +78,7 @@ class Config:
 
     @classmethod
     def stable(cls) -> Config:
-        """For faithful colours: a residual generator that learns nothing but fidelity.
+        """For faithful colors: a residual generator that learns nothing but fidelity.
 
         The shipped model `stable`: 3.0 million parameters instead of the report's 6.3, the
         classifier's 1.2 among them; the rest is spent where a small image has its detail; 30
@@ -105,7 +106,7 @@ class Config:
 
     @classmethod
     def vivid(cls) -> Config:
-        """For lively colours: `stable`, then a short time against a discriminator.
+        """For lively colors: `stable`, then a short time against a discriminator.
 
         The shipped model `vivid`. It starts from the shipped model `stable`, or from one of your
         own by `training.initial_generator=runs/stable`.
@@ -119,7 +120,7 @@ class Config:
                 initial_generator="stable",
                 generator_learning_rate=2e-4,
                 discriminator_learning_rate=4e-4,  # faster (Heusel et al. 2017)
-                l1_weight=17.0,  # a sixth of the report's: it is what makes colours gray
+                l1_weight=17.0,  # a sixth of the report's: it is what makes colors gray
                 adversarial_loss="hinge",
                 feature_matching_weight=10.0,
                 learning_rate_schedule="cosine",

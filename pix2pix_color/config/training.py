@@ -38,11 +38,11 @@ class TrainingConfig:
             another by the path of a folder that `pix2pix-color train-classifier --output` made;
             `"vgg16"`, of images of at least 32 pixels, which learned ImageNet and is downloaded
             on the first use.
-        distribution_weight: of the cross-entropy of a predicted distribution of colours with the
+        distribution_weight: of the cross-entropy of a predicted distribution of colors with the
             bin of the true one (Zhang et al. 2016); needs `data.color_space=distribution`.
-        rebalance: 0 to 1, how much L1, L2 and the distribution count pixels of rare real colours
+        rebalance: 0 to 1, how much L1, L2 and the distribution count pixels of rare real colors
             above those of common ones (Zhang et al. 2016: 1 - lambda; they use 0.5). The shares
-            of the colours are counted once, in the training images.
+            of the colors are counted once, in the training images.
         adversarial_weight: 1 in the report; 0 trains without a discriminator.
         adversarial_loss: `"cross_entropy"` (report), `"hinge"` (Lim and Ye 2017) or
             `"relativistic"`, real patches against the fake ones of the same image
@@ -57,7 +57,7 @@ class TrainingConfig:
             holds it back (Mescheder et al. 2018).
         r1_every: steps between two such, which then count as many times (Karras et al. 2020: 16).
         augmentation: shift, and blank a square of, what the discriminator sees, real and fake
-            alike (Zhao et al. 2020, of theirs those that leave colours alone).
+            alike (Zhao et al. 2020, of theirs those that leave colors alone).
         learning_rate_schedule: `"constant"` (report), `"linear"` or `"cosine"`, both to zero.
         warmup_steps: linear warm-up of both learning rates (report: 0).
         weight_decay: decoupled, on both networks' kernels (report: 0).

@@ -6,11 +6,9 @@ a data set that is not there is an error that says how to get it.
 
 from .dataset import ImageDataset
 from .embedded import photographs
-from .errors import DataError
 from .loading import is_gray, load_dataset
 
 __all__ = [
-    "DataError",
     "ImageDataset",
     "is_gray",
     "load_dataset",

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from .. import color
+from ..errors import DataError
 from . import mixture
-from .errors import DataError
 
 __all__ = ["ImageDataset"]
 

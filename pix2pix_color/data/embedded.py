@@ -12,7 +12,7 @@ __all__ = ["photographs"]
 
 @functools.cache
 def photographs(split: str = "train") -> np.ndarray:
-    """Cuts 32x32 crops, at three scales, out of scikit-image's own colour photographs.
+    """Cuts 32x32 crops, at three scales, out of scikit-image's own color photographs.
 
     The left three quarters of each photograph are the train split, the rest is the test
     split, so no pixel is in both.

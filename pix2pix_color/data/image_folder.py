@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from .errors import DataError
+from ..errors import DataError
 
 __all__ = ["SPLITS", "decode", "explain", "list_images"]
 

@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import nearest
+from ..errors import DataError
 from . import mixture
 from .dataset import ImageDataset
 from .embedded import photographs
-from .errors import DataError
 from .image_folder import SPLITS, decode, explain, list_images
 from .tfds import load_tfds
 
@@ -43,8 +43,8 @@ def load_dataset(
     """Reads one split of a data set.
 
     Args:
-        dataset: `"cifar10"` (through TFDS, which honours `TFDS_DATA_DIR` and downloads the
-            data where there is a network), `"photographs"` (32x32 crops of the colour
+        dataset: `"cifar10"` (through TFDS, which honors `TFDS_DATA_DIR` and downloads the
+            data where there is a network), `"photographs"` (32x32 crops of the color
             photographs inside scikit-image: no network, no download), `"tfds:NAME"` (any
             data set of TFDS with an `image` feature, or `"tfds:NAME/CONFIG"`), a folder of
             images, searched to any depth, or a mixture of these, `"NAME=WEIGHT,NAME=WEIGHT"`.
@@ -132,7 +132,7 @@ def _read(name: str, split: str, limit: int | None, options: dict[str, Any]) -> 
         raise DataError(explain(error, files)) from error
     total = int(images.cardinality())
     if len(kept) == 0:
-        raise DataError(f"{name} ({split}) has no colour image: {total} read, all of them gray.")
+        raise DataError(f"{name} ({split}) has no color image: {total} read, all of them gray.")
     return ImageDataset(
         name,
         split,
@@ -151,7 +151,7 @@ def _numbers(numbered: tf.data.Dataset) -> np.ndarray:
 
 
 def _square(image: tf.Tensor, *, size: int, fit: str) -> tf.Tensor:
-    """Returns a uint8 image (size, size, 3), by cropping the centre or by resizing."""
+    """Returns a uint8 image (size, size, 3), by cropping the center or by resizing."""
     shape = tf.shape(image)[:2]
     if fit == "crop":
         side = tf.reduce_min(shape)

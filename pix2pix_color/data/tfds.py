@@ -8,7 +8,7 @@ from collections.abc import Collection
 import numpy as np
 import tensorflow as tf
 
-from .errors import DataError
+from ..errors import DataError
 
 __all__ = ["load_tfds"]
 

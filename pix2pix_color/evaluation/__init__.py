@@ -5,12 +5,11 @@
     evaluation.write("scores")
 
 Two protocols stand side by side: the true one, and the report's own, whose names begin with
-`report_` and which cannot see colour (see `metrics`).
+`report_` and which cannot see color (see `metrics`).
 """
 
 from .batch_norm import with_batch_statistics
 from .comparison import Difference, Gap, compare, gaps, side_by_side
-from .errors import EvaluationError
 from .images import FIGURE_3, ReportImage, find_image, images_at, sample_images
 from .inception import inception_fid
 from .protocol import BASELINES, PROTOCOL, REAL, SCORES, Score, predictor_title
@@ -25,7 +24,6 @@ __all__ = [
     "SCORES",
     "Difference",
     "Evaluation",
-    "EvaluationError",
     "Gap",
     "ReportImage",
     "Score",

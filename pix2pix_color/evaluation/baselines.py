@@ -16,7 +16,7 @@ __all__ = ["Reference", "baseline_chroma", "measure_reference", "with_other_imag
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """What is known of colours before an image is seen.
+    """What is known of colors before an image is seen.
 
     Attributes:
         dataset, split, count: the images that it was measured on.
@@ -43,7 +43,7 @@ def _chroma_sums(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def measure_reference(dataset: ImageDataset, batch_size: int = 256) -> Reference:
-    """Returns the mean chroma of a data set and how rare its colours are."""
+    """Returns the mean chroma of a data set and how rare its colors are."""
     total, histogram, pixels = np.zeros(2), 0.0, 0
     for images in dataset.images.batch(batch_size).prefetch(2):
         sums, counts = _chroma_sums(images)
@@ -81,7 +81,7 @@ def baseline_chroma(
     _, chroma = color.split(images)
     own = tf.reduce_mean(chroma, axis=[1, 2], keepdims=True)
     return {
-        "no_colour": tf.zeros_like(chroma),
+        "no_color": tf.zeros_like(chroma),
         "mean_chroma": tf.zeros_like(chroma) + mean_chroma,
         "own_mean_chroma": tf.zeros_like(chroma) + own,
         "other_chroma": color.split(others)[1],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from .errors import EvaluationError
+from ..errors import EvaluationError
 
 __all__ = ["with_batch_statistics"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import EvaluationError
+from ..errors import EvaluationError
 from .protocol import REAL, SCORES, predictor_title
 from .statistics import bootstrap_ratios, percentile_interval, ratio
 from .tables import NOTHING, markdown, value_text

@@ -19,7 +19,7 @@ Distances = dict[str, tuple[float, tuple[float, float]]]
 
 
 def chroma_distances(histograms: Mapping[str, np.ndarray], seed: int = 0) -> Distances:
-    """Returns the Jensen-Shannon distance of each predictor's colours from the real ones.
+    """Returns the Jensen-Shannon distance of each predictor's colors from the real ones.
 
     Args:
         histograms: predictor to pixels in each ab bin, (count, bins); `"real"` among them.

@@ -24,8 +24,8 @@ class ReportImage:
         report_psnr, report_ssim: as printed in the report.
         recomputed: PSNR in dB and SSIM in the report's protocol, from the pictures that the
             report prints. The first row's picture is probably not the one that was scored.
-        true: PSNR and SSIM in true colour of the same pictures.
-        no_colour: the same of no colour at all (L of the real image, a = b = 0).
+        true: PSNR and SSIM in true color of the same pictures.
+        no_color: the same of no color at all (L of the real image, a = b = 0).
     """
 
     split: str
@@ -35,7 +35,7 @@ class ReportImage:
     report_ssim: float
     recomputed: tuple[float, float]
     true: tuple[float, float]
-    no_colour: tuple[float, float]
+    no_color: tuple[float, float]
 
 
 FIGURE_3 = (

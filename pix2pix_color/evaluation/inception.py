@@ -10,7 +10,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from .. import metrics
-from .errors import EvaluationError
+from ..errors import EvaluationError
 
 __all__ = ["inception_fid", "load_inception"]
 
@@ -78,7 +78,7 @@ def inception_fid(
     """
     network = network or load_inception()
     statistics = []
-    for name, images in (("real", real_images), ("colourized", fake_images)):
+    for name, images in (("real", real_images), ("colorized", fake_images)):
         batches = tqdm(
             _batches(images, batch_size), f"inception, {name}", unit="batch", disable=not progress
         )

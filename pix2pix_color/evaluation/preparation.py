@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from ..data import ImageDataset
-from .errors import EvaluationError
+from ..errors import EvaluationError
 from .protocol import BASELINES, REAL
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def check_input(
         if given[-1] != 2 or given[0] not in (None, size):
             raise EvaluationError(
                 f"The generator {name!r} predicts {given}, not chroma (a, b) of shape "
-                f"({size}, {size}, 2): it was made for another colour space or size."
+                f"({size}, {size}, 2): it was made for another color space or size."
             )
     return size
 
@@ -75,7 +75,8 @@ def choose_classifier(
     classifier: Classifier | str | None, dataset: ImageDataset, size: int
 ) -> tuple[Classifier | None, dict[str, str]]:
     """Returns the classifier and why semantic accuracy or fcd is left out."""
-    from ..classifier import ClassifierError, load_classifier
+    from ..classifier import load_classifier
+    from ..errors import ClassifierError
 
     needed, asked = ("semantic_accuracy", "fcd"), not isinstance(classifier, str | None)
     if classifier is None:

@@ -1,7 +1,7 @@
 """Every score: its name, its title, which way is better, and how it is computed.
 
 Two protocols stand side by side: the true one, and the report's own, whose names begin with
-`report_` and which cannot see colour (see `metrics`).
+`report_` and which cannot see color (see `metrics`).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ SCORES: dict[str, Score] = {
         "CIEDE2000",
         "lower",
         2,
-        "mean CIEDE2000 colour difference of the pixels; 1 is about what an eye can just see",
+        "mean CIEDE2000 color difference of the pixels; 1 is about what an eye can just see",
         "ciede2000",
     ),
     "chroma_auc": Score(
@@ -91,7 +91,7 @@ SCORES: dict[str, Score] = {
         "AuC, class-rebalanced",
         "higher",
         4,
-        "the same, each pixel weighted by how rare its true colour is in the reference (Zhang et "
+        "the same, each pixel weighted by how rare its true color is in the reference (Zhang et "
         "al. 2016), pooled over all pixels",
         "chroma_auc_rebalanced",
         weight="rebalancing_weight",
@@ -112,17 +112,17 @@ SCORES: dict[str, Score] = {
         "accuracy_5",
     ),
     "colorfulness": Score(
-        "colourfulness",
+        "colorfulness",
         "",
         2,
-        "mean colourfulness of Hasler and Suesstrunk 2003, on the scale of 8-bit RGB",
+        "mean colorfulness of Hasler and Suesstrunk 2003, on the scale of 8-bit RGB",
         "colorfulness",
     ),
     "colorfulness_ratio": Score(
-        "colourfulness / real",
+        "colorfulness / real",
         "one",
         3,
-        "mean colourfulness divided by that of the real images",
+        "mean colorfulness divided by that of the real images",
         "colorfulness",
         relative_to="colorfulness",
     ),
@@ -137,14 +137,14 @@ SCORES: dict[str, Score] = {
         "semantic accuracy",
         "higher",
         4,
-        "share of images whose class the reference classifier recognises (after Zhang et al. 2016)",
+        "share of images whose class the reference classifier recognizes (after Zhang et al. 2016)",
         "recognized",
     ),
     "fcd": Score(
         "fcd",
         "lower",
         2,
-        "Fréchet distance between the reference classifier's features of colourized and of real "
+        "Fréchet distance between the reference classifier's features of colorized and of real "
         "images; comparable only with values of the same classifier and image count, and not FID",
     ),
     "report_psnr": Score(
@@ -165,10 +165,10 @@ SCORES: dict[str, Score] = {
 """Every score by its name, in the order of the tables."""
 
 REAL = "real"
-"""The real images' own name among the predictors: their colourfulness, how they are recognised."""
+"""The real images' own name among the predictors: their colorfulness, how they are recognized."""
 
 BASELINES: dict[str, str] = {
-    "no_colour": "no colour at all",
+    "no_color": "no color at all",
     "mean_chroma": "mean chroma",
     "own_mean_chroma": "own mean chroma",
     "other_chroma": "other image's chroma",
@@ -179,7 +179,7 @@ PROTOCOL: dict[str, str] = {
     **{name: score.text for name, score in SCORES.items()},
     "image": "scored as delivered: predicted chroma with the true lightness, as RGB clipped to "
     "what sRGB can show",
-    "no_colour": "a = b = 0: what a model would return that does nothing",
+    "no_color": "a = b = 0: what a model would return that does nothing",
     "mean_chroma": "the mean (a, b) of all pixels of the reference, everywhere",
     "own_mean_chroma": "the mean (a, b) of the very image, everywhere: an oracle, not a method",
     "other_chroma": "the chroma of the image half the data set away",

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import EvaluationError
 from ..files import write_atomically
 from . import tables
 from .comparison import Difference, difference
-from .errors import EvaluationError
 from .protocol import BASELINES, PROTOCOL, REAL, SCORES, predictor_title
 from .totals import Interval, PerImage
 
@@ -103,7 +103,7 @@ class Evaluation:
         Args:
             intervals: with the 95 % interval of each value.
             short: only PSNR and SSIM in both protocols, a row for each model and for no
-                colour, without intervals; otherwise a row for each score.
+                color, without intervals; otherwise a row for each score.
             only: the scores to show; the default is all.
         """
         if short:
@@ -129,7 +129,7 @@ class Evaluation:
         return panels
 
     def difference(self, first: str, second: str) -> Difference:
-        """Returns the paired differences of two predictors, such as "model" and "no_colour".
+        """Returns the paired differences of two predictors, such as "model" and "no_color".
 
         Raises:
             EvaluationError: there is no such predictor.

@@ -14,9 +14,9 @@ from tqdm.auto import tqdm
 
 from .. import color, metrics
 from ..data import ImageDataset
+from ..errors import EvaluationError
 from .baselines import Reference, baseline_chroma, measure_reference, with_other_images
 from .distances import chroma_distances, feature_distances
-from .errors import EvaluationError
 from .images import digest
 from .preparation import check_input, choose_classifier, default_reference
 from .protocol import BASELINES, REAL
@@ -94,7 +94,7 @@ def evaluate(
 def _histogram(lab: tf.Tensor) -> tf.Tensor:
     """Returns the ab histograms, with gray in the middle of a bin, not at the corner of four.
 
-    There rounding would choose among the four for every pixel of an image without colour.
+    There rounding would choose among the four for every pixel of an image without color.
     """
     half = metrics.CHROMA_BIN / 2
     return metrics.chroma_histogram(lab + tf.constant([0.0, half, half]))
@@ -126,7 +126,7 @@ def _score_real(
 def _score_fake(
     images: tf.Tensor, lab: tf.Tensor, weights: tf.Tensor, chroma: tf.Tensor
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
-    """Returns colourized uint8 images, their scores and ab histograms.
+    """Returns colorized uint8 images, their scores and ab histograms.
 
     What is scored is the image as delivered: clipped to what sRGB can show.
     """
@@ -260,7 +260,7 @@ class _Scorer:
         }
         scores, intervals = summarize(per_image)
         if not np.any(per_image[REAL]["colorfulness"]):
-            self.left_out["colorfulness_ratio"] = "the real images have no colour"
+            self.left_out["colorfulness_ratio"] = "the real images have no color"
             for part in (*scores.values(), *intervals.values()):
                 part.pop("colorfulness_ratio", None)
         distances = {"chroma_distance": chroma_distances(_joined(self.histograms))}

@@ -73,9 +73,9 @@ def full_table(evaluation: Evaluation, *, intervals: bool = True, only: Sequence
 
 
 def short_table(evaluation: Evaluation) -> str:
-    """Returns PSNR and SSIM in both protocols, a row for no colour and for each model."""
+    """Returns PSNR and SSIM in both protocols, a row for no color and for each model."""
     rows = []
-    for predictor in ("no_colour", *evaluation.models):
+    for predictor in ("no_color", *evaluation.models):
         values = evaluation.scores.get(predictor)
         if values is not None:
             cells = [value_text(values.get(name), 2 if "psnr" in name else 3) for name in _SHORT]
@@ -93,7 +93,7 @@ def page(evaluation: Evaluation, extra: Mapping[str, Any]) -> str:
         full_table(evaluation).rstrip(),
         "",
         "Value and 95 % interval; the arrow points to the better side. The report's protocol "
-        "cannot see whether colours are right.",
+        "cannot see whether colors are right.",
         "",
     ]
     if evaluation.left_out:

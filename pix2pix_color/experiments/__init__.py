@@ -23,12 +23,11 @@ from .studies import (
     SEARCH,
     STUDIES,
     Study,
-    StudyError,
     Variant,
     base_config,
     find_studies,
 )
-from .table import Results, TableError
+from .table import Results
 
 _LAZY = {
     "PUBLISHED": "report",
@@ -55,8 +54,6 @@ __all__ = [
     "STUDIES",
     "Results",
     "Study",
-    "StudyError",
-    "TableError",
     "Variant",
     "base_config",
     "find_studies",

@@ -1,7 +1,7 @@
 """The studies of what report section 5.3 lists as future work and tries none of, as data.
 
 Two kinds. `faithful` trains a residual generator from random weights without a discriminator:
-what makes colours right. It starts where the preset `stable` did, before what these and its long
+what makes colors right. It starts where the preset `stable` did, before what these and its long
 runs had taught was in it: a guide, and shifted images in the place of dropout. `lively` goes on
 from the shipped model `stable` against a discriminator: what makes them believable. Its published
 runs went on from the `stable` of commit 2c4e2d5, which the other classifier guided; run anew, they
@@ -53,7 +53,7 @@ DIRECTIONS = (
     Study(
         "faithful",
         "beyond",
-        "What makes colours right",
+        "What makes colors right",
         "5.3",
         "Perceptual losses, a rebalanced loss and a better generator are future work.",
         "From random weights and without a discriminator, what does each choice of the preset "
@@ -82,9 +82,9 @@ DIRECTIONS = (
                 "training.l2_weight=100",
             ),
             _faithful("with perceptual loss", "training.perceptual_weight=1"),
-            _faithful("rebalanced colours", "training.rgb_weight=0", "training.rebalance=0.5"),
+            _faithful("rebalanced colors", "training.rgb_weight=0", "training.rebalance=0.5"),
             _faithful(
-                "distribution of colours",
+                "distribution of colors",
                 "data.color_space=distribution",
                 "training.distribution_weight=1",
                 "training.rgb_weight=0",
@@ -110,7 +110,7 @@ DIRECTIONS = (
     Study(
         "lively",
         "beyond",
-        "What makes colours believable",
+        "What makes colors believable",
         "5.3",
         "Transfer learning, other adversarial and feature losses are future work.",
         "From the model stable on and against a discriminator, what does each choice of the "

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from ..config import Config, ConfigError
+from ..config import Config
+from ..errors import ConfigError, StudyError
 from .cost import flops_per_image
-from .studies import REPORT, Study, StudyError, Variant
+from .studies import REPORT, Study, Variant
 from .table import UNCOUNTED, config_hash
 
 __all__ = ["Job", "make_job", "plan"]

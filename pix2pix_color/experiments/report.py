@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ..config import Config
+from ..errors import StudyError
 from ..files import replacing
 from .comparison import gain_over, score_interval, seed_deviation
 from .studies import REPORT, SEARCH, Study, Variant, base_config
-from .table import Results, Row, TableError, config_hash, score_names
+from .table import Results, Row, config_hash, score_names
 
 __all__ = [
     "PUBLISHED",
@@ -31,7 +32,7 @@ _NAMES = ("results.csv", "experiments.csv")  # of the runs' folder, and of a pub
 _TITLES = {
     "psnr": "true PSNR (dB)",
     "ssim": "true SSIM",
-    "colorfulness_ratio": "colourfulness / real",
+    "colorfulness_ratio": "colorfulness / real",
 }
 
 
@@ -42,12 +43,12 @@ def open_results(folder: str | Path = PUBLISHED) -> Results:
         folder: of the two; the default holds the results that come with the package.
 
     Raises:
-        TableError: there is none, or it is of another version.
+        StudyError: there is none, or it is of another version.
     """
     for name in _NAMES:
         if (Path(folder) / name).is_file():
             return Results(Path(folder) / name)
-    raise TableError(f"{folder} has no {_NAMES[0]}: run a study first, or name its folder.")
+    raise StudyError(f"{folder} has no {_NAMES[0]}: run a study first, or name its folder.")
 
 
 def rows_of(
@@ -168,7 +169,7 @@ def _search_lines(trials: Sequence[Row], budget: int) -> list[str]:
 
 
 def _scores(rows: Sequence[Row]) -> list[str]:
-    """Returns the scores to show: all but those of the report's protocol, which see no colour."""
+    """Returns the scores to show: all but those of the report's protocol, which see no color."""
     names = dict.fromkeys(name for row in rows for name in score_names(row))
     return [name for name in names if not name.startswith("report_")]
 

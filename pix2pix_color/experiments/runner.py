@@ -18,8 +18,8 @@ import tensorflow as tf
 
 from ..config import Config
 from ..distribute import make_strategy
+from ..errors import Interrupted
 from ..files import write_atomically
-from ..training import Interrupted
 from .comparison import add_gains
 from .jobs import Job, plan
 from .runs import Data, Scorer, describe_device, perform
@@ -47,7 +47,7 @@ class Runner:
         verbose: as in `Trainer.fit`.
 
     Raises:
-        TableError: the folder's table cannot be used.
+        StudyError: the folder's table cannot be used.
     """
 
     def __init__(
@@ -259,7 +259,7 @@ def run_studies(
 
     Raises:
         StudyError: a variant that cannot be built; nothing has been trained then.
-        TableError: the folder holds the table of another version.
+        StudyError: the folder holds the table of another version.
         Interrupted: Ctrl-C or SIGTERM; giving the same call again goes on.
     """
     runner = Runner(folder, **options)

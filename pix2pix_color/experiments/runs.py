@@ -18,12 +18,13 @@ import tensorflow as tf
 from PIL import Image
 
 from .. import __version__, color
-from ..config import Config, ConfigError
+from ..config import Config
 from ..data import ImageDataset, load_dataset
 from ..distribute import device_kind
+from ..errors import ConfigError, NonFiniteLossError, TrainingError
 from ..evaluation import Evaluation, evaluate, sample_images
 from ..files import replacing, write_atomically
-from ..training import METRICS, NonFiniteLossError, Trainer, TrainingError
+from ..training import METRICS, Trainer
 from .cost import cost_of, flops_per_image
 from .jobs import Job
 from .table import TABLE_VERSION, Row, rounded
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 SAMPLES = 8
-"""Test images that each run colourizes, the same for all."""
+"""Test images that each run colorizes, the same for all."""
 
 
 class Data:
@@ -110,7 +111,7 @@ class Scorer:
         return evaluation, row
 
     def strip(self, generator: keras.Model | None = None) -> bytes:
-        """Returns a PNG of the sample images side by side, as they are or colourized."""
+        """Returns a PNG of the sample images side by side, as they are or colorized."""
         images = self.samples
         if generator is not None:
             lightness, _ = color.split(images)

@@ -3,7 +3,7 @@
 It maximizes the true PSNR on the last images of the *train* split, which its trials do not
 learn from; the test split is never looked at. PSNR needs no model of its own, so that it can
 be taken while a trial runs, and is the score that every other study reports first. It rewards
-caution, though: gray over a wrong colour. The weight of L1, which decides just that, is
+caution, though: gray over a wrong color. The weight of L1, which decides just that, is
 therefore not searched.
 """
 
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data import ImageDataset
+from ..errors import StudyError
 from ..training import Trainer
 from .jobs import Job, make_job
 from .runner import Runner, clean_stop
 from .runs import Scorer, finished_generator, train
-from .studies import BUDGET, SEARCH, StudyError, Variant
+from .studies import BUDGET, SEARCH, Variant
 from .table import Results
 
 if TYPE_CHECKING:

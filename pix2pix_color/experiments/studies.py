@@ -11,8 +11,9 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 from ..config import Config, nearest
+from ..errors import StudyError
 from .directions import DIRECTIONS
-from .study import BUDGET, FOLDER, IMAGES, REPORT, Study, StudyError, Variant
+from .study import BUDGET, FOLDER, IMAGES, REPORT, Study, Variant
 
 __all__ = [
     "BUDGET",
@@ -22,7 +23,6 @@ __all__ = [
     "SEARCH",
     "STUDIES",
     "Study",
-    "StudyError",
     "Variant",
     "base_config",
     "find_studies",
@@ -60,8 +60,8 @@ STUDIES = (
         "How deep the U-Net is",
         "4.2.1",
         "A deeper U-Net with skip connections is a good balance between cost and the "
-        "high-level semantics that colour needs.",
-        "Do more halvings, down to a single pixel at depth 5, give better colours?",
+        "high-level semantics that color needs.",
+        "Do more halvings, down to a single pixel at depth 5, give better colors?",
         (
             REPORT,
             *(Variant(f"depth {depth}", (f"generator.depth={depth}",)) for depth in (2, 3)),
@@ -86,7 +86,7 @@ STUDIES = (
         "generator",
         "Which skip connections matter",
         "4.2.1",
-        "Skip connections retain spatial information and lead to more accurate colours "
+        "Skip connections retain spatial information and lead to more accurate colors "
         "(sections 3.1 and 4.2.1).",
         "What is lost without them, and is it the fine or the coarse ones that matter?",
         (
@@ -127,7 +127,7 @@ STUDIES = (
         "Which patch the discriminator judges",
         "4.2.1",
         "The PatchGAN does better than standard CNNs at high-resolution details and realistic "
-        "colours.",
+        "colors.",
         "From one pixel to the whole image, which makes the better generator? (On 32x32 pixels "
         "the report's own patch is already wider than the image.)",
         (
@@ -206,7 +206,7 @@ STUDIES = (
         "How much L1 weighs beside the adversarial loss",
         "4.2.2",
         "The weight of 100 is Isola et al.'s; the report compares it with nothing.",
-        "What do less and more L1 do to the scores and to the colours?",
+        "What do less and more L1 do to the scores and to the colors?",
         (
             REPORT,
             _NO_L1,

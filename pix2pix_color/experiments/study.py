@@ -5,17 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-__all__ = ["BUDGET", "FOLDER", "IMAGES", "REPORT", "Study", "StudyError", "Variant"]
+__all__ = ["BUDGET", "FOLDER", "IMAGES", "REPORT", "Study", "Variant"]
 
 BUDGET = 25_600
 """Images seen by each variant: 400 of the report's steps, half an epoch of CIFAR-10."""
 IMAGES = 2_000
 """Test images that score a run: the first ones, the same for all."""
 FOLDER = "runs/experiments"
-
-
-class StudyError(ValueError):
-    """A study that does not exist, or that cannot be run as it is written."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config
+from ..errors import StudyError
 from ..files import write_atomically
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "UNCOUNTED",
     "Results",
     "Row",
-    "TableError",
     "config_hash",
     "key_of",
     "read_row",
@@ -92,10 +92,6 @@ over the last tenth of the run. `seconds` are spent in training steps, all sessi
 """
 
 
-class TableError(RuntimeError):
-    """A results table that cannot be read, or that another version wrote."""
-
-
 def config_hash(config: Config) -> str:
     """Returns 12 hexadecimal digits of what is learned and how, but for seed and length.
 
@@ -131,7 +127,7 @@ class Results:
         rows: in the order in which they were first added.
 
     Raises:
-        TableError: the file is no results table, or one of another version.
+        StudyError: the file is no results table, or one of another version.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -169,22 +165,22 @@ def _read(path: Path) -> Iterator[Row]:
         names = reader.fieldnames or []
         rows = list(reader)
     if "table_version" not in names:
-        raise TableError(f"{path} is not a results table: it has no column table_version.")
+        raise StudyError(f"{path} is not a results table: it has no column table_version.")
     for row in rows:
         if row["table_version"] != str(TABLE_VERSION):
-            raise TableError(
+            raise StudyError(
                 f"{path} was written in version {row['table_version']} of the results table and "
                 f"this package reads version {TABLE_VERSION}: choose another folder, or use the "
                 f"package that wrote it ({row.get('package_version') or 'unknown'})."
             )
     missing = [name for name in COLUMNS if name not in names]
     if missing:
-        raise TableError(f"{path} is damaged: it lacks the columns {', '.join(missing)}.")
+        raise StudyError(f"{path} is damaged: it lacks the columns {', '.join(missing)}.")
     try:
         for row in rows:
             yield {name: _value(name, text) for name, text in row.items()}
     except (TypeError, ValueError, AttributeError) as error:
-        raise TableError(f"{path} is damaged: {error}.") from error
+        raise StudyError(f"{path} is damaged: {error}.") from error
 
 
 def _value(name: str, text: str) -> Any:

@@ -1,14 +1,13 @@
 """Turns a trained generator into the files that people use.
 
-The SavedModel is the product: images of any height and width in, gray or RGB; colour images
-out; colour conversion, resizing and merging inside the graph (`saved_model`). `portable` gives
+The SavedModel is the product: images of any height and width in, gray or RGB; color images
+out; color conversion, resizing and merging inside the graph (`saved_model`). `portable` gives
 the network alone to ONNX Runtime and LiteRT, and `folder` ships it all with a model card, a
 guide for TensorFlow Serving and checksums.
 """
 
-from ..files import ChecksumError, verify_checksums
+from ..files import verify_checksums
 from .cards import model_card
-from .errors import ExportError
 from .folder import FORMATS, export_formats, export_run, refresh_export
 from .portable import QUANTIZATIONS, export_lite, export_onnx
 from .saved_model import export_saved_model
@@ -17,8 +16,6 @@ from .serving import serving_guide
 __all__ = [
     "FORMATS",
     "QUANTIZATIONS",
-    "ChecksumError",
-    "ExportError",
     "export_formats",
     "export_lite",
     "export_onnx",

@@ -19,7 +19,7 @@ def model_card(folder: Path, name: str, config: Config) -> str:
     lines = [
         f"# Model card: `{name}`",
         "",
-        f"Colourizes gray images: {_described(config)}, after the report *Grayscale Image "
+        f"Colorizes gray images: {_described(config)}, after the report *Grayscale Image "
         "Colorization with GAN* (Ansaldo and Kjorholt, 2023).",
         "",
         "## How it was trained",
@@ -42,10 +42,10 @@ def model_card(folder: Path, name: str, config: Config) -> str:
         "## What it can and cannot do",
         "",
         f"- It learned small pictures of ten kinds of objects ({config.data.image_size}x"
-        f"{config.data.image_size} pixels). On photographs of any size it predicts colour on a "
-        "small copy and keeps the full luminance: colours are soft and follow large shapes.",
-        "- It guesses: the true colour of a gray car cannot be known. Expect blotches and "
-        "wrong, sometimes brownish, colours; never take them for evidence.",
+        f"{config.data.image_size} pixels). On photographs of any size it predicts color on a "
+        "small copy and keeps the full luminance: colors are soft and follow large shapes.",
+        "- It guesses: the true color of a gray car cannot be known. Expect blotches and "
+        "wrong, sometimes brownish, colors; never take them for evidence.",
         *_ensemble_lines(config.generator.self_ensemble),
         "- It never changes luminance, and never depends on other images of the batch: batch "
         "normalization uses its moving statistics.",
@@ -58,7 +58,7 @@ def model_card(folder: Path, name: str, config: Config) -> str:
 
 
 _FILES = {
-    "saved_model": "images of any size, gray or RGB, uint8 or as encoded files, to colour images; "
+    "saved_model": "images of any size, gray or RGB, uint8 or as encoded files, to color images; "
     "needs TensorFlow only",
     "SERVING.md": "how TensorFlow Serving runs it",
     "generator.keras": "the network: lightness (n, rows, columns, 1), 0-100, to (a, b) / 128",
@@ -95,7 +95,7 @@ def _guide_lines(guide: str) -> list[str]:
 
 
 def _ensemble_lines(self_ensemble: bool) -> list[str]:
-    line = "- It colourizes the mirror image too and gives the mean of both: twice the operations."
+    line = "- It colorizes the mirror image too and gives the mean of both: twice the operations."
     return [line] if self_ensemble else []
 
 
@@ -108,7 +108,7 @@ def _losses(training: TrainingConfig) -> str:
         (training.l1_weight, "mean absolute chroma error"),
         (training.l2_weight, "mean squared chroma error"),
         (training.rgb_weight, "logarithm of the mean squared RGB error"),
-        (training.distribution_weight, "cross-entropy of the distribution of colours"),
+        (training.distribution_weight, "cross-entropy of the distribution of colors"),
         (training.feature_matching_weight, "distance of the discriminator's features"),
         (training.perceptual_weight, f"distance of {_perceptual_network(training)} features"),
     ):
@@ -154,7 +154,7 @@ def _warnings(training: TrainingConfig) -> list[str]:
         return []
     return [
         "- The reference classifier helped to train it: its semantic accuracy and fcd say how well "
-        "it learned that, not how well it colourizes."
+        "it learned that, not how well it colorizes."
     ]
 
 
@@ -182,13 +182,13 @@ def _score_lines(folder: Path) -> list[str]:
         f"`{summary['dataset']}`, {summary['split']} split, {summary['count']:,} images; mean and "
         "95 % interval.",
         "",
-        "| score | no colour at all | this model |",
+        "| score | no color at all | this model |",
         "| --- | --- | --- |",
     ]
     for name, title in (
         ("psnr", "true RGB PSNR (dB)"),
         ("ssim", "true RGB SSIM"),
-        ("colorfulness_ratio", "colourfulness, of that of the real images"),
+        ("colorfulness_ratio", "colorfulness, of that of the real images"),
         ("semantic_accuracy", "semantic accuracy"),
         ("fcd", "fcd, the distance of a classifier's features from those of the real images"),
         ("report_psnr", "PSNR in the report's protocol (dB)"),
@@ -198,7 +198,7 @@ def _score_lines(folder: Path) -> list[str]:
             continue  # what needs a classifier, on other data
         digits = 2 if "psnr" in name or name == "fcd" else 4
         cells = []
-        for predictor in ("no_colour", "model"):
+        for predictor in ("no_color", "model"):
             mean = summary["scores"][predictor][name]
             low, high = summary["intervals"][predictor][name]
             cells.append(f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]")
@@ -207,5 +207,5 @@ def _score_lines(folder: Path) -> list[str]:
         *lines,
         "",
         "The report's protocol squares a uint8 difference in uint8 and compares gray with gray; "
-        "it cannot see whether colours are right.",
+        "it cannot see whether colors are right.",
     ]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["ExportError", "refuse_existing"]
+from ..errors import ExportError
 
-
-class ExportError(RuntimeError):
-    """A model that cannot be exported as asked."""
+__all__ = ["refuse_existing"]
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import keras
 
-from .. import layers as _layers  # noqa: F401  registers what a saved generator may hold
 from ..config import Config
+from ..errors import ExportError
 from ..files import replacing, write_atomically, write_checksums
+from ..networks import layers as _layers  # noqa: F401  registers what a saved generator may hold
 from .cards import model_card
-from .errors import ExportError, refuse_existing
+from .errors import refuse_existing
 from .portable import QUANTIZATIONS, export_lite, export_onnx
 from .saved_model import export_saved_model
 from .serving import serving_guide

@@ -16,10 +16,11 @@ import numpy as np
 import tensorflow as tf
 
 from .. import color
+from ..errors import ExportError
 from ..files import replacing
 from ..inference import any_size
-from ..quiet import without_stderr
-from .errors import ExportError, refuse_existing
+from ..startup import without_stderr
+from .errors import refuse_existing
 
 __all__ = ["QUANTIZATIONS", "export_lite", "export_onnx"]
 
@@ -92,7 +93,7 @@ def export_lite(
             calculated in integers (what goes in and comes out stays float32), which is too
             coarse for a network that predicts RGB.
         shape: rows and columns of the image; the default is the training image size.
-        calibration: uint8 images (n, height, width, 1 or 3) of the kind that will be colourized,
+        calibration: uint8 images (n, height, width, 1 or 3) of the kind that will be colorized,
             from which `"int8"` takes the ranges of what it rounds; the default is
             photographs inside scikit-image.
         overwrite: replace an existing file.

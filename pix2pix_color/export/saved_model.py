@@ -1,4 +1,4 @@
-"""The SavedModel: images in, colour images out, everything between inside the graph.
+"""The SavedModel: images in, color images out, everything between inside the graph.
 
 It runs in any program that has TensorFlow, without this package and without Keras:
 
@@ -26,10 +26,11 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from ..errors import ExportError
 from ..files import replacing
 from ..inference import MAX_RENDER_SIZE, any_size, colorize_images
-from ..interpolation import MAX_VIVIDNESS, VividnessDial
-from .errors import ExportError, refuse_existing
+from ..networks.interpolation import MAX_VIVIDNESS, VividnessDial
+from .errors import refuse_existing
 
 __all__ = ["MAX_PIXELS", "export_saved_model"]
 
@@ -50,7 +51,7 @@ def export_saved_model(
     vividness: float = 1.0,
     overwrite: bool = False,
 ) -> Path:
-    """Writes a SavedModel that colourizes images of any size; the module lists its signatures.
+    """Writes a SavedModel that colorizes images of any size; the module lists its signatures.
 
     Args:
         generator: as from `Trainer.inference_generator`.

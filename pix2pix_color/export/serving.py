@@ -59,16 +59,16 @@ Pixels, uint8, gray or RGB, images of one size, with a render size and a strengt
 | signature | in | out |
 | --- | --- | --- |
 | `serving_default` | `images` | `rgb` |
-| `colorize` | `images`, `render_size` (shorter side of what the network sees, a multiple of @SIZE@), `strength` (0 gray, 1 the model's colours) | `rgb` |
+| `colorize` | `images`, `render_size` (shorter side of what the network sees, a multiple of @SIZE@), `strength` (0 gray, 1 the model's colors) | `rgb` |
 | `from_bytes` | `image_bytes` | `png_bytes` |
 | `chroma` | `lightness`, 0-100, sides multiples of @SIZE@ | `chroma`, (a, b) / 128 |
 
 `from_bytes` keeps the transparency of a PNG. It ignores EXIF orientation, takes 8-bit BMP as gray,
 and refuses images of more than @PIXELS@ pixels; a pixel takes about 100 bytes of memory while it
-is coloured. An image that cannot be read fails its whole request, and the answer says why.
+is colored. An image that cannot be read fails its whole request, and the answer says why.
 """  # noqa: E501  a Markdown row is one line
 
 _DIAL = """
-`colorize` and `chroma` also take `vividness`, from 0, the most faithful colours, to 1, the most
+`colorize` and `chroma` also take `vividness`, from 0, the most faithful colors, to 1, the most
 believable ones.
 """

@@ -1,4 +1,4 @@
-"""Colours: the planes of Lab, and where in the ab plane the pixels of images lie."""
+"""Colors: the planes of Lab, and where in the ab plane the pixels of images lie."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["chroma_histogram", "lab_planes"]
 
 
 def _ab_colormap(channel: int, limit: float) -> ListedColormap:
-    """Returns the real colours of a (channel 1) or b (channel 2) from -limit to limit."""
+    """Returns the real colors of a (channel 1) or b (channel 2) from -limit to limit."""
     lab = np.zeros((256, 3), np.float32)
     lab[:, 0], lab[:, channel] = 65.0, np.linspace(-limit, limit, 256)
     return ListedColormap(np.asarray(color.lab_to_rgb(lab)))
 
 
 def lab_planes(rgb: np.ndarray) -> Figure:
-    """Splits one image into L, a and b, each in the colours that it stands for.
+    """Splits one image into L, a and b, each in the colors that it stands for.
 
     Args:
         rgb: (h, w, 3), uint8 or float in [0, 1].
@@ -59,7 +59,7 @@ def lab_planes(rgb: np.ndarray) -> Figure:
 
 
 def chroma_histogram(chroma: np.ndarray, *, limit: int = 100, bin_size: int = 2) -> Figure:
-    """Draws how often each chroma occurs, beside the colours it stands for.
+    """Draws how often each chroma occurs, beside the colors it stands for.
 
     Args:
         chroma: (..., 2), (a, b) / 128 as from `color.split`.
@@ -67,7 +67,7 @@ def chroma_histogram(chroma: np.ndarray, *, limit: int = 100, bin_size: int = 2)
         bin_size: side of a bin, in units of a and b.
 
     Returns:
-        Two plots on the same axes: the colours that sRGB can show at L = 65, and the share of
+        Two plots on the same axes: the colors that sRGB can show at L = 65, and the share of
         pixels in each bin on a logarithmic scale, with the mean and the median marked.
 
     Raises:
@@ -87,7 +87,7 @@ def chroma_histogram(chroma: np.ndarray, *, limit: int = 100, bin_size: int = 2)
     figure = Figure((9.0, 4.2), layout="constrained")
     key, plot = figure.subplots(1, 2, sharex=True, sharey=True)
     key.imshow(_ab_plane(limit), extent=extent, origin="lower", interpolation="nearest")
-    key.set_title("the colours of the ab plane (L = 65)", fontsize=SMALL)
+    key.set_title("the colors of the ab plane (L = 65)", fontsize=SMALL)
     drawn = plot.imshow(
         share,
         extent=extent,
@@ -112,7 +112,7 @@ def chroma_histogram(chroma: np.ndarray, *, limit: int = 100, bin_size: int = 2)
 
 
 def _ab_plane(limit: int, size: int = 201) -> np.ndarray:
-    """Returns RGBA (size, size, 4) of the plane at L = 65, clear where sRGB has no such colour."""
+    """Returns RGBA (size, size, 4) of the plane at L = 65, clear where sRGB has no such color."""
     steps = np.linspace(-limit, limit, size, dtype=np.float32)
     a, b = np.meshgrid(steps, steps)
     lab = np.stack([np.full_like(a, 65.0), a, b], axis=-1)

@@ -105,7 +105,7 @@ def comparison_table(
     row_titles: Sequence[str] = (),
     columns: Mapping[str, Sequence[str]] | None = None,
 ) -> Figure:
-    """Draws the report's Figure 3: gray, real and colourized images with their scores.
+    """Draws the report's Figure 3: gray, real and colorized images with their scores.
 
     Args:
         gray, real, fake: (count, h, w, 3) or (count, h, w, 1), uint8 or float in [0, 1].
@@ -138,6 +138,6 @@ def comparison_table(
             axes.text(0.5, 0.5, texts[i], ha="center", va="center", fontsize=SMALL)
         if row_titles:
             row_title(grid[i, 0], row_titles[i])
-    for axes, title in zip(grid[0], ("gray", "real", "colourized", *columns), strict=True):
+    for axes, title in zip(grid[0], ("gray", "real", "colorized", *columns), strict=True):
         axes.set_title(title, fontsize=SMALL)
     return figure

@@ -36,7 +36,7 @@ def score_intervals(
     Args:
         scores: score title to predictor title to (value, low, high); low and high are `None`
             where nothing is known. A predictor may lack a score.
-        highlight: predictors in another colour than the baselines.
+        highlight: predictors in another color than the baselines.
         reference: a predictor whose values are drawn as a line through all others.
 
     Raises:
@@ -90,7 +90,7 @@ def score_plane(
     Args:
         points: predictor title to its two scores, across and up.
         titles: of the two scores.
-        highlight: predictors in another colour.
+        highlight: predictors in another color.
         named: predictors whose titles are written beside them; the default is all.
 
     Raises:
@@ -304,7 +304,7 @@ def ranked_images(
         title: above the images, such as the name of the score.
 
     Returns:
-        For each group a row of real images above a row of colourized ones, from better to
+        For each group a row of real images above a row of colorized ones, from better to
         worse. Given the images of `best_median_worst` alone, it draws the same as given all.
 
     Raises:
@@ -314,7 +314,7 @@ def ranked_images(
     rows, titles, captions = [], [], []
     for group, chosen in best_median_worst(scores, each, better=better).items():
         rows += [[real[i] for i in chosen], [fake[i] for i in chosen]]
-        titles += [f"{group}: real", "colourized"]
+        titles += [f"{group}: real", "colorized"]
         captions += [[""] * len(chosen), [f"{scores[i]:.{digits}f}" for i in chosen]]
     figure = image_grid(rows, row_titles=titles, captions=captions)
     if title:

@@ -1,11 +1,11 @@
-"""What the figures share: colours, sizes, and the drawing of one image."""
+"""What the figures share: colors, sizes, and the drawing of one image."""
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
 
-# Okabe and Ito's palette: told apart by readers with any kind of colour vision.
+# Okabe and Ito's palette: told apart by readers with any kind of color vision.
 BLUE, VERMILION, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#8C8C8C"
 SMALL = 9
 

@@ -78,7 +78,7 @@ def _column(history: Mapping[str, np.ndarray], name: str) -> np.ndarray:
 
 
 def _running_mean(steps: np.ndarray, values: np.ndarray, window: int) -> tuple:
-    """Returns the centred means of `window` rows, at their middle steps."""
+    """Returns the centered means of `window` rows, at their middle steps."""
     kernel = np.ones(window) / window
     return np.convolve(steps, kernel, "valid"), np.convolve(values, kernel, "valid")
 

@@ -127,7 +127,7 @@ def upright(exif: bytes, *, transposed: bool, converted: bool) -> bytes:
     Args:
         exif: with or without its prefix.
         transposed: the image's sides were swapped, so are those named in the block.
-        converted: the colours were converted to sRGB.
+        converted: the colors were converted to sRGB.
 
     Raises:
         ValueError: it is damaged.

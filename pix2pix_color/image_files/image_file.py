@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import ImageFileError
+
 __all__ = [
     "FORMATS",
     "MAX_PIXELS",
     "Decoded",
     "ImageFile",
-    "ImageFileError",
     "ImageFileWarning",
     "Unreadable",
     "bands",
@@ -36,10 +37,6 @@ MAX_PIXELS = 2 * (1024**3 // 12)
 """Largest image that is read by default: 179 megapixels, where Pillow too suspects a bomb."""
 
 _BAND = 1 << 20  # pixels
-
-
-class ImageFileError(RuntimeError):
-    """A file that cannot be read or written, in one line that names it."""
 
 
 class ImageFileWarning(UserWarning):
@@ -133,7 +130,7 @@ def format_name(name: str) -> str | None:
 
 
 def output_suffix(source: str | Path, format: str | None = None) -> str:
-    """Returns the suffix for the colourized version of a file.
+    """Returns the suffix for the colorized version of a file.
 
     Args:
         source: the input's name; not read.

@@ -15,7 +15,7 @@ from .image_file import MAX_PIXELS, Decoded, ImageFile, Unreadable, bands, check
 
 __all__ = ["decode_tiff", "read_bmp", "read_gif", "read_jpeg", "read_webp", "write_image"]
 
-# Modes that `numpy` sees, for each of Pillow's; then those with a transparent colour.
+# Modes that `numpy` sees, for each of Pillow's; then those with a transparent color.
 _MODES = {
     "1": "L",
     "L": "L",
@@ -106,7 +106,7 @@ def _decode(image: Image.Image) -> Decoded:
     image.load()
     mode = _MODES.get(image.mode)
     if mode is None:
-        raise Unreadable(f"its pixels are of a kind ({image.mode}) that has no defined colours")
+        raise Unreadable(f"its pixels are of a kind ({image.mode}) that has no defined colors")
     if "transparency" in image.info:
         mode = _WITH_ALPHA.get(mode, mode)
     pixels, alpha = _to_arrays(image, mode)
@@ -207,7 +207,7 @@ def write_image(image: ImageFile, pixels: np.ndarray, format: str, file: BinaryI
 
 
 def _with_palette(picture: Image.Image) -> Image.Image:
-    """Returns the image in the best 256 colours (255 and transparent), dithered."""
+    """Returns the image in the best 256 colors (255 and transparent), dithered."""
     opaque = picture.mode == "RGB"
     quantized = picture.convert("RGB").quantize(256 if opaque else 255)
     if opaque:

@@ -24,7 +24,7 @@ _INCH = 0.0254  # m
 
 
 def read_png(file: BinaryIO, max_pixels: int) -> Decoded:
-    """Decodes a PNG of any colour type; of an animation the default image.
+    """Decodes a PNG of any color type; of an animation the default image.
 
     Args:
         file: at any position.

@@ -52,7 +52,7 @@ def _with_profile(pixels: np.ndarray, profile: bytes) -> tuple[np.ndarray, bytes
     space = _SPACES.get(profile[16:20]) if profile[36:40] == b"acsp" else None
     kind = _CHANNELS[pixels.shape[-1]]
     if space is None:
-        raise ValueError("it is damaged or of a colour space that images do not have")
+        raise ValueError("it is damaged or of a color space that images do not have")
     if space != kind and (space, kind) != ("rgb", "gray"):
         raise ValueError(f"it is for {space} and the pixels are {kind}")
     if space == "rgb" and _is_srgb(profile):
@@ -96,7 +96,7 @@ def _transform(
 
 @functools.lru_cache(maxsize=16)
 def _is_srgb(profile: bytes) -> bool:
-    """Returns whether a profile leaves every colour, of a grid, within one level of 255."""
+    """Returns whether a profile leaves every color, of a grid, within one level of 255."""
     levels = np.arange(0, 256, 15, dtype=np.uint8)
     grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(len(levels), -1, 3)
     converted = _transform(grid, profile, "rgb")

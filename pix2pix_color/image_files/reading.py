@@ -15,8 +15,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..errors import ImageFileError
 from . import exif as _exif
-from .image_file import MAX_PIXELS, Decoded, ImageFile, ImageFileError, ImageFileWarning, Unreadable
+from .image_file import MAX_PIXELS, Decoded, ImageFile, ImageFileWarning, Unreadable
 from .profiles import to_srgb
 
 __all__ = ["name_of", "read_image_file"]

@@ -40,7 +40,7 @@ _CHANNELS = {_WHITE_IS_ZERO: 1, 1: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
 _LAB = (8, 9)  # device-independent: a profile adds nothing
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of alpha
 _XMP, _PROFILE, _RAW_VERSION, _SUB_PAGES = 700, 34675, 50706, 330
-_MAX_SAMPLES = 8  # colours, alpha and the masks of an image editor
+_MAX_SAMPLES = 8  # colors, alpha and the masks of an image editor
 
 
 def read_tiff(file: BinaryIO, max_pixels: int) -> Decoded:
@@ -106,7 +106,7 @@ def _check(page: tifffile.TiffPage, max_pixels: int) -> None:
 
 
 def _is_plain(page: tifffile.TiffPage) -> bool:
-    """Returns whether tifffile gives the page's colours as they are, or nearly."""
+    """Returns whether tifffile gives the page's colors as they are, or nearly."""
     if page.compression == _JPEG:
         return page.photometric in (1, _RGB, _YCBCR) and page.bitspersample == 8
     return (
@@ -122,7 +122,7 @@ def _is_plain(page: tifffile.TiffPage) -> bool:
 def _decode(page: tifffile.TiffPage) -> Decoded:
     colors = _CHANNELS[page.photometric]
     if page.samplesperpixel < colors:
-        raise Unreadable(f"it has {page.samplesperpixel} samples a pixel for {colors} colours")
+        raise Unreadable(f"it has {page.samplesperpixel} samples a pixel for {colors} colors")
     _check_segments(page)
     samples = page.asarray(squeeze=False)  # planes, depth, height, width, samples
     if not samples.dtype.isnative:

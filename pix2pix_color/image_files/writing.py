@@ -1,4 +1,4 @@
-"""Writes a coloured image in a format that its user expects, whole or not at all."""
+"""Writes a colored image in a format that its user expects, whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..errors import ImageFileError
 from ..files import replacing
-from .image_file import FORMATS, ImageFile, ImageFileError, ImageFileWarning, bands, format_name
+from .image_file import FORMATS, ImageFile, ImageFileWarning, bands, format_name
 from .reading import name_of
 
 __all__ = ["write_image_file"]
@@ -31,13 +32,13 @@ def write_image_file(
     *,
     format: str | None = None,
 ) -> None:
-    """Writes coloured pixels with the alpha, EXIF, profile, XMP and dpi of the image read.
+    """Writes colored pixels with the alpha, EXIF, profile, XMP and dpi of the image read.
 
     PNG and TIFF hold 16 bits, the others the nearest 8. JPEG is of quality 95 without chroma
     subsampling (the chroma is what was added), WebP lossless if the input was and else of
     quality 95, TIFF compressed as the input was and else with deflate. JPEG and BMP have no
     alpha: what is transparent becomes white. BMP and GIF hold neither EXIF nor a profile. A GIF
-    is dithered to 256 colours: its luminance is then only about the input's. An
+    is dithered to 256 colors: its luminance is then only about the input's. An
     `ImageFileWarning` says what was lost that the format could not hold.
 
     Args:
@@ -87,7 +88,7 @@ def _check_pixels(image: ImageFile, rgb: np.ndarray) -> None:
     expected = (*image.pixels.shape[:2], 3)
     if rgb.shape != expected or rgb.dtype != image.pixels.dtype:
         raise ImageFileError(
-            f"The coloured pixels must be {image.pixels.dtype} {expected} as the image is, not "
+            f"The colored pixels must be {image.pixels.dtype} {expected} as the image is, not "
             f"{rgb.dtype} {rgb.shape}."
         )
 

@@ -6,7 +6,7 @@ values. What a graph or a Lab image cannot tell is not checked: outside a graph,
 refuse values outside [0, 1], and no score can tell that its Lab is RGB.
 
 Every score of the report's protocol has `report_` in its name. It cannot see whether the
-colours are right, and is kept so that the report's numbers can be reproduced: do not use it
+colors are right, and is kept so that the report's numbers can be reproduced: do not use it
 to compare models.
 """
 

@@ -1,4 +1,4 @@
-"""How far predicted colours are from the true ones, pixel by pixel, in CIE Lab."""
+"""How far predicted colors are from the true ones, pixel by pixel, in CIE Lab."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def chroma_auc(
     The share of pixels whose predicted ab lies within a distance t of the true ab, averaged
     over t from 0 to 150. This is the exact integral, which is the mean over pixels of
     max(0, 1 - distance / 150); sums over whole t, as in published implementations, differ
-    from it by at most 1/150. Much of it is luck: gray scores high, as most colours are near it.
+    from it by at most 1/150. Much of it is luck: gray scores high, as most colors are near it.
 
     Args:
         real_lab, fake_lab: float32 Lab, (batch, height, width, 3).
@@ -116,7 +116,7 @@ def nazeri_accuracy(real_lab: tf.Tensor, fake_lab: tf.Tensor, epsilon: float) ->
 
 
 def ciede2000(real_lab: tf.Tensor, fake_lab: tf.Tensor) -> tf.Tensor:
-    """Mean over pixels of the colour difference CIEDE2000; see `ciede2000_map`.
+    """Mean over pixels of the color difference CIEDE2000; see `ciede2000_map`.
 
     Args:
         real_lab, fake_lab: float32 Lab, (batch, height, width, 3).
@@ -131,7 +131,7 @@ def ciede2000(real_lab: tf.Tensor, fake_lab: tf.Tensor) -> tf.Tensor:
 
 
 def ciede2000_map(real_lab: tf.Tensor, fake_lab: tf.Tensor) -> tf.Tensor:
-    """The colour difference CIEDE2000 of each pixel, with k_L = k_C = k_H = 1.
+    """The color difference CIEDE2000 of each pixel, with k_L = k_C = k_H = 1.
 
     Sharma, Wu and Dalal 2005 (The CIEDE2000 color-difference formula: implementation notes,
     supplementary test data, and mathematical observations).
@@ -160,7 +160,7 @@ def _ciede2000(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
     a_1, a_2 = stretch * a_1, stretch * a_2
     chroma_1, chroma_2 = _length(a_1, b_1), _length(a_2, b_2)
     # Hues are unit vectors here, not angles: no arctangent, and no wrap at 360 degrees. Gray
-    # has no hue; its zero vector leaves the mean to the other colour, as the standard asks.
+    # has no hue; its zero vector leaves the mean to the other color, as the standard asks.
     sign, chord, cosine, sine = _mean_hue(
         *(part / tf.maximum(chroma_1, _TINY) for part in (a_1, b_1)),
         *(part / tf.maximum(chroma_2, _TINY) for part in (a_2, b_2)),

@@ -1,4 +1,4 @@
-"""How colourful an image looks, by itself."""
+"""How colorful an image looks, by itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["colorfulness"]
 
 
 def colorfulness(rgb: tf.Tensor) -> tf.Tensor:
-    """Colourfulness M3 of Hasler and Suesstrunk 2003.
+    """Colorfulness M3 of Hasler and Suesstrunk 2003.
 
     With rg = R - G and yb = (R + G) / 2 - B, the length of their standard deviations plus 0.3
     times the length of their means, on the scale of 8-bit RGB.
@@ -20,7 +20,7 @@ def colorfulness(rgb: tf.Tensor) -> tf.Tensor:
 
     Returns:
         float32 (batch,), 0 for a gray image; their observers called 15 slightly, 45 averagely
-        and 82 highly colourful.
+        and 82 highly colorful.
 
     Raises:
         ValueError: another dtype or shape, or, outside a graph, another range.

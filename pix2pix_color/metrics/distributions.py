@@ -1,4 +1,4 @@
-"""Colours and features as distributions: histograms, class rebalancing, distances."""
+"""Colors and features as distributions: histograms, class rebalancing, distances."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def chroma_histogram(lab: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Ten
 
 
 def class_rebalancing(histogram: np.ndarray, uniform: float = 0.0) -> np.ndarray:
-    """What a pixel of each ab bin should count, so that rare colours count as much as gray.
+    """What a pixel of each ab bin should count, so that rare colors count as much as gray.
 
     Zhang, Isola and Efros 2016 (Colorful image colorization, equation 4): the weight is one
     over the share of the bin, after the shares were smoothed over the ab plane with a Gaussian
@@ -106,7 +106,7 @@ def class_rebalancing(histogram: np.ndarray, uniform: float = 0.0) -> np.ndarray
 
 
 def pixel_weights(real_lab: tf.Tensor, bin_weights: tf.Tensor) -> tf.Tensor:
-    """The weight of the ab bin that each pixel's true colour falls in.
+    """The weight of the ab bin that each pixel's true color falls in.
 
     Args:
         real_lab: float32 Lab, (batch, height, width, 3).
@@ -170,8 +170,8 @@ def feature_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             f"features must be (count, dimensions) with at least two rows, not {features.shape}."
         )
     mean = features.mean(axis=0)
-    centred = features - mean
-    return mean, centred.T @ centred / (len(features) - 1)
+    centered = features - mean
+    return mean, centered.T @ centered / (len(features) - 1)
 
 
 def frechet_distance(

@@ -1,4 +1,4 @@
-"""The report's own scores, which cannot see whether the colours are right."""
+"""The report's own scores, which cannot see whether the colors are right."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["report_psnr", "report_ssim"]
 def report_psnr(real_rgb: tf.Tensor, fake_rgb: tf.Tensor) -> tf.Tensor:
     """The report's PSNR: the uint8 difference is squared *in uint8*, which wraps modulo 256.
 
-    Bit-faithful to the scores of the report's Figure 3 (rows 2 to 4). A wrong colour rarely
-    costs more than a right one: an image without any colour scores about 31 dB.
+    Bit-faithful to the scores of the report's Figure 3 (rows 2 to 4). A wrong color rarely
+    costs more than a right one: an image without any color scores about 31 dB.
 
     Args:
         real_rgb, fake_rgb: uint8 RGB, (batch, height, width, 3).
@@ -33,7 +33,7 @@ def report_psnr(real_rgb: tf.Tensor, fake_rgb: tf.Tensor) -> tf.Tensor:
 
 
 def report_ssim(real_rgb: tf.Tensor, fake_rgb: tf.Tensor) -> tf.Tensor:
-    """The report's SSIM: of the two images turned *gray*, where a colourization is its input.
+    """The report's SSIM: of the two images turned *gray*, where a colorization is its input.
 
     Gray is OpenCV's fixed-point conversion, which gives the scores of the report's Figure 3.
 

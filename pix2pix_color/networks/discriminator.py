@@ -1,11 +1,12 @@
-"""The discriminator: from lightness and colours to logits."""
+"""The discriminator: from lightness and colors to logits."""
 
 from __future__ import annotations
 
 import keras
 from keras import layers
 
-from ..config import ConfigError, DiscriminatorConfig
+from ..config import DiscriminatorConfig
+from ..errors import ConfigError
 from .layer_maker import COLOR_CHANNELS, LayerMaker
 
 __all__ = ["build_discriminator", "discriminator_layers", "receptive_field"]

@@ -7,10 +7,11 @@ import functools
 import keras
 from keras import layers
 
-from ..config import ConfigError, GeneratorConfig
-from ..layers import AnnealedMean, MirroredMean, RGBToChroma, WithMirrored
+from ..config import GeneratorConfig
+from ..errors import ConfigError
 from .guidance import guide_features
 from .layer_maker import COLOR_CHANNELS, DISTRIBUTION_BINS, LayerMaker
+from .layers import AnnealedMean, MirroredMean, RGBToChroma, WithMirrored
 from .residual import residual_unet
 from .unet import unet
 

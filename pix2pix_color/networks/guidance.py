@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from ..classifier import load_classifier
-from ..layers import LightnessToGray, copy_at_precision
+from .layers import LightnessToGray, copy_at_precision
 
 __all__ = ["guide_features"]
 
@@ -16,7 +15,7 @@ def guide_features(
     """Returns what a trained classifier makes of a gray image, by layers that do not learn.
 
     Global features, as in Iizuka et al. 2016 ("Let there be color!", section 3.2), whose own
-    learn with the colours; these were learned from labels before.
+    learn with the colors; these were learned from labels before.
 
     Args:
         lightness: (batch, rows, columns, 1), L in [0, 100], of any size.
@@ -29,6 +28,8 @@ def guide_features(
     Raises:
         ClassifierError: there is no such classifier.
     """
+    from ..classifier import load_classifier
+
     classifier = load_classifier(name_or_path)
     network, size = classifier.network(), classifier.image_size
     x = LightnessToGray(size, dtype="float32", name="guide_gray")(lightness)

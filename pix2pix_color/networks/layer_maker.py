@@ -10,7 +10,7 @@ from keras import layers
 
 from ..color import CHROMA_BIN, CHROMA_LIMIT
 from ..config import DiscriminatorConfig, GeneratorConfig
-from ..layers import (
+from .layers import (
     FusedBatchNormalization,
     MatmulGradientConv2D,
     MatmulGradientConv2DTranspose,
@@ -20,7 +20,7 @@ from ..layers import (
 __all__ = ["COLOR_CHANNELS", "DISTRIBUTION_BINS", "LayerMaker"]
 
 COLOR_CHANNELS = {"lab": 2, "rgb": 3, "distribution": 2}
-"""What both networks see of the colours, by `data.color_space`."""
+"""What both networks see of the colors, by `data.color_space`."""
 DISTRIBUTION_BINS = (2 * CHROMA_LIMIT // CHROMA_BIN) ** 2
 _HEAD_CHANNELS = 32  # of a head of attention
 

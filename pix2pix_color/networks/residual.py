@@ -8,13 +8,13 @@ from .layer_maker import LayerMaker
 
 __all__ = ["residual_unet"]
 
-_OUTPUT_GAIN = 0.01  # the first colours are nearly gray, as most colours are
+_OUTPUT_GAIN = 0.01  # the first colors are nearly gray, as most colors are
 
 
 def residual_unet(
     make: LayerMaker, x: keras.KerasTensor, colors: int, guide: keras.KerasTensor | None = None
 ) -> keras.KerasTensor:
-    """Returns colours, before their tanh, of (rescaled) lightness.
+    """Returns colors, before their tanh, of (rescaled) lightness.
 
     Pre-activation blocks (He et al. 2016, "Identity mappings in deep residual networks"), so
     that an identity leads from each level to the next change of size. Level n has size / 2**n

@@ -11,7 +11,7 @@ __all__ = ["unet"]
 
 
 def unet(make: LayerMaker, x: keras.KerasTensor, colors: int) -> keras.KerasTensor:
-    """Returns colours, before their tanh, of (rescaled) lightness."""
+    """Returns colors, before their tanh, of (rescaled) lightness."""
     config, skips = make.config, {}
     kernel, skip_levels = config.kernel_size, config.skip_levels()
     for level in range(1, config.depth + 1):  # level n has size / 2**n pixels a side

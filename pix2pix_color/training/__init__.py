@@ -9,7 +9,6 @@ callback that runs between calls of `train_steps`.
 """
 
 from .callbacks import CheckpointWriter, HistoryWriter, SampleWriter
-from .errors import Interrupted, NonFiniteLossError, TrainingError
 from .optimizers import Schedule
 from .trainer import METRICS, Trainer
 
@@ -17,10 +16,7 @@ __all__ = [
     "METRICS",
     "CheckpointWriter",
     "HistoryWriter",
-    "Interrupted",
-    "NonFiniteLossError",
     "SampleWriter",
     "Schedule",
     "Trainer",
-    "TrainingError",
 ]

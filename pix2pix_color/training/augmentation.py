@@ -1,7 +1,7 @@
 """Differentiable augmentation of what the discriminator sees (Zhao et al. 2020).
 
-Of theirs, translation and cutout: they leave colours alone, which are all that a colourization
-can be wrong in. Lightness and colours move together, real and fake images alike.
+Of theirs, translation and cutout: they leave colors alone, which are all that a colorization
+can be wrong in. Lightness and colors move together, real and fake images alike.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class CheckpointWriter(keras.callbacks.Callback):
 
 
 class SampleWriter(keras.callbacks.Callback):
-    """Writes `samples/step-N.png`: gray, real and colourized rows of eight fixed images."""
+    """Writes `samples/step-N.png`: gray, real and colorized rows of eight fixed images."""
 
     def __init__(self, trainer: Trainer, dataset: ImageDataset, every: int) -> None:
         super().__init__()

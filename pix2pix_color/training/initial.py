@@ -7,9 +7,9 @@ from pathlib import Path
 
 import keras
 
-from .. import layers as _layers  # noqa: F401  registers what a saved generator may hold
+from ..errors import TrainingError
 from ..files import shipped_folder
-from .errors import TrainingError
+from ..networks import layers as _layers  # noqa: F401  registers what a saved generator may hold
 
 __all__ = ["initialize_generator"]
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 from .. import color, losses, metrics
 from ..config import Config
 from ..data import ImageDataset
-from ..layers import RGBToChroma
 from ..networks import color_generator, distribution_generator
+from ..networks.layers import RGBToChroma
 from .augmentation import augment, draw_places
 from .perceptual import perceptual_network
 
@@ -59,7 +59,7 @@ class Objective:
             self._bin_weights = tf.Variable(tf.ones_like(bins), trainable=False)
 
     def prepare(self, dataset: ImageDataset) -> None:
-        """Counts the training images' colours, where their rarity counts."""
+        """Counts the training images' colors, where their rarity counts."""
         if not self.config.training.rebalance:
             return
         histogram = 0.0
@@ -163,8 +163,8 @@ class Objective:
         image = tf.concat([lightness, colors], axis=-1) if conditional else colors
         if self.config.training.augmentation and places is not None:
             image = augment(image, places)
-        judgement = self._judge(image, training=training)
-        return judgement if isinstance(judgement, list) else [judgement]
+        judgment = self._judge(image, training=training)
+        return judgment if isinstance(judgment, list) else [judgment]
 
     def _real_colors(self, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
         if self.config.data.color_space == "rgb":

@@ -8,10 +8,10 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from ..classifier import Classifier, ClassifierError, load_classifier
-from ..files import ChecksumError, shipped_folder
-from ..layers import copy_at_precision
-from .errors import TrainingError
+from ..classifier import Classifier, load_classifier
+from ..errors import ChecksumError, ClassifierError, TrainingError
+from ..files import shipped_folder
+from ..networks.layers import copy_at_precision
 
 __all__ = ["build_vgg16", "find_classifier", "perceptual_network"]
 
@@ -84,9 +84,9 @@ def build_vgg16(image_size: int, weights: str | None = "imagenet") -> keras.Mode
         )
     images = keras.Input((image_size, image_size, 3), name="images")
     offset = [-mean for mean in _VGG_MEAN]
-    centred = layers.Rescaling(1.0, offset, dtype="float32", name="standardize")(images)
+    centered = layers.Rescaling(1.0, offset, dtype="float32", name="standardize")(images)
     try:
-        vgg = keras.applications.VGG16(include_top=False, weights=weights, input_tensor=centred)
+        vgg = keras.applications.VGG16(include_top=False, weights=weights, input_tensor=centered)
     except Exception as error:  # Keras raises bare ones for a download that failed
         reason = str(error).strip().partition("\n")[0] or repr(error)
         raise TrainingError(

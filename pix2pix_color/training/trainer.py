@@ -19,10 +19,10 @@ import tensorflow as tf
 from ..config import Config
 from ..data import ImageDataset
 from ..distribute import device_kind, is_chief, make_strategy
+from ..errors import Interrupted, NonFiniteLossError, TrainingError
 from ..files import replacing, write_atomically
 from ..networks import build_discriminator, build_generator
 from .callbacks import METRICS, CheckpointWriter, HistoryWriter, SampleWriter
-from .errors import Interrupted, NonFiniteLossError, TrainingError
 from .initial import initialize_generator
 from .objective import Objective
 from .optimizers import apply_gradients, has_schedule, make_optimizer

@@ -1,0 +1,207 @@
+"""The command `experiment`: lists, runs and shows the studies of report section 4.2."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ...config import nearest
+from ...errors import ConfigError, StudyError, UsageError
+from ...experiments.studies import (
+    BUDGET,
+    FOLDER,
+    IMAGES,
+    SEARCH,
+    Study,
+    base_config,
+    find_studies,
+    find_variants,
+)
+from ...startup import start_tensorflow
+from .errors import OK
+from .values import positive
+
+__all__ = ["add_arguments", "run"]
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a seed: a whole number from 0 on")
+    return int(text)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what follows `pix2pix-color experiment`."""
+    parser.add_argument(
+        "action",
+        metavar="ACTION",
+        help="list: the studies; run NAME...: train and score what is not done yet; "
+        "report NAME...: the results as Markdown",
+    )
+    parser.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="*",
+        help="studies, groups of studies (generator, discriminator, hyperparameters, "
+        "ablations), or all",
+    )
+    parser.add_argument(
+        "--budget",
+        metavar="N",
+        type=positive,
+        help=f"images seen by each variant (default: {BUDGET:,}; report: each budget there is)",
+    )
+    parser.add_argument(
+        "--images",
+        metavar="N",
+        type=positive,
+        default=IMAGES,
+        help=f"test images that score a run (default: the first {IMAGES:,})",
+    )
+    parser.add_argument(
+        "--folder",
+        metavar="FOLDER",
+        type=Path,
+        default=Path(FOLDER),
+        help=f"of results.csv and a folder a run (default: {FOLDER})",
+    )
+    parser.add_argument(
+        "--dataset",
+        metavar="DATA",
+        default="cifar10",
+        help="cifar10, photographs (inside scikit-image), tfds:NAME, a folder of images, or a "
+        "mixture with weights: cifar10=4,photographs=1",
+    )
+    parser.add_argument(
+        "--seeds", metavar="N", type=_seed, nargs="+", help="instead of each variant's own"
+    )
+    parser.add_argument(
+        "--variant",
+        metavar="NAME",
+        action="append",
+        default=[],
+        dest="variants",
+        help="only this variant of the study, beside the baseline; any number of times",
+    )
+    parser.add_argument(
+        "--rescore", action="store_true", help="score again what is trained already"
+    )
+    parser.add_argument(
+        "--discard-generators",
+        action="store_true",
+        help="delete each run's generator.keras (25 MB) once it is scored",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be run, and what it costs"
+    )
+    parser.add_argument(
+        "--publish",
+        metavar="FOLDER",
+        type=Path,
+        help="report: also copy the table and each variant's sample images there",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Does what the first word says."""
+    actions = {"list": _list, "run": _run, "report": _report}
+    if options.action not in actions:
+        raise UsageError(
+            f"unknown action {options.action!r} of experiment: {nearest(options.action, actions)}"
+        )
+    return actions[options.action](options)
+
+
+def _say(text: str = "") -> None:
+    print(text, flush=True)
+
+
+def _chosen(options: argparse.Namespace) -> tuple[Study, ...]:
+    if not options.names:
+        raise UsageError(f"experiment {options.action} needs the name of a study, or all.")
+    try:
+        studies = find_studies(options.names)
+        if options.variants and len(studies) != 1:
+            raise StudyError("--variant goes with the name of one study.")
+        if options.variants:
+            studies = (find_variants(studies[0], options.variants),)
+    except StudyError as error:
+        raise UsageError(str(error)) from error
+    return studies
+
+
+def _list(options: argparse.Namespace) -> int:
+    for study in find_studies(options.names or ["all"]):
+        _say(f"{study.name} (section {study.section}, group {study.group}): {study.title}")
+        _say(f"    The report: {study.claim}")
+        _say(f"    {study.question}")
+        for variant in study.variants:
+            changes = " ".join(variant.changes) or "the report's own configuration"
+            equal = ", equal in FLOPs" if variant.equal == "flops" else ""
+            seeds = f"{len(variant.seeds)} seed{'s' if len(variant.seeds) > 1 else ''}"
+            _say(f"      {variant.name}: {changes} ({seeds}{equal})")
+    return OK
+
+
+def _run(options: argparse.Namespace) -> int:
+    studies = _chosen(options)
+    try:
+        base = base_config(options.dataset)
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+    start_tensorflow()
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")  # every run builds its graphs anew: no sign of a mistake
+    from ...experiments.jobs import plan
+    from ...experiments.runner import Runner
+    from ...experiments.search import run_search
+
+    budget = options.budget or BUDGET
+    grid = [study for study in studies if study.name != SEARCH.name]
+    jobs = plan(grid, base, budget, options.seeds)
+    if options.dry_run:
+        return _plan(jobs, SEARCH in studies, budget)
+    runner = Runner(
+        options.folder,
+        base=base,
+        images=options.images,
+        keep_generators=not options.discard_generators,
+        rescore=options.rescore,
+    )
+    if jobs:
+        runner.run(jobs)
+    if SEARCH in studies:
+        run_search(runner, budget=budget)
+    _say(f"All done: {runner.results.path}")
+    return OK
+
+
+def _plan(jobs: list, search: bool, budget: int) -> int:
+    from ...experiments.cost import flops_per_image
+
+    for job in jobs:
+        gflop = flops_per_image(job.config) / 1e9
+        _say(
+            f"{job}: {job.images:,} images, {job.config.training.steps:,} steps, "
+            f"{gflop:.2f} GFLOP an image, {job.tflop:,.0f} TFLOP"
+        )
+    _say(f"{len(jobs)} runs, {sum(job.tflop for job in jobs):,.0f} TFLOP.")
+    if search:
+        from ...experiments.search import TRIALS
+
+        _say(f"And the search: up to {TRIALS} trials of {budget // 2:,} images.")
+    return OK
+
+
+def _report(options: argparse.Namespace) -> int:
+    studies = _chosen(options)
+    from ...experiments.report import open_results, publish, study_table
+
+    results = open_results(options.folder)
+    for study in studies:
+        _say(study_table(study, results.rows, budget=options.budget))
+    if options.publish is not None:
+        count = publish(options.folder, options.publish)
+        _say(f"Copied the table and {count} strips of sample images to {options.publish}.")
+    return OK

@@ -1,0 +1,375 @@
+"""Colorizes a film segment by segment, and goes on where an earlier run was interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import itertools
+import json
+import os
+import shutil
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import VideoError
+from ...files import replacing, write_atomically
+from .formats import Codec, codec_for
+from .smoothing import ChromaSmoother
+
+if TYPE_CHECKING:
+    from ...colorizer import Colorizer
+    from .reading import Frame, VideoSource
+
+__all__ = ["colorize_video"]
+
+_BATCH = 16  # frames at most in one call of the network,
+_BATCH_PIXELS = 1 << 23  # and pixels: four frames of 1080 rows
+_MAX_SEGMENT = 3600.0  # seconds
+_MAX_CRF = 51
+_COUNTS = ("done", "origin", "last_duration")  # of a job, saved with each segment
+
+Progress = Callable[[int, "int | None"], None]
+
+
+def colorize_video(
+    colorizer: Colorizer,
+    source: str | Path,
+    destination: str | Path,
+    *,
+    render_size: int | None = None,
+    strength: float = 1.0,
+    smoothing: float = 0.8,
+    segment_seconds: float = 10.0,
+    crf: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Colorizes a video file into another.
+
+    Luminance, frame times (of a variable frame rate too), rotation, pixel aspect, color tags
+    and 10 bits a sample are kept; audio, subtitles, chapters and titles are copied as they are.
+    Transparency, cover pictures and data streams are not kept, and interlaced fields stay
+    woven. An odd width or height becomes even in H.264 by repeating the last column or row.
+
+    The work lies in a hidden folder beside the destination until all is done. Called again
+    after an interruption, it goes on with the first missing segment and gives the same frames
+    as if nothing had happened; a changed source, model or setting makes it begin anew.
+
+    Args:
+        colorizer: a `Colorizer`, or anything with its `predict_chroma`, `apply_chroma`, `name`.
+        source: any video that FFmpeg decodes; never changed.
+        destination: its suffix, of `OUTPUT_EXTENSIONS`, is the format: H.264, or VP9 in .webm.
+        render_size: shorter side, in pixels, of what the network sees.
+        strength: of the colors: 0 none, 1 as predicted.
+        smoothing: against flicker: how much of the colors before is kept from one frame to
+            the next where nothing moves, 0 (nothing) to 1 (all); see `smoothing.ChromaSmoother`.
+        segment_seconds: length of what an interruption can lose.
+        crf: the codec's quality, 0 to 51, lower is better; 16 or VP9's 24 by default.
+        overwrite: replace an existing destination (but never the source).
+        progress: called after each batch with how many frames are done, and of about how many,
+            or `None` where the file does not say.
+
+    Returns:
+        `destination`.
+
+    Raises:
+        VideoError: a source that cannot be read, streams that the format cannot hold, a file in
+            the way, a full disk, a setting out of range, or PyAV is not installed.
+    """
+    source, destination = Path(source), Path(destination)
+    codec = codec_for(destination)
+    _check_range("smoothing", smoothing, 0, 1)
+    _check_range("segment_seconds", segment_seconds, 0.01, _MAX_SEGMENT)
+    _check_range("crf", 0 if crf is None else crf, 0, _MAX_CRF)
+    _refuse(source, destination, overwrite)
+    try:
+        from .reading import open_source
+    except ImportError as error:
+        raise VideoError(
+            f"Videos need PyAV ({error}): pip install 'pix2pix_color[video]'."
+        ) from error
+    settings = {
+        "render_size": render_size,
+        "strength": strength,
+        "smoothing": smoothing,
+        "segment_seconds": segment_seconds,
+        "crf": codec.crf if crf is None else crf,
+        "codec": codec.name,
+    }
+    with _in_words(source, destination), open_source(source) as video:
+        _warn_of_losses(video, destination, codec)
+        with _Job(colorizer, video, destination, codec, settings, progress) as job:
+            job.run()
+    return destination
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise VideoError(f"{name} must be {low:g} to {high:g}, not {value}.")
+
+
+def _refuse(source: Path, destination: Path, overwrite: bool) -> None:
+    if not destination.exists():
+        return
+    if source.exists() and destination.samefile(source):
+        raise VideoError(f"{destination} is the input itself: choose another output.")
+    if not destination.is_file():
+        raise VideoError(f"{destination} is not a file: choose another output.")
+    if not overwrite:
+        raise VideoError(f"{destination} exists already: use --overwrite to replace it.")
+
+
+@contextlib.contextmanager
+def _in_words(source: Path, destination: Path) -> Iterator[None]:
+    """Turns what FFmpeg and the system raise into a line for a user."""
+    import av
+
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            text = (
+                f"no space left for {destination}. Free some and run the same command again: it "
+                "goes on where it stopped."
+            )
+        elif isinstance(error, PermissionError):
+            text = f"{destination} cannot be written: permission denied for {error.filename}."
+        else:
+            text = f"{source} cannot be colorized to {destination}: {error.strerror or error}."
+        raise VideoError(text) from error
+
+
+def _warn_of_losses(video: VideoSource, destination: Path, codec: Codec) -> None:
+    picture, path = video.picture, video.path
+    losses = {
+        f"{path} is interlaced; {destination} keeps both fields in each frame, and players do "
+        "not take them apart.": picture.interlaced,
+        f"{path} has transparency, which {destination} does not keep.": picture.alpha,
+        f"{path} has more than 8 bits a sample, {destination.suffix} gets 8; .mp4, .mov and .mkv "
+        "keep 10.": picture.deep and not codec.deep,
+        f"{path} is {picture.width}x{picture.height}: H.264 needs even sides, so the last column "
+        "or row is repeated.": codec.even and bool(picture.width % 2 or picture.height % 2),
+    }
+    for text, applies in losses.items():
+        if applies:
+            warnings.warn(text, stacklevel=3)
+
+
+class _Job:
+    """The hidden folder of a film's segments, and the work on it.
+
+    It holds `settings.json`, `probe.npy` (what the model says to a test pattern), a folder
+    `00000`, `00001`... a finished segment, each with `video.nut` and `state.npz` (what the next
+    one starts from), and `complete` once all segments are there.
+    """
+
+    def __init__(
+        self,
+        colorizer: Colorizer,
+        video: VideoSource,
+        destination: Path,
+        codec: Codec,
+        settings: dict[str, Any],
+        progress: Progress | None,
+    ) -> None:
+        self.colorizer, self.video, self.destination = colorizer, video, destination
+        self.codec, self.settings = codec, settings
+        self.smoother = ChromaSmoother(settings["smoothing"])
+        self.progress = progress or (lambda done, total: None)
+        self.folder = destination.parent / f".{destination.name}.segments"
+        self.done = 0  # frames
+        self.origin = self.last_duration = 0  # the first frame's time, in ticks
+
+    def __enter__(self) -> _Job:
+        from filelock import FileLock, Timeout
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.folder / "lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise VideoError(
+                f"Another process colorizes {self.destination} right now: wait for it."
+            ) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if not self._segment(0).exists():  # nothing that is worth going on with
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run(self) -> None:
+        """Does what is left to do, and renames the result to the destination."""
+        from .writing import check_copies, join
+
+        self._begin()
+        joined = self.folder / f"joined{self.destination.suffix}"
+        crf = self.settings["crf"]
+        check_copies(joined, self.video, self.codec, crf, self.destination)
+        number = self._go_on()
+        if not (self.folder / "complete").exists():
+            frames = self.video.frames(skip=self.done)
+            for _, segment in itertools.groupby(frames, key=_Segments(self._ticks())):
+                self._write_segment(number, segment)
+                number += 1
+            write_atomically(self.folder / "complete", "")
+        self.progress(self.done, self.done)
+        segments = [self._segment(n) / "video.nut" for n in range(number)]
+        join(joined, segments, self.video, self.origin, self.last_duration, self.destination)
+        os.replace(joined, self.destination)
+        self._lock.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # What is there already -----------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Keeps what an earlier run left if it is of the same film, model and settings."""
+        for half_written in self.folder.glob(".*"):
+            shutil.rmtree(half_written)
+        settings, probe = self._described(), self._probe()
+        path, probe_path = self.folder / "settings.json", self.folder / "probe.npy"
+        try:
+            same = json.loads(path.read_text(encoding="utf-8")) == settings and np.allclose(
+                np.load(probe_path), probe, atol=1e-3
+            )
+        except (OSError, ValueError):
+            same = False
+        if same:
+            return
+        if path.exists():
+            warnings.warn(
+                f"{self.destination} was begun from another source, model or setting: it begins "
+                "anew.",
+                stacklevel=3,
+            )
+        for old in self.folder.iterdir():
+            if old.is_dir():
+                shutil.rmtree(old)
+            elif old.name != "lock":
+                old.unlink()
+        buffer = io.BytesIO()
+        np.save(buffer, probe)
+        write_atomically(probe_path, buffer.getvalue())
+        write_atomically(path, json.dumps(settings, indent=2) + "\n")
+
+    def _described(self) -> dict[str, Any]:
+        import av
+
+        status = self.video.path.stat()
+        return {
+            "source": [str(self.video.path.resolve()), status.st_size, status.st_mtime_ns],
+            "pyav": av.__version__,
+            **self.settings,
+        }
+
+    def _probe(self) -> np.ndarray:
+        """Returns what the model says to a test pattern: another model says something else."""
+        pattern = 50 + 40 * np.sin(np.arange(64 * 64, dtype=np.float32) / 7).reshape(1, 64, 64, 1)
+        return self.colorizer.predict_chroma(pattern, render_size=self.settings["render_size"])
+
+    def _segment(self, number: int) -> Path:
+        return self.folder / f"{number:05d}"
+
+    def _go_on(self) -> int:
+        """Takes up the state after the last finished segment; returns how many there are."""
+        number, state = 0, None
+        while (following := self._state(number)) is not None:
+            number, state = number + 1, following
+        if self._segment(number).exists():  # damaged, when the power failed perhaps
+            for later in self.folder.glob("[0-9]*"):
+                if int(later.name) >= number:
+                    shutil.rmtree(later)
+            (self.folder / "complete").unlink(missing_ok=True)
+        if state is not None:
+            for name in _COUNTS:
+                setattr(self, name, int(state.pop(name)))
+            self.smoother.state = state
+            self.progress(self.done, self._total())
+        return number
+
+    def _state(self, number: int) -> dict[str, np.ndarray] | None:
+        """Returns what was saved with a segment, or `None` if it is not there or not whole."""
+        try:
+            with np.load(self._segment(number) / "state.npz") as saved:
+                state = dict(saved)
+            size = (self._segment(number) / "video.nut").stat().st_size
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile):
+            return None
+        return state if int(state.pop("bytes")) == size else None
+
+    # The work ------------------------------------------------------------------------------
+
+    def _ticks(self) -> Fraction:
+        return Fraction(self.settings["segment_seconds"]) / self.video.picture.time_base
+
+    def _total(self) -> int | None:
+        expected = self.video.frame_count
+        return None if expected is None else max(expected, self.done)
+
+    def _write_segment(self, number: int, frames: Iterable[Frame]) -> None:
+        from .writing import segment_writer
+
+        picture = self.video.picture
+        size = max(1, min(_BATCH, _BATCH_PIXELS // (picture.width * picture.height)))
+        with replacing(self._segment(number)) as temporary:
+            temporary.mkdir()
+            path = temporary / "video.nut"
+            with segment_writer(path, picture, self.codec, self.settings["crf"]) as write:
+                for batch in _batches(frames, size):
+                    if not self.done:
+                        self.origin = batch[0].time
+                    for frame, rgb in zip(batch, self._colorize(batch), strict=True):
+                        write(rgb, frame.time - self.origin, frame.duration)
+                    self.done, self.last_duration = self.done + len(batch), batch[-1].duration
+                    self.progress(self.done, self._total())
+            counts = {name: getattr(self, name) for name in _COUNTS}
+            counts["bytes"] = path.stat().st_size
+            np.savez(temporary / "state.npz", **self.smoother.state, **counts)
+
+    def _colorize(self, batch: list[Frame]) -> np.ndarray:
+        """Returns RGB frames in smoothed colors."""
+        import tensorflow as tf
+
+        from ...color import pixel_lightness
+
+        images, turns = np.stack([frame.rgb for frame in batch]), self.video.picture.quarter_turns
+        lightness = np.stack([pixel_lightness(image.reshape(-1, 3)) for image in images])
+        lightness = lightness.reshape(*images.shape[:3], 1)
+        # The network learned upright pictures; many telephones store them lying on a side.
+        upright = np.ascontiguousarray(np.rot90(lightness, turns, axes=(1, 2)))
+        chroma = self.colorizer.predict_chroma(upright, render_size=self.settings["render_size"])
+        chroma = np.rot90(chroma, -turns, axes=(1, 2))
+        small = tf.image.resize(lightness, chroma.shape[1:3], antialias=True).numpy()
+        time_base = self.video.picture.time_base
+        smoothed = [
+            self.smoother(planes, light, float(frame.time * time_base))
+            for frame, planes, light in zip(batch, chroma, small, strict=True)
+        ]
+        return self.colorizer.apply_chroma(images, np.stack(smoothed), self.settings["strength"])
+
+
+class _Segments:
+    """Numbers frames by their segment: one ends with the first frame that is late enough."""
+
+    def __init__(self, ticks: Fraction) -> None:
+        self.ticks, self.number, self.start = ticks, 0, None
+
+    def __call__(self, frame: Frame) -> int:
+        if self.start is None:
+            self.start = frame.time
+        elif frame.time - self.start >= self.ticks:
+            self.number, self.start = self.number + 1, frame.time
+        return self.number
+
+
+def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    frames = iter(frames)
+    while batch := list(itertools.islice(frames, size)):
+        yield batch

@@ -1,0 +1,300 @@
+"""Encodes segments of a film, and joins them with the sound and subtitles of their source."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import operator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from ...errors import VideoError
+from .formats import Codec, Picture
+from .reading import CONVERSION, VideoSource, open_container, video_stream
+
+__all__ = ["check_copies", "join", "segment_writer"]
+
+_FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets last as long as their frames
+# Narrower than eight of its blocks, x264's macroblock tree gives other frames at each run, and
+# an interrupted film could not go on to the same ones.
+_REPEATABLE = 128
+_FILE_TAGS = ("compatible_brands", "encoder", "major_brand", "minor_version")
+_STREAM_TAGS = ("creation_time", "handler_name", "language", "title")
+
+Write = Callable[[np.ndarray, int, int], None]
+
+
+@contextlib.contextmanager
+def segment_writer(path: Path, picture: Picture, codec: Codec, crf: int) -> Iterator[Write]:
+    """Yields a function that encodes one frame: RGB, time and duration in ticks.
+
+    A segment is a NUT file, which keeps every time base and codec exactly. Its times must not
+    be negative.
+    """
+    # A format that forbids negative decoding times would move all times otherwise.
+    options = {"avoid_negative_ts": "disabled"}
+    with av.open(str(path), "w", format="nut", container_options=options) as container:
+        stream = _add_encoder(container, picture, codec, crf)
+
+        def write(rgb: np.ndarray, time: int, duration: int) -> None:
+            frame = _to_frame(rgb, picture, codec)
+            frame.pts, frame.time_base, frame.duration = time, picture.time_base, duration
+            container.mux(stream.encode(frame))
+
+        yield write
+        container.mux(stream.encode(None))
+
+
+def _add_encoder(
+    container: av.container.OutputContainer, picture: Picture, codec: Codec, crf: int
+) -> av.VideoStream:
+    options = {"crf": str(crf), **dict(codec.options)}
+    if codec.name == "libx264" and picture.width < _REPEATABLE:
+        options["x264-params"] = "mbtree=0"
+    stream = container.add_stream(codec.name, rate=picture.rate, options=options)
+    context = stream.codec_context
+    context.width, context.height = _size(picture, codec)
+    context.pix_fmt = _pixel_format(picture, codec)
+    context.time_base = picture.time_base
+    context.flags |= _FRAME_DURATION
+    context.thread_type, context.thread_count = "AUTO", 0
+    _tag(context, picture)
+    return stream
+
+
+def _tag(context: av.VideoCodecContext, picture: Picture) -> None:
+    context.sample_aspect_ratio = picture.aspect
+    context.colorspace, context.color_range = picture.matrix, picture.range
+    context.color_primaries, context.color_trc = picture.primaries, picture.transfer
+
+
+def _pixel_format(picture: Picture, codec: Codec) -> str:
+    return "yuv420p10le" if picture.deep and codec.deep else "yuv420p"
+
+
+def _size(picture: Picture, codec: Codec) -> tuple[int, int]:
+    odd = int(codec.even)
+    return picture.width + odd * (picture.width % 2), picture.height + odd * (picture.height % 2)
+
+
+def _to_frame(rgb: np.ndarray, picture: Picture, codec: Codec) -> av.VideoFrame:
+    width, height = _size(picture, codec)
+    if (height, width) != rgb.shape[:2]:  # the last row or column twice
+        rgb = np.pad(rgb, ((0, height - len(rgb)), (0, width - rgb.shape[1]), (0, 0)), "edge")
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), picture.rgb_format).reformat(
+        format=_pixel_format(picture, codec),
+        src_colorspace=picture.swscale_matrix,
+        dst_colorspace=picture.swscale_matrix,
+        interpolation=CONVERSION,
+        src_color_range=2,
+        dst_color_range=picture.range,
+    )
+
+
+# Joining --------------------------------------------------------------------------------------
+
+
+def check_copies(path: Path, video: VideoSource, codec: Codec, crf: int, named: Path) -> None:
+    """Writes a header with all streams to `path`, to learn early whether the format holds them.
+
+    Raises:
+        VideoError: it does not; the message speaks of the file `named`.
+    """
+    source = video.container
+    with _explained(named, source), av.open(str(path), "w", format=_format(named)) as container:
+        _add_encoder(container, video.picture, codec, crf)
+        _add_copies(container, source)
+        container.start_encoding()
+
+
+def join(
+    path: Path,
+    segments: Sequence[Path],
+    video: VideoSource,
+    origin: int,
+    last_duration: int,
+    named: Path,
+) -> None:
+    """Joins segments and what else the source has, without encoding anything again.
+
+    Args:
+        path: the file to write.
+        segments: files of `segment_writer`, in order.
+        video: the source, whose audio, subtitles, attachments, chapters and titles are copied.
+        origin: the time, in ticks, that the segments' times count from.
+        last_duration: of the last frame, in ticks; 0 is unknown.
+        named: the file that it becomes: its suffix is the format, and messages name it.
+    """
+    options = {"movflags": "+faststart"} if _format(named) in ("mp4", "mov") else {}
+    with (
+        open_container(video.path) as source,  # anew: decoding used the packets of the other up
+        av.open(str(segments[0])) as first,
+        av.open(str(path), "w", format=_format(named), container_options=options) as container,
+    ):
+        stream = _add_video(container, first.streams.video[0], video.picture)
+        with _explained(named, source):
+            _copy_stream_tags(stream, video_stream(video.path, source))
+            copies = _add_copies(container, source)
+            _copy_tags(container, source)
+            container.start_encoding()
+        start = Fraction(max(source.start_time or 0, 0), av.time_base)
+        time_base = video.picture.time_base
+        shift = origin - round(start / time_base)
+        packets = heapq.merge(
+            _video_packets(segments, stream, time_base, shift, last_duration),
+            _copied_packets(source, copies, start),
+            key=operator.itemgetter(0),
+        )
+        refused = 0
+        for _, packet in packets:
+            try:
+                container.mux(packet)
+            except av.FFmpegError as error:
+                if packet.stream is stream or isinstance(error, OSError):
+                    raise
+                refused += 1
+    if refused:
+        warnings.warn(
+            f"{video.path} is damaged: {refused:,} packets of its sound or subtitles could not be "
+            "copied.",
+            stacklevel=2,
+        )
+
+
+def _format(path: Path) -> str:
+    return {".mkv": "matroska", ".mov": "mov", ".webm": "webm"}.get(path.suffix.lower(), "mp4")
+
+
+@contextlib.contextmanager
+def _explained(named: Path, source: av.container.InputContainer) -> Iterator[None]:
+    """Says which streams there are when a format refuses them."""
+    try:
+        yield
+    except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, OSError):  # a full disk is not the format's fault
+            raise
+        codecs = ", ".join(
+            f"{stream.type} {stream.codec_context.name}"
+            for stream in source.streams
+            if stream.type in ("audio", "subtitle") and stream.codec_context
+        )
+        raise VideoError(
+            f"{named} cannot hold what is copied from {source.name} ({codecs}): choose a .mkv "
+            f"output, which holds nearly everything. [{error}]"
+        ) from error
+
+
+def _add_video(
+    container: av.container.OutputContainer, template: av.VideoStream, picture: Picture
+) -> av.VideoStream:
+    stream = container.add_stream_from_template(template, opaque=True)
+    _tag(stream.codec_context, picture)
+    stream.codec_context.framerate = picture.rate
+    stream.time_base = picture.time_base
+    if picture.display_matrix:
+        stream.set_display_matrix(picture.display_matrix)
+    return stream
+
+
+def _add_copies(
+    container: av.container.OutputContainer, source: av.container.InputContainer
+) -> dict[int, av.stream.Stream]:
+    """Adds the streams that are copied; returns them by their index in the source."""
+    kinds = ["audio", "subtitle"]
+    if container.format.name == "matroska":
+        kinds.append("attachment")  # fonts of subtitles
+    copies = {}
+    for stream in source.streams:
+        if stream.type in kinds:
+            copy = container.add_stream_from_template(stream)
+            if stream.type != "attachment":
+                _copy_stream_tags(copy, stream)
+            copies[stream.index] = copy
+    return copies
+
+
+def _copy_stream_tags(copy: av.stream.Stream, stream: av.stream.Stream) -> None:
+    copy.metadata.update({k: v for k, v in stream.metadata.items() if k in _STREAM_TAGS})
+    copy.disposition = stream.disposition
+
+
+def _copy_tags(
+    container: av.container.OutputContainer, source: av.container.InputContainer
+) -> None:
+    tags = source.metadata
+    container.metadata.update({k: v for k, v in tags.items() if k.lower() not in _FILE_TAGS})
+    chapters = source.chapters()
+    if chapters:
+        container.set_chapters(chapters)
+
+
+def _video_packets(
+    segments: Sequence[Path],
+    stream: av.VideoStream,
+    time_base: Fraction,
+    shift: int,
+    last_duration: int,
+) -> Iterator[tuple[Fraction, av.Packet]]:
+    """Yields the segments' packets with times of one film, by decoding time in seconds.
+
+    Each encoder lets decoding begin a few frames before the first is shown. Where frames last
+    unequally, these times would run backwards at a segment's border; so they are set anew, each
+    to the time of the frame shown a fixed number of frames earlier.
+    """
+    times = [time for _, time in _packets(segments, time_base)]
+    shown = sorted(times)
+    rank = {time: place for place, time in enumerate(shown)}
+    delay = max(place - rank[time] for place, time in enumerate(times))
+    step = shown[1] - shown[0] if len(shown) > 1 else 1
+    decoded = [shown[0] - step * n for n in range(delay, 0, -1)] + shown
+    ends = [*shown[1:], shown[-1] + (last_duration or step)]
+    for (packet, pts), dts in zip(_packets(segments, time_base), decoded, strict=False):
+        packet.pts, packet.dts = pts + shift, dts + shift
+        packet.duration = ends[rank[pts]] - pts
+        packet.time_base, packet.stream = time_base, stream
+        yield packet.dts * time_base, packet
+
+
+def _packets(segments: Sequence[Path], time_base: Fraction) -> Iterator[tuple[av.Packet, int]]:
+    for path in segments:
+        with av.open(str(path)) as container:
+            for packet in container.demux(container.streams.video[0]):
+                if packet.size:
+                    yield packet, round(packet.pts * packet.time_base / time_base)
+
+
+def _copied_packets(
+    source: av.container.InputContainer, copies: dict[int, av.stream.Stream], start: Fraction
+) -> Iterator[tuple[Fraction, av.Packet]]:
+    """Yields the packets of the copied streams, by decoding time in seconds."""
+    streams = [
+        stream
+        for stream in source.streams
+        if stream.index in copies and stream.type != "attachment"
+    ]
+    if not streams:
+        return
+    latest = {stream.index: Fraction(0) for stream in streams}
+    packets = source.demux(streams)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError):  # a cut-off file: its frames ended there too
+            return
+        if not packet.size:
+            continue
+        index, shift = packet.stream.index, round(start / packet.time_base)
+        if packet.pts is not None:
+            packet.pts -= shift
+        if packet.dts is not None:
+            packet.dts -= shift
+        time = packet.dts if packet.dts is not None else packet.pts
+        if time is not None:
+            latest[index] = time * packet.time_base
+        packet.stream = copies[index]
+        yield latest[index], packet

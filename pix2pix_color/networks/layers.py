@@ -1,0 +1,278 @@
+"""The layers that Keras does not have.
+
+Most train faster on a CPU than Keras's own, with the same variables and results. They are
+only for training graphs: an exported generator is rebuilt with the plain Keras layers, which
+its weights fit. `RGBToChroma` and `AnnealedMean` end a generator that predicts RGB or a
+distribution of colors, `LightnessToGray` begins one that a classifier guides, and `WithMirrored`
+and `MirroredMean` are around one that colorizes the mirror image too, exported or not.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .. import color
+
+__all__ = [
+    "AnnealedMean",
+    "FusedBatchNormalization",
+    "LightnessToGray",
+    "MatmulGradientConv2D",
+    "MatmulGradientConv2DTranspose",
+    "MirroredMean",
+    "RGBToChroma",
+    "SpectralConv2D",
+    "WithMirrored",
+    "copy_at_precision",
+]
+
+_LARGEST_MAP = 4  # above 4x4 outputs the convolution's own filter gradient is as fast
+
+
+def copy_at_precision(
+    layer: keras.layers.Layer, precision: str, **changes: object
+) -> keras.layers.Layer:
+    """Returns a layer like another, without its weights, for a network that does not learn.
+
+    Args:
+        layer: of a classifier.
+        precision: Keras dtype policy of the copy; a `Rescaling`, which handles pixels, keeps its
+            own.
+        **changes: to its configuration.
+    """
+    config = layer.get_config() | changes
+    if not isinstance(layer, keras.layers.Rescaling):
+        config["dtype"] = precision
+    return type(layer).from_config(config)
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """Keras's batch normalization through TensorFlow's fused operation.
+
+    Same variables, same results to rounding (the moving variance too: TensorFlow's
+    Bessel-corrected batch variance is uncorrected, since Keras does not correct it). Keras 3
+    composes the operation from elementary ones, which costs 3.7 times as much on a CPU.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        if not (training and self.trainable) or self.synchronized or mask is not None:
+            return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs,
+            tf.cast(self.gamma, tf.float32),
+            tf.cast(self.beta, tf.float32),
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], tf.float32)
+        variance *= (count - 1.0) / count
+        keep = self.momentum
+        self.moving_mean.assign(self.moving_mean * keep + mean * (1.0 - keep))
+        self.moving_variance.assign(self.moving_variance * keep + variance * (1.0 - keep))
+        return outputs
+
+
+def _filter_gradient(x: tf.Tensor, dy: tf.Tensor, kernel: int, stride: int) -> tf.Tensor:
+    """Returns the filter gradient of a 'same' convolution from x to y as a matrix product.
+
+    oneDNN's bfloat16 filter gradient of a small map runs at a third of its matrix product.
+    """
+    if dy.shape[1] is None or dy.shape[1] > _LARGEST_MAP:
+        return tf.raw_ops.Conv2DBackpropFilter(
+            input=x,
+            filter_sizes=[kernel, kernel, x.shape[-1], dy.shape[-1]],
+            out_backprop=dy,
+            strides=[1, stride, stride, 1],
+            padding="SAME",
+        )
+    patches = tf.image.extract_patches(
+        x, [1, kernel, kernel, 1], [1, stride, stride, 1], [1, 1, 1, 1], "SAME"
+    )
+    product = tf.matmul(
+        tf.reshape(patches, [-1, kernel * kernel * x.shape[-1]]),
+        tf.reshape(dy, [-1, dy.shape[-1]]),
+        transpose_a=True,
+    )
+    return tf.reshape(product, [kernel, kernel, x.shape[-1], dy.shape[-1]])
+
+
+def _conv2d(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    @tf.custom_gradient
+    def convolve(x: tf.Tensor, kernel: tf.Tensor):
+        def gradient(dy: tf.Tensor):
+            dx = tf.nn.conv2d_transpose(dy, kernel, tf.shape(x), stride, "SAME")
+            return dx, _filter_gradient(x, dy, kernel.shape[0], stride)
+
+        return tf.nn.conv2d(x, kernel, stride, "SAME"), gradient
+
+    return convolve(x, kernel)
+
+
+def _conv2d_transpose(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    @tf.custom_gradient
+    def convolve(x: tf.Tensor, kernel: tf.Tensor):
+        def gradient(dy: tf.Tensor):
+            # A transposed convolution is the input gradient of a convolution from y to x.
+            dx = tf.nn.conv2d(dy, kernel, stride, "SAME")
+            return dx, _filter_gradient(dy, x, kernel.shape[0], stride)
+
+        shape = tf.shape(x)
+        size = [shape[0], shape[1] * stride, shape[2] * stride, kernel.shape[2]]
+        y = tf.nn.conv2d_transpose(x, kernel, size, stride, "SAME")
+        y.set_shape([None, *(s and s * stride for s in x.shape[1:3]), kernel.shape[2]])
+        return y, gradient
+
+    return convolve(x, kernel)
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class MatmulGradientConv2D(keras.layers.Conv2D):
+    """Keras's square 'same' Conv2D with the filter gradient of small maps as a product."""
+
+    def convolution_op(self, inputs, kernel):
+        return _conv2d(inputs, tf.convert_to_tensor(kernel), self.strides[0])
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class MatmulGradientConv2DTranspose(keras.layers.Conv2DTranspose):
+    """Keras's square 'same' Conv2DTranspose, likewise."""
+
+    def call(self, inputs):
+        # tf.convert_to_tensor reads the variable here: a custom gradient must not see one.
+        outputs = _conv2d_transpose(inputs, tf.convert_to_tensor(self.kernel), self.strides[0])
+        return outputs + tf.convert_to_tensor(self.bias)
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class SpectralConv2D(MatmulGradientConv2D):
+    """A square 'same' Conv2D whose kernel is divided by its largest singular value.
+
+    Spectral normalization (Miyato et al. 2018): the kernel as a matrix, all but its output
+    channels in the rows, has a spectral norm of 1. Each call in training takes one step of
+    power iteration, from the vector that the last one left. Keras's own wrapper overwrites the
+    kernel with the quotient and hides the division from its gradient (equation 12).
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        # Equal replicas take equal steps: one speaks for all.
+        self.direction = self.add_weight(
+            name="direction",
+            shape=(self.filters,),
+            initializer=keras.initializers.Constant(self.filters**-0.5),
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    def call(self, inputs, training=None):
+        kernel = tf.cast(tf.convert_to_tensor(self.kernel), tf.float32)
+        matrix = tf.reshape(kernel, [-1, self.filters])
+        fixed = tf.stop_gradient(matrix)
+        right = tf.cast(tf.convert_to_tensor(self.direction), tf.float32)[:, None]
+        left = tf.math.l2_normalize(tf.matmul(fixed, right))
+        if training:
+            right = tf.math.l2_normalize(tf.matmul(fixed, left, transpose_a=True))
+            self.direction.assign(right[:, 0])
+        norm = tf.reduce_sum(left * tf.matmul(matrix, right))
+        outputs = self.convolution_op(inputs, tf.cast(kernel / norm, inputs.dtype))
+        return outputs + tf.cast(tf.convert_to_tensor(self.bias), outputs.dtype)
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class RGBToChroma(keras.layers.Layer):
+    """Turns RGB in [-1, 1], (..., 3), into chroma, (a, b) / 128, (..., 2), dropping its L."""
+
+    def call(self, inputs):
+        _, chroma = color.split((inputs + 1.0) / 2.0)
+        return chroma
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class LightnessToGray(keras.layers.Layer):
+    """Turns L in [0, 100], (batch, rows, columns, 1), into gray RGB from 0 to 255, of one size.
+
+    Resized by itself: a `Resizing` of Keras puts every layer after it into training where the
+    model's caller does not say which it is.
+
+    Args:
+        size: rows and columns of the result, (batch, size, size, 3).
+    """
+
+    def __init__(self, size: int, **options) -> None:
+        super().__init__(**options)
+        self.size = size
+
+    def call(self, inputs):
+        no_color = tf.concat([tf.zeros_like(inputs)] * 2, axis=-1)
+        gray = 255.0 * color.merge(inputs, no_color)
+        # Not antialiased, which ONNX and LiteRT lack: half the size is exact all the same.
+        return tf.image.resize(gray, (self.size, self.size))
+
+    def get_config(self):
+        return super().get_config() | {"size": self.size}
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class WithMirrored(keras.layers.Layer):
+    """Puts after a batch of images (batch, rows, columns, channels) their mirror images.
+
+    Not in training.
+    """
+
+    def call(self, inputs, training=None):
+        if training:
+            return inputs
+        return tf.concat([inputs, tf.reverse(inputs, axis=[2])], axis=0)
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class MirroredMean(keras.layers.Layer):
+    """Takes the mean of each image and of its mirror image, turned back: undoes `WithMirrored`.
+
+    Not in training.
+    """
+
+    def call(self, inputs, training=None):
+        if training:
+            return inputs
+        images, mirrored = tf.split(inputs, 2, axis=0)
+        return (images + tf.reverse(mirrored, axis=[2])) / 2
+
+
+@keras.saving.register_keras_serializable("pix2pix_color")
+class AnnealedMean(keras.layers.Layer):
+    """Reads a distribution of colors as one: the mean of the sharpened distribution.
+
+    Zhang, Isola and Efros 2016 (Colorful image colorization, equation 5): between the mean, which
+    is grayish, and the most likely bin, which jumps from pixel to pixel.
+
+    Args:
+        temperature: above 0; 1 is the mean, and toward 0 the most likely bin. They use 0.38.
+
+    Takes logits (..., 484) of the bins of `metrics.chroma_histogram`, and gives chroma,
+    (a, b) / 128, (..., 2).
+    """
+
+    def __init__(self, temperature: float = 0.38, **options) -> None:
+        super().__init__(**options)
+        self.temperature = temperature
+
+    def call(self, inputs):
+        shares = tf.nn.softmax(tf.cast(inputs, tf.float32) / self.temperature)
+        return tf.linalg.matmul(shares, tf.constant(self._bin_centers() / color.CHROMA_SCALE))
+
+    @staticmethod
+    def _bin_centers() -> np.ndarray:
+        """Returns (a, b) of the bins' middles, float32 (484, 2), a in the larger steps."""
+        ends = np.arange(-color.CHROMA_LIMIT, color.CHROMA_LIMIT, color.CHROMA_BIN)
+        middles = ends.astype(np.float32) + color.CHROMA_BIN / 2
+        return np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 2)
+
+    def get_config(self):
+        return super().get_config() | {"temperature": self.temperature}
