@@ -6,7 +6,7 @@
 # make clean       remove what these made
 #
 # Each makes the virtual environment that it needs. PYTHON=/path/to/python3.12 chooses another
-# Python than the first fit one, VENV=folder another place.
+# Python than the first supported one, VENV=folder another place.
 
 VENV = .venv
 PYTHON =
@@ -54,16 +54,16 @@ $(VENV)/.notebooks: setup.cfg pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(BIN)/python:
-	@fit='import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'; \
+	@fit='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; \
 	wanted="$(PYTHON)"; \
-	for python in $${wanted:-python3 python3.13 python3.12 python3.11 python3.10}; do \
+	for python in $${wanted:-python3 python3.13 python3.12 python3.11}; do \
 		if "$$python" -c "$$fit" 2>/dev/null; then \
 			echo "Making $(VENV) with $$("$$python" --version)"; \
 			rm -rf "$(VENV)"; \
 			exec "$$python" -m venv "$(VENV)"; \
 		fi; \
 	done; \
-	echo "No fit Python: this needs Python 3.10 to 3.13 with its venv module (on Debian and" >&2; \
+	echo "No supported Python: this needs Python 3.11 to 3.13 with its venv module (on Debian and" >&2; \
 	echo "Ubuntu the package python3-venv). Found: $$($${wanted:-python3} --version 2>&1 | head -n 1)." >&2; \
 	echo "Install one, or name it: make PYTHON=/path/to/python3.12" >&2; \
 	exit 1

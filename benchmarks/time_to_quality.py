@@ -80,7 +80,7 @@ def main() -> None:
 def goals(images: int) -> dict[str, Any]:
     """Returns the shipped report model's scores on the racing images, and its steps."""
     from pix2pix_color import Colorizer
-    from pix2pix_color.apps.cli.evaluation import steps_taken
+    from pix2pix_color.apps.cli.evaluate import steps_taken
 
     colorizer = Colorizer.load("report")
     return {"steps": steps_taken(colorizer), **Scorer(images)(colorizer.generator)}

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from tools import reproduce as reproduction
 import pytest
 from conftest import TINY
 from PIL import Image
 
-from pix2pix_color import colorizer, reproduction
+from pix2pix_color import colorizer
 from pix2pix_color.apps import cli
-from pix2pix_color.apps.cli import evaluation as cli_evaluation
+from pix2pix_color.apps.cli import evaluate as cli_evaluation
 from pix2pix_color.apps.cli import parser as cli_parser
 from pix2pix_color.files import write_checksums
 

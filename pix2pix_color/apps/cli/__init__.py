@@ -1,7 +1,7 @@
-"""The command `pix2pix-color`: parse, call, show.
+"""The command `pix2pix-color`: parse, call, show. Each command has a file of its own.
 
-Nothing heavy is imported before a command runs, so `--help` answers at once. What a user can
-cause is one line on the error output and an exit code that says which kind it was.
+Nothing heavy is imported before a command runs, so `--help` answers at once. An error that a user
+can cause is one line on standard error and an exit code.
 """
 
 from __future__ import annotations
@@ -11,17 +11,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ...errors import ConfigError, UsageError
-from .errors import (
-    FAILED,
-    INTERRUPTED,
-    USAGE,
-    in_words,
-    is_exhausted,
-    is_ours,
-    report,
-    short_warnings,
-)
+from ...errors import Pix2PixColorError, disk_is_full, in_words
+from .console import FAILED, INTERRUPTED, report, short_warnings
 from .parser import parse
 
 __all__ = ["main"]
@@ -34,14 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows the program's name; `None` takes `sys.argv`.
 
     Returns:
-        The exit code: 0 done, 1 failed, 2 not valid, 130 interrupted.
+        The exit code: 0 success, 1 failure, 2 invalid command line, 130 interrupted.
     """
     try:
         options = parse(arguments)
         with short_warnings():
-            code = options.function(options)
-        sys.stdout.flush()  # a closed pipe shows here, where it is caught
-        return code
+            exit_code = options.function(options)
+        sys.stdout.flush()  # a closed pipe raises here, where it is caught
+        return exit_code or 0
     except SystemExit as stop:  # argparse, after --help or an error of its own
         return stop.code if isinstance(stop.code, int) else FAILED
     except BrokenPipeError:
@@ -51,11 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return report("interrupted.", INTERRUPTED)
-    except (ConfigError, UsageError) as error:
-        return report(error, USAGE)
+    except Pix2PixColorError as error:
+        return report(error, error.exit_code)
     except Exception as error:
-        if type(error).__name__ == "Interrupted" and is_ours(error):
-            return report(error, INTERRUPTED)
-        if is_ours(error) or isinstance(error, OSError) or is_exhausted(error):
+        if isinstance(error, OSError) or disk_is_full(error):
             return report(in_words(error), FAILED)
+        if _memory_is_full(error):
+            return report("out of memory. Reduce the batch size or the render size.", FAILED)
         raise
+
+
+def _memory_is_full(error: Exception) -> bool:
+    tensorflow = sys.modules.get("tensorflow")  # only where a command has imported it
+    return isinstance(error, MemoryError) or (
+        tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)
+    )

@@ -6,7 +6,6 @@ import argparse
 
 from ...files import DEFAULT_MODEL
 from ...startup import start_tensorflow
-from .errors import OK
 from .values import positive
 
 __all__ = ["add_arguments", "run"]
@@ -63,4 +62,4 @@ def run(options: argparse.Namespace) -> int:
         max_files=options.max_files,
         max_queue=options.max_queue,
     )
-    return OK
+    return 0

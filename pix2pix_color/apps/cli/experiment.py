@@ -18,7 +18,6 @@ from ...experiments.studies import (
     find_variants,
 )
 from ...startup import start_tensorflow
-from .errors import OK
 from .values import positive
 
 __all__ = ["add_arguments", "run"]
@@ -140,7 +139,7 @@ def _list(options: argparse.Namespace) -> int:
             equal = ", equal in FLOPs" if variant.equal == "flops" else ""
             seeds = f"{len(variant.seeds)} seed{'s' if len(variant.seeds) > 1 else ''}"
             _say(f"      {variant.name}: {changes} ({seeds}{equal})")
-    return OK
+    return 0
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -174,7 +173,7 @@ def _run(options: argparse.Namespace) -> int:
     if SEARCH in studies:
         run_search(runner, budget=budget)
     _say(f"All done: {runner.results.path}")
-    return OK
+    return 0
 
 
 def _plan(jobs: list, search: bool, budget: int) -> int:
@@ -191,7 +190,7 @@ def _plan(jobs: list, search: bool, budget: int) -> int:
         from ...experiments.search import TRIALS
 
         _say(f"And the search: up to {TRIALS} trials of {budget // 2:,} images.")
-    return OK
+    return 0
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -204,4 +203,4 @@ def _report(options: argparse.Namespace) -> int:
     if options.publish is not None:
         count = publish(options.folder, options.publish)
         _say(f"Copied the table and {count} strips of sample images to {options.publish}.")
-    return OK
+    return 0

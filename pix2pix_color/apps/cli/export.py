@@ -7,66 +7,65 @@ from pathlib import Path
 
 from ...errors import CommandError
 from ...startup import start_tensorflow
-from .commands import run_config
-from .errors import OK
+from .console import say
+from .train import run_config
 from .values import number
 
 __all__ = ["add_arguments", "run"]
 
 # As in `export`, which would load TensorFlow; a test compares them.
-_FORMATS = ("saved_model", "keras", "onnx", "lite")
-_QUANTIZATIONS = ("float32", "float16", "int8")
+FORMATS = ("saved_model", "keras", "onnx", "lite")
+QUANTIZATIONS = ("float32", "float16", "int8")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what follows `pix2pix-color export`."""
+    """Adds the options of `pix2pix-color export`."""
     parser.add_argument("folder", metavar="RUN", type=Path, help="the run folder")
     parser.add_argument(
-        "-o", "--output", metavar="DEST", type=Path, required=True, help="the folder to make"
+        "-o", "--output", metavar="DEST", type=Path, required=True, help="the folder to create"
     )
     parser.add_argument(
         "--format",
         metavar="NAME",
         nargs="+",
-        choices=_FORMATS,
+        choices=FORMATS,
         default=["saved_model", "keras"],
         dest="formats",
-        help=f"some of {', '.join(_FORMATS)} (default: saved_model keras)",
+        help=f"one or more of {', '.join(FORMATS)} (default: saved_model keras)",
     )
     parser.add_argument(
         "--quantization",
         metavar="NAME",
-        choices=_QUANTIZATIONS,
+        choices=QUANTIZATIONS,
         default="float32",
-        help=f"of the format lite: {', '.join(_QUANTIZATIONS)} (default: float32)",
+        help=f"number format of lite: {', '.join(QUANTIZATIONS)} (default: float32)",
     )
     parser.add_argument(
         "--render-size",
         metavar="N",
         type=int,
-        help="what the SavedModel colorizes at where its user does not say "
-        "(default: the size of the training images)",
+        help="default render size of the SavedModel (default: the size of the training images)",
     )
     parser.add_argument(
         "--vividness",
         metavar="X",
         type=number,
         default=1.0,
-        help="where the SavedModel's dial stands unless its user says, 0 to 1, for a run that "
-        "started from another generator (default: 1)",
+        help="default vividness of the SavedModel, 0 to 1, for a run that started from another "
+        "generator (default: 1)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace DEST if it exists")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Turns a run folder into one that colorizes anywhere."""
+def run(options: argparse.Namespace) -> None:
+    """Exports a run folder as a folder that colorizes anywhere."""
     run_config(options.folder)
     if options.output.exists() and not options.overwrite:
         raise CommandError(f"{options.output} exists. Choose another DEST or add --overwrite.")
     start_tensorflow()
     from ...export import export_formats
 
-    print(f"Exporting {options.folder}...", flush=True)
+    say(f"Exporting {options.folder}...")
     destination = export_formats(
         options.folder,
         options.output,
@@ -78,6 +77,5 @@ def run(options: argparse.Namespace) -> int:
     )
     for path in sorted(destination.rglob("*")):
         if path.is_file():
-            print(f"  {path.relative_to(destination)} ({path.stat().st_size:,} bytes)")
-    print(f"Exported to {destination}.", flush=True)
-    return OK
+            say(f"  {path.relative_to(destination)} ({path.stat().st_size:,} bytes)")
+    say(f"Exported to {destination}.")

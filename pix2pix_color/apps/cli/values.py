@@ -1,14 +1,20 @@
-"""Values of options, as `argparse` reads them."""
+"""Option values as `argparse` reads them, and help that several commands share."""
 
 from __future__ import annotations
 
 import argparse
 
-__all__ = ["number", "positive"]
+__all__ = ["DATASETS", "MODELS", "number", "positive"]
+
+DATASETS = (
+    "cifar10, photographs (included in scikit-image, no download), tfds:NAME (TensorFlow "
+    "Datasets), a folder of images, or a weighted mixture such as cifar10=4,photographs=1"
+)
+MODELS = "name of a shipped model, or folder of an exported model or of a run"
 
 
 def positive(text: str) -> int:
-    """Returns a whole number from 1 on, which may be written as 50_000."""
+    """Returns a positive whole number, which may be written as 50_000."""
     if not text.replace("_", "").isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ...errors import CommandError
 from ...files import write_atomically
 from ...startup import start_tensorflow
-from .commands import load
-from .errors import OK
+from .train import load
+from .values import DATASETS, MODELS, positive
 
 if TYPE_CHECKING:
     import keras
@@ -46,6 +46,32 @@ _MAIN = (
 )
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `pix2pix-color evaluate`."""
+    parser.add_argument("--model", metavar="MODEL", default="report", help=MODELS)
+    parser.add_argument(
+        "--against", metavar="MODEL", help="a second model, to compare on the same images"
+    )
+    parser.add_argument("--dataset", metavar="DATA", default="cifar10", help=DATASETS)
+    parser.add_argument("--split", metavar="NAME", default="test", help="train, test or both")
+    parser.add_argument("--limit", metavar="N", type=positive, help="use only the first N images")
+    parser.add_argument("--batch-size", metavar="N", type=positive, default=256)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        type=Path,
+        help="also write metrics.json, scores.csv (every image), table.md and figures there",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace those files")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--inception",
+        action="store_true",
+        help="also the Inception FID, with weights that Keras downloads: many minutes",
+    )
+
+
 def run(options: argparse.Namespace) -> int:
     """Scores a model beside its baselines, as a table or as JSON, on one split or on both."""
     splits = _SPLITS if options.split == "both" else (options.split,)
@@ -75,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(content, indent=2), flush=True)
     if len(done) > 1:
         _side_by_side(options, done)
-    return OK
+    return 0
 
 
 def _folders(options: argparse.Namespace, splits: tuple[str, ...]) -> dict[str, Path]:

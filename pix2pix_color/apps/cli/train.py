@@ -1,0 +1,180 @@
+"""The command `train`: starts a run or resumes one, and saves its generator."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from ...config import Config
+from ...errors import CommandError, ConfigError, UsageError
+from ...files import replacing
+from ...startup import start_tensorflow
+from .console import EXIT_CODES, say
+from .values import DATASETS
+
+if TYPE_CHECKING:
+    from ...data import ImageDataset
+
+__all__ = ["add_arguments", "load", "run", "run_config"]
+
+# As in `distribute`, which would load TensorFlow.
+_STRATEGIES = "auto, cpu, gpu, mirrored, multi_worker, tpu"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `pix2pix-color train`."""
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help=f"initial hyperparameters: {', '.join(Config.presets())} (default: report)",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        dest="changes",
+        help="change a hyperparameter; repeatable: --set training.batch_size=128",
+    )
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument(
+        "--run", metavar="FOLDER", type=Path, help="folder of the new run (default: runs/PRESET)"
+    )
+    place.add_argument(
+        "--resume", metavar="FOLDER", type=Path, help="resume the run in this folder"
+    )
+    parser.add_argument("--steps", metavar="N", help="step to stop at; sets training.steps")
+    parser.add_argument(
+        "--dataset", metavar="DATA", help=f"training images; sets data.dataset: {DATASETS}"
+    )
+    parser.add_argument(
+        "--strategy",
+        metavar="NAME",
+        default="auto",
+        help=f"devices to train on: {_STRATEGIES} (default: auto, which reports its choice)",
+    )
+    parser.add_argument(
+        "--device-list", metavar="A,B", help="devices for mirrored, such as GPU:0,GPU:1"
+    )
+    parser.add_argument(
+        "--tpu", metavar="ADDRESS", default="local", help="address of the TPU (default: local)"
+    )
+    lines = [
+        f"  {section}.{field} = {value}"
+        for section, fields in Config.report().to_dict().items()
+        for field, value in fields.items()
+    ]
+    parser.epilog = "hyperparameters and their values in the preset report:\n"
+    parser.epilog += "\n".join(lines) + "\n\n" + EXIT_CODES
+
+
+def run(options: argparse.Namespace) -> None:
+    """Trains to the last step and saves the generator that the run is for."""
+    config, folder, changes = _configure(options)
+    start_tensorflow()
+    from ...distribute import describe_strategy, is_chief, make_strategy
+    from ...training import Trainer
+
+    devices = options.device_list.split(",") if options.device_list else None
+    strategy = make_strategy(options.strategy, tpu=options.tpu, devices=devices)
+    say(f"Devices: {describe_strategy(strategy)}.")
+    dataset = load(config, config.data.dataset, "train")
+    if options.resume is not None:
+        trainer = Trainer.resume(folder, changes=changes, strategy=strategy)
+        say(f"Resuming {folder} at step {trainer.current_step:,}.")
+    else:
+        trainer = Trainer(config, folder, strategy)
+    say(
+        f"Networks: generator {trainer.generator.count_params():,} parameters, "
+        f"discriminator {trainer.discriminator.count_params():,}."
+    )
+    steps = config.training.steps
+    if trainer.current_step < steps:
+        say(f"Training to step {steps:,} in {folder}. Ctrl-C saves the run and stops.")
+        trainer.fit(dataset)
+    else:
+        say(f"Training has already finished ({steps:,} steps); raise --steps to continue.")
+    if is_chief(strategy):
+        target = folder / "generator.keras"
+        with replacing(target) as temporary:
+            trainer.inference_generator().save(temporary)
+        say(f"Saved {target}, trained for {trainer.current_step:,} steps on {dataset.name}.")
+        data = shlex.quote(dataset.name)  # a folder's name may contain spaces
+        say(f"To score it: pix2pix-color evaluate --model {folder} --dataset {data}")
+
+
+def _configure(options: argparse.Namespace) -> tuple[Config, Path, list[str]]:
+    """Returns the run's configuration, its folder, and the changes that the options make."""
+    changes = list(options.changes)
+    if options.steps is not None:
+        changes.append(f"training.steps={options.steps}")
+    if options.dataset is not None:
+        changes.append(f"data.dataset={options.dataset}")
+    if options.resume is not None:
+        if options.preset:
+            raise UsageError("--preset starts a run and --resume continues one: use only one.")
+        return _resumed_config(options.resume, changes), options.resume, changes
+    preset = options.preset or "report"
+    config = Config.preset(preset).override(*changes)
+    folder = options.run or Path("runs") / preset
+    if (folder / "config.json").exists():
+        raise CommandError(
+            f"{folder} already contains a run. Resume it (pix2pix-color train --resume {folder}) "
+            "or choose another folder with --run."
+        )
+    return config, folder, changes
+
+
+def _resumed_config(folder: Path, changes: Sequence[str]) -> Config:
+    """Returns a run's configuration with changes that its checkpoints allow."""
+    for change in changes:
+        name = change.partition("=")[0].strip()
+        if name.startswith(("generator.", "discriminator.")) or name == "data.image_size":
+            raise ConfigError(
+                f"{name} determines the networks' weights and cannot change on --resume: start "
+                "another run."
+            )
+    return run_config(folder).override(*changes)
+
+
+def run_config(folder: Path) -> Config:
+    """Returns the configuration of a run folder.
+
+    Raises:
+        CommandError: there is none, or it is invalid.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CommandError(
+            f"{folder} is not a run folder: it has no config.json. Start a run with --run {folder}."
+        )
+    try:
+        return Config.from_json(path.read_text(encoding="utf-8"))
+    except (ConfigError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be used: {error}") from error
+
+
+def load(
+    config: Config, name: str, split: str, limit: int | None = None, file: TextIO | None = None
+) -> ImageDataset:
+    """Loads a split as the configuration specifies, and reports how many images it has."""
+    from ...data import load_dataset
+
+    say(f"Reading {name} ({split})...", file)
+    dataset = load_dataset(
+        name,
+        split,
+        image_size=config.data.image_size,
+        drop_gray=config.data.drop_gray,
+        fit=config.data.fit,
+        limit=limit,
+    )
+    say(
+        f"Data: {dataset.name} ({split}), {dataset.count:,} images; {dataset.gray_count:,} gray "
+        "images dropped.",
+        file,
+    )
+    return dataset
