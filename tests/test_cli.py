@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from tools import reproduce as reproduction
 import pytest
 from conftest import TINY
 from PIL import Image
@@ -22,6 +21,7 @@ from pix2pix_color.apps import cli
 from pix2pix_color.apps.cli import evaluate as cli_evaluation
 from pix2pix_color.apps.cli import parser as cli_parser
 from pix2pix_color.files import write_checksums
+from tools import reproduce as reproduction
 
 COMMANDS = ("train", "evaluate", "colorize", "demo", "export", "info", "reproduce")
 SETTINGS = [word for change in TINY for word in ("--set", change)]
