@@ -130,6 +130,7 @@ def large(place: Path, rounds: int) -> dict[str, float]:
 
 def whole_folder(place: Path, count: int, rounds: int) -> dict[str, float]:
     from pix2pix_color import Colorizer
+    from pix2pix_color.apps.file_jobs import colorize_folder
 
     album = place / "album"
     album.mkdir()
@@ -146,7 +147,7 @@ def whole_folder(place: Path, count: int, rounds: int) -> dict[str, float]:
         )
 
     def job(output: Path) -> float:
-        return seconds_of(lambda: colorizer.colorize_folder(album, output))
+        return seconds_of(lambda: colorize_folder(colorizer, album, output))
 
     def processes(output: Path) -> float:
         shares = [(files[core::CORES], output / str(core)) for core in range(CORES)]
@@ -178,15 +179,14 @@ def alone(files: list[Path], output: Path) -> float:
     """Returns the seconds that one process takes for its share, with one thread."""
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     from pix2pix_color import Colorizer
-    from pix2pix_color.apps.file_jobs import colorize_one
 
     colorizer = Colorizer.load()
     output.mkdir(parents=True)
-    colorize_one(colorizer, files[0], output / "first.jpg", threads=1)
+    colorizer.colorize_file(files[0], output / "first.jpg", threads=1)
 
     def work() -> None:
         for file in files:
-            colorize_one(colorizer, file, output / file.name, threads=1)
+            colorizer.colorize_file(file, output / file.name, threads=1)
 
     time.sleep(3)  # until the others have started too
     return seconds_of(work)

@@ -7,19 +7,21 @@ colorizer.colorize_file("gray.png", "color.png")
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import tensorflow as tf
 
-from .apps.file_jobs import Outcome, colorize_one, find_jobs, run_jobs
 from .config import Config, nearest
 from .errors import ColorizerError, ConfigError
 from .files import DEFAULT_MODEL, shipped_folder, verify_checksums
+from .image_files import read_image_file, write_image_file
 from .inference import MAX_RENDER_SIZE, any_size, apply_chroma, shrink_lightness, working_shape
 
 if TYPE_CHECKING:
@@ -285,74 +287,59 @@ class Colorizer:
 
     def colorize_file(
         self,
-        source: str | Path,
-        destination: str | Path,
+        source: str | Path | BinaryIO,
+        destination: str | Path | BinaryIO,
         *,
         render_size: int | None = None,
         strength: float = 1.0,
         format: str | None = None,
         compare: bool = False,
         overwrite: bool = False,
-    ) -> Path:
-        """Colorizes an image file into another.
+        threads: int | None = None,
+    ) -> Path | None:
+        """Colorizes one image file; an `ImageFileWarning` names what the output cannot keep.
 
         Args:
-            source: a file that `image_files` reads; never changed.
-            destination: written whole or not at all; its suffix is the format.
-            render_size, strength: as in `__call__`.
-            format, compare: as in `file_jobs.colorize_one`.
+            source: a file that `image_files` reads, or an open binary file; never changed.
+            destination: a path, which is written completely or not at all, or an open binary file.
+            render_size, strength, threads: as in `__call__`.
+            format: a format's name or suffix; the default is the suffix of `destination`, and for
+                an open file the format of `source` (PNG for a GIF).
+            compare: write the gray image and the colorized one side by side.
             overwrite: replace an existing destination (but never the source).
 
         Returns:
-            `destination`.
+            The path that was written; `None` for an open file.
 
         Raises:
-            ColorizerError: a file in the way, or a setting out of range.
-            ImageFileError: an unreadable source, or an unknown format.
+            ColorizerError: the destination exists, or a setting is out of range.
+            ImageFileError: the source cannot be read, the format is unknown, or the destination
+                cannot be written.
+            OSError: the disk is full.
         """
-        source, destination = Path(source), Path(destination)
         check_settings(self.multiple, render_size, strength)
-        if destination.exists():
-            if source.exists() and destination.samefile(source):
+        is_path = isinstance(destination, str | os.PathLike)
+        if is_path and os.path.exists(destination):
+            if _is_same_file(source, destination):
                 raise ColorizerError(f"{destination} is the input itself: choose another output.")
             if not overwrite:
                 raise ColorizerError(
                     f"{destination} exists already: use --overwrite to replace it."
                 )
-        settings = {"render_size": render_size, "strength": strength}
-        colorize_one(self, source, destination, format=format, compare=compare, **settings)
-        return destination
+        image = read_image_file(source)
+        settings = {"render_size": render_size, "threads": threads}
+        rgb = self(image.pixels, strength=strength, **settings)
+        if compare:
+            gray = self(image.pixels, strength=0.0, **settings)
+            rgb = np.concatenate([gray, rgb], axis=1)
+            image = dataclasses.replace(image, pixels=rgb, alpha=None)
+        write_image_file(image, rgb, destination, format=format)
+        return Path(destination) if is_path else None
 
-    def colorize_folder(
-        self,
-        folder: str | Path,
-        output: str | Path,
-        *,
-        format: str | None = None,
-        name: str = "{stem}{suffix}",
-        **settings: Any,
-    ) -> list[Outcome]:
-        """Colorizes all images of a folder, to any depth, several at a time.
 
-        Goes on after an image that cannot be colorized, and skips those whose output exists:
-        the same call goes on after an interruption.
-
-        Args:
-            folder: searched for images; never changed.
-            output: a folder, which gets the same tree.
-            format, name: as in `file_jobs.find_jobs`.
-            **settings: as in `file_jobs.run_jobs`.
-
-        Returns:
-            How each image ended, in order.
-
-        Raises:
-            FileJobError: what stands in the way of the whole job.
-            ColorizerError: a setting out of range.
-        """
-        check_settings(self.multiple, settings.get("render_size"), settings.get("strength", 1.0))
-        jobs = find_jobs([folder], output, format=format, name=name)
-        return list(run_jobs(self, jobs, output, **settings))
+def _is_same_file(source: str | Path | BinaryIO, destination: str | Path) -> bool:
+    is_path = isinstance(source, str | os.PathLike)
+    return is_path and os.path.exists(source) and os.path.samefile(source, destination)
 
 
 def _load_saved_model(path: Path) -> tuple[Callable[..., tf.Tensor], dict[str, Any]]:

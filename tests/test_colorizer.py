@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 
 import imagecodecs
 import numpy as np
@@ -12,6 +13,7 @@ import skimage.data
 import tifffile
 from PIL import Image
 
+from pix2pix_color.apps.file_jobs import colorize_folder
 from pix2pix_color.colorizer import Colorizer
 from pix2pix_color.config import GeneratorConfig
 from pix2pix_color.errors import ColorizerError, ImageFileError
@@ -156,6 +158,21 @@ def test_bad_files_are_named_with_the_reason(colorizer, photograph, content, mes
     assert not (photograph.parent / "out.png").exists()
 
 
+def test_two_pictures_side_by_side(colorizer, photograph):
+    sheet = colorizer.colorize_file(photograph, photograph.parent / "sheet.png", compare=True)
+    gray, colored = np.split(read_image_file(sheet).pixels, 2, axis=1)
+    pixels = read_image_file(photograph).pixels
+    np.testing.assert_array_equal(gray, colorizer(pixels, strength=0.0))
+    np.testing.assert_array_equal(colored, colorizer(pixels))
+
+
+def test_open_files(colorizer, photograph):
+    target = io.BytesIO()
+    with open(photograph, "rb") as source:
+        assert colorizer.colorize_file(source, target, format="jpeg") is None
+    assert Image.open(target).format == "JPEG"
+
+
 def test_a_folder_and_an_unknown_format_are_refused(colorizer, photograph):
     with pytest.raises(ImageFileError, match="it is a folder"):
         colorizer.colorize_file(photograph.parent, photograph.parent / "out.png")
@@ -169,17 +186,17 @@ def test_a_folder_gives_the_images_that_its_files_give_alone(colorizer, photogra
     for name in ("a.png", "deep/b.png"):
         (album / name).write_bytes(photograph.read_bytes())
     (album / "bad.png").write_bytes(b"no image")
-    outcomes = colorizer.colorize_folder(album, output, strength=2.0, name="{stem}-color{suffix}")
+    outcomes = colorize_folder(colorizer, album, output, strength=2.0, name="{stem}-color{suffix}")
     assert [o.status for o in outcomes] == ["done", "failed", "done"]
     alone = colorizer.colorize_file(photograph, tmp_path / "alone.png", strength=2.0)
     for name in ("a-color.png", "deep/b-color.png"):
         np.testing.assert_array_equal(
             read_image_file(output / name).pixels, read_image_file(alone).pixels
         )
-    again = colorizer.colorize_folder(album, output, name="{stem}-color{suffix}")
+    again = colorize_folder(colorizer, album, output, name="{stem}-color{suffix}")
     assert [o.status for o in again] == ["skipped", "failed", "skipped"]
     with pytest.raises(ColorizerError, match="The strength"):
-        colorizer.colorize_folder(album, tmp_path / "none", strength=9.0)
+        colorize_folder(colorizer, album, tmp_path / "none", strength=9.0)
     assert not (tmp_path / "none").exists()
 
 

@@ -795,7 +795,8 @@ def test_bombs_take_no_memory(tmp_path):
 import resource, sys
 from pathlib import Path
 import pix2pix_color.image_files.tiff, pix2pix_color.image_files.png
-from pix2pix_color.image_files import ImageFileError, read_image_file
+from pix2pix_color.errors import ImageFileError
+from pix2pix_color.image_files import read_image_file
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try:

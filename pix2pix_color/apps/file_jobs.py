@@ -1,7 +1,7 @@
-"""Colorizes image files: one, or many in parallel, past bad ones, on from where it stopped.
+"""Colorizes many image files in parallel, continues past bad ones, and resumes after a stop.
 
-Every output is written whole or not at all, so one that exists is done: the same call goes on
-after any interruption. What is being written lies in one hidden folder of the output, which
+Every output is written completely or not at all, so an output that exists is finished, and the same
+call resumes after any interruption. Unfinished files are in one hidden folder of the output, which
 the next call clears.
 """
 
@@ -11,27 +11,24 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import errno
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import filelock
-import numpy as np
 
-from ..errors import FileJobError, ImageFileError
-from ..image_files import FORMATS, output_suffix, read_image_file, write_image_file
+from ..errors import FileJobError, ImageFileError, disk_is_full, in_words, one_line
+from ..image_files import SUFFIXES, output_suffix
 
-__all__ = ["Job", "Outcome", "colorize_one", "find_jobs", "run_jobs"]
+if TYPE_CHECKING:
+    from ..colorizer import Colorizer
 
-Colorize = Callable[..., np.ndarray]
-"""A `Colorizer`: pixels and settings to RGB of the same type and size."""
+__all__ = ["Job", "Outcome", "colorize_folder", "find_jobs", "run_jobs"]
 
-EXTENSIONS = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 _PARTIAL = ".pix2pix-color-partial"
 _LOCK = ".pix2pix-color-lock"
 
@@ -43,7 +40,7 @@ class Job:
     Attributes:
         source: the input file.
         target: the output file.
-        problem: why it cannot be done, found before anything is written; or empty.
+        problem: why it cannot be colorized, as far as is known before anything is written; or "".
     """
 
     source: Path
@@ -53,13 +50,13 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a job ended.
+    """The result of a job.
 
     Attributes:
         job: the job.
         status: `"done"`, `"skipped"` (its output exists) or `"failed"`.
-        reason: of a failure, one line.
-        seconds: spent on it.
+        reason: why it failed, one line; or "".
+        seconds: how long it took.
     """
 
     job: Job
@@ -68,39 +65,39 @@ class Outcome:
     seconds: float = 0.0
 
 
-def colorize_one(
-    colorize: Colorize,
-    source: str | Path | BinaryIO,
-    destination: str | Path | BinaryIO,
+def colorize_folder(
+    colorizer: Colorizer,
+    folder: str | Path,
+    output: str | Path,
     *,
     format: str | None = None,
-    compare: bool = False,
+    name: str = "{stem}{suffix}",
     **settings: Any,
-) -> None:
-    """Colorizes one image file; an `ImageFileWarning` says what was lost on the way.
+) -> list[Outcome]:
+    """Colorizes all images of a folder, at any depth, several at a time.
+
+    Continues after an image that cannot be colorized and skips images whose output exists, so the
+    same call resumes after an interruption.
 
     Args:
-        colorize: a `Colorizer`.
-        source: to read.
-        destination: to write, whole or not at all; an existing file is replaced.
-        format: as in `write_image_file`.
-        compare: write the gray image and the colorized one side by side.
-        **settings: of `Colorizer.__call__`.
+        colorizer: the model.
+        folder: searched for images; never changed.
+        output: a folder, which gets the same tree.
+        format, name: as in `find_jobs`.
+        **settings: as in `run_jobs`.
+
+    Returns:
+        One outcome per image, in order.
 
     Raises:
-        ImageFileError: a source that cannot be read, or an unknown format.
-        OSError: a destination that cannot be written.
+        FileJobError: the whole job is impossible.
+        ColorizerError: a setting is out of range.
     """
-    image = read_image_file(source)
-    rgb = colorize(image.pixels, **settings)
-    if compare:
-        gray = colorize(image.pixels, **settings | {"strength": 0.0})
-        rgb = np.concatenate([gray, rgb], axis=1)
-        image = dataclasses.replace(image, pixels=rgb, alpha=None)
-    write_image_file(image, rgb, destination, format=format)
+    from ..colorizer import check_settings  # loads TensorFlow
 
-
-# What there is to do ------------------------------------------------------------------------
+    check_settings(colorizer.multiple, settings.get("render_size"), settings.get("strength", 1.0))
+    jobs = find_jobs([folder], output, format=format, name=name)
+    return list(run_jobs(colorizer, jobs, output, **settings))
 
 
 def find_jobs(
@@ -110,20 +107,21 @@ def find_jobs(
     format: str | None = None,
     name: str = "{stem}{suffix}",
 ) -> list[Job]:
-    """Returns what there is to do, in order; folders are searched to any depth.
+    """Returns one job per image, in order; folders are searched at any depth.
 
     Args:
         paths: image files, and folders whose tree is kept below `output`.
         output: a folder, which need not exist.
         format: a format's name or suffix; the default is each input's own, PNG for a GIF.
-        name: of an output: `{stem}` is the input's name without suffix, `{suffix}` the
-            output format's, with its dot.
+        name: pattern of an output's name: `{stem}` is the input's name without its suffix,
+            `{suffix}` the suffix of the output format, with its dot.
 
     Returns:
-        A job a file. Of several inputs with one output only the first has no `problem`.
+        The jobs. Of several inputs with the same output, only the first has no `problem`.
 
     Raises:
-        FileJobError: no image in a folder, an output that is a file, or a bad pattern.
+        FileJobError: a folder contains no image, the output is a file, or the pattern is invalid.
+        ImageFileError: the format is unknown.
     """
     output = Path(output)
     if output.exists() and not output.is_dir():
@@ -135,7 +133,7 @@ def find_jobs(
             continue
         inside = list(_walk(path, output, name, format))
         if not inside:
-            kinds = ", ".join(EXTENSIONS)
+            kinds = ", ".join(SUFFIXES)
             raise FileJobError(f"No image in {path}: looked for {kinds} at any depth.")
         found += inside
     return _without_clashes(found)
@@ -146,10 +144,10 @@ def _target_name(pattern: str, source: Path, format: str | None) -> str:
         target = pattern.format(stem=source.stem, suffix=output_suffix(source, format))
     except (KeyError, IndexError, ValueError) as error:
         raise FileJobError(
-            f"The pattern {pattern!r} cannot be used ({error}): it holds {{stem}} and {{suffix}}."
+            f"The pattern {pattern!r} is invalid ({error}): use only {{stem}} and {{suffix}}."
         ) from error
     if not target or Path(target).name != target:
-        raise FileJobError(f"The pattern {pattern!r} makes {target!r}, which is no file name.")
+        raise FileJobError(f"The pattern {pattern!r} gives {target!r}, which is not a file name.")
     return target
 
 
@@ -162,7 +160,7 @@ def _walk(top: Path, output: Path, name: str, format: str | None) -> Iterator[Jo
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            yield Job(folder, place, f"cannot be read: {error.strerror}")
+            yield Job(folder, place, in_words(error))
             continue
         for entry in entries:
             path = Path(entry.path)
@@ -171,20 +169,19 @@ def _walk(top: Path, output: Path, name: str, format: str | None) -> Iterator[Jo
                     real = path.resolve()
                     if real in above:
                         yield Job(path, place / entry.name, "is a link back to a folder above it")
-                    # What an earlier call wrote inside an input is no input.
+                    # What an earlier call wrote inside an input is not an input.
                     elif real != made or made == above[0]:
                         folders.append((path, (*above, real)))
                     continue
             except OSError as error:  # such as a link to itself
-                yield Job(path, place / entry.name, f"cannot be read: {error.strerror}")
+                yield Job(path, place / entry.name, in_words(error))
                 continue
-            if path.suffix.lower() in EXTENSIONS and not entry.name.startswith("."):
+            if path.suffix.lower() in SUFFIXES and not entry.name.startswith("."):
                 yield Job(path, place / _target_name(name, path, format))
 
 
-def _without_clashes(jobs: Iterable[Job]) -> list[Job]:
-    """Marks the jobs whose output is an input, or another one's output."""
-    jobs = list(jobs)
+def _without_clashes(jobs: Sequence[Job]) -> list[Job]:
+    """Marks the jobs whose output is an input, or the output of another job."""
     inputs = {os.path.realpath(job.source) for job in jobs}
     taken: dict[str, Path] = {}
     result = []
@@ -195,8 +192,8 @@ def _without_clashes(jobs: Iterable[Job]) -> list[Job]:
             problem = f"its output {job.target} would replace an input. Choose another folder."
         elif not problem and key in taken:
             problem = (
-                f"its output {job.target} is already that of {taken[key]}. Colorize it into "
-                "another folder, or with another name pattern."
+                f"its output {job.target} is already the output of {taken[key]}. Choose another "
+                "folder or another name pattern."
             )
         if not problem:
             taken[key] = job.source
@@ -204,11 +201,8 @@ def _without_clashes(jobs: Iterable[Job]) -> list[Job]:
     return result
 
 
-# Doing it -----------------------------------------------------------------------------------
-
-
 def run_jobs(
-    colorize: Colorize,
+    colorizer: Colorizer,
     jobs: Sequence[Job],
     output: str | Path,
     *,
@@ -216,18 +210,18 @@ def run_jobs(
     workers: int | None = None,
     **settings: Any,
 ) -> Iterator[Outcome]:
-    """Does the jobs, several at a time, and yields how each ended, in order.
+    """Runs the jobs, several at a time, and yields their outcomes in order.
 
     Args:
-        colorize: a `Colorizer`.
+        colorizer: the model.
         jobs: from `find_jobs`.
         output: the same folder; a lock keeps a second call out of it.
-        overwrite: replace outputs that exist; else they are skipped.
+        overwrite: replace outputs that exist, instead of skipping them.
         workers: images at a time; the default is the number of cores.
-        **settings: of `colorize_one`.
+        **settings: of `Colorizer.colorize_file`.
 
     Raises:
-        FileJobError: another call is writing there.
+        FileJobError: another call is writing to the folder.
         OSError: the folder cannot be written to, or the disk is full.
     """
     output = Path(output)
@@ -241,12 +235,12 @@ def run_jobs(
             if not overwrite and os.path.lexists(job.target):
                 return Outcome(job, "skipped")
             partial = room / f"{uuid.uuid4().hex}{job.target.suffix}"
-            colorize_one(colorize, job.source, partial, threads=1, **settings)
+            colorizer.colorize_file(job.source, partial, threads=1, **settings)
             job.target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(partial, job.target)
         except (ImageFileError, OSError) as error:
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                raise  # every next file would meet it too
+            if disk_is_full(error):
+                raise  # every later file would fail as well
             return Outcome(job, "failed", _reason(job, error), time.perf_counter() - start)
         return Outcome(job, "done", "", time.perf_counter() - start)
 
@@ -259,16 +253,14 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 
 
-def _reason(job: Job, error: Exception) -> str:
-    message = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.strerror:
-        message = f"{error.strerror}: {error.filename or job.target}"
+def _reason(job: Job, error: ImageFileError | OSError) -> str:
+    message = in_words(error) if isinstance(error, OSError) else one_line(error)
     return message if str(job.source) in message else f"{job.source}: {message}"
 
 
 @contextlib.contextmanager
 def _room_in(output: Path) -> Iterator[Path]:
-    """Yields an empty hidden folder of the output for what is not whole yet."""
+    """Yields an empty hidden folder of the output for unfinished files."""
     output.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(output / _LOCK)
     try:
@@ -289,7 +281,7 @@ def _room_in(output: Path) -> Iterator[Path]:
 
 
 def _in_order(
-    work: Callable[[Job], Outcome], jobs: Sequence[Job], workers: int
+    work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int
 ) -> Iterator[Outcome]:
     """Yields the outcomes in order, with only a few images in memory at a time."""
     pool = concurrent.futures.ThreadPoolExecutor(workers)
@@ -301,5 +293,5 @@ def _in_order(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    finally:  # also when the caller stops: what has not begun is not begun
+    finally:  # also when the caller stops: jobs that have not started are dropped
         pool.shutdown(cancel_futures=True)

@@ -21,13 +21,21 @@ Nothing here trusts a file: sizes are checked before pixels are decoded, and dam
 is an `ImageFileError`.
 """
 
-from .image_file import FORMATS, MAX_PIXELS, ImageFile, ImageFileWarning, output_suffix
+from .image_file import (
+    FORMATS,
+    MAX_PIXELS,
+    SUFFIXES,
+    ImageFile,
+    ImageFileWarning,
+    output_suffix,
+)
 from .reading import read_image_file
 from .writing import write_image_file
 
 __all__ = [
     "FORMATS",
     "MAX_PIXELS",
+    "SUFFIXES",
     "ImageFile",
     "ImageFileWarning",
     "output_suffix",

@@ -13,6 +13,7 @@ from ..errors import ImageFileError
 __all__ = [
     "FORMATS",
     "MAX_PIXELS",
+    "SUFFIXES",
     "Decoded",
     "ImageFile",
     "ImageFileWarning",
@@ -32,6 +33,9 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "gif": (".gif",),
 }
 """The formats that are read and written, and their suffixes."""
+
+SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+"""The suffixes of all formats, in lower case."""
 
 MAX_PIXELS = 2 * (1024**3 // 12)
 """Largest image that is read by default: 179 megapixels, where Pillow too suspects a bomb."""

@@ -160,9 +160,9 @@ def _is_video(path: Path) -> bool:
 
 
 def _is_image_name(path: Path) -> bool:
-    from ... import image_files
+    from ...image_files import SUFFIXES
 
-    return any(path.suffix.lower() in suffixes for suffixes in image_files.FORMATS.values())
+    return path.suffix.lower() in SUFFIXES
 
 
 def _load(options: argparse.Namespace) -> Colorizer:
@@ -183,11 +183,8 @@ def _settings(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _colorize_pipe(options: argparse.Namespace) -> int:
     if options.paths != [_PIPE] or options.output != _PIPE:
         raise UsageError("A pipe needs both ends: pix2pix-color colorize - -o -")
-    from ..file_jobs import colorize_one
-
-    content = sys.stdin.buffer.read()
-    colorizer, written = _load(options), io.BytesIO()
-    colorize_one(colorizer, io.BytesIO(content), written, **_settings(options, "format", "compare"))
+    source, written = io.BytesIO(sys.stdin.buffer.read()), io.BytesIO()
+    _load(options).colorize_file(source, written, **_settings(options, "format", "compare"))
     sys.stdout.buffer.write(written.getvalue())
     sys.stdout.buffer.flush()
     return 0
