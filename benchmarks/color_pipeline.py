@@ -1,11 +1,11 @@
-"""uint8 images to Lab batches: the tf.data pipeline against a Python loop over scikit-image.
+"""Compares the tf.data pipeline from uint8 images to Lab batches with a loop over scikit-image.
 
     python benchmarks/color_pipeline.py
 
-Both turn the same 60,000 random 32x32 images (as many as CIFAR-10 has) into float32 Lab in
-batches of 256, in turn, `--repeats` times in one process, after one pass in which the pipeline
-is compiled (given apart). Prints the medians and their ratio,
-and writes `benchmarks/color_pipeline.json`. Speeds are compared only within this one run.
+Both convert the same 60,000 random 32x32 images (as many as CIFAR-10 has) into batches of 256 in
+float32 Lab. They alternate `--repeats` times in one process, after a first pass of the pipeline
+that includes its compilation and is reported separately. The script prints the medians and their
+ratio and writes `benchmarks/color_pipeline.json`. Compare speeds only within one run.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ BATCH = 256
 
 
 def make_pipeline(images: np.ndarray) -> Callable[[], int]:
-    """Returns a function that consumes the package's own batches and counts the images."""
+    """Returns a function that iterates over the package's batches and counts the images."""
     source = tf.data.Dataset.from_tensor_slices(images)
     batches = ImageDataset("random", "train", source, len(images), 0).batches(BATCH)
     return lambda: sum(int(lightness.shape[0]) for lightness, _ in batches)
 
 
 def loop(images: np.ndarray) -> int:
-    """Converts image by image with scikit-image and stacks batches."""
+    """Converts the images one by one with scikit-image, stacks batches, and counts the images."""
     seen = 0
     for first in range(0, len(images), BATCH):
         part = images[first : first + BATCH]
@@ -47,7 +47,7 @@ def loop(images: np.ndarray) -> int:
 
 
 def timed(function: Callable[[], int], expected: int) -> float:
-    """Returns the wall seconds of one call."""
+    """Returns the wall-clock seconds of one call."""
     start = time.perf_counter()
     if function() != expected:
         raise RuntimeError("images were lost")
@@ -55,7 +55,7 @@ def timed(function: Callable[[], int], expected: int) -> float:
 
 
 def main() -> None:
-    """Measures, prints, and writes the JSON."""
+    """Runs the benchmark, prints the result, and writes the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=60_000)
     parser.add_argument("--repeats", type=int, default=9)
@@ -63,7 +63,7 @@ def main() -> None:
     shape = (options.count, 32, 32, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     pipeline = make_pipeline(images)
-    first = timed(pipeline, len(images))  # with its one compilation
+    first = timed(pipeline, len(images))  # includes compilation
     rounds = [
         (timed(pipeline, len(images)), timed(lambda: loop(images), len(images)))
         for _ in range(options.repeats)

@@ -1,19 +1,21 @@
-"""How fast the default model colorizes files, as ratios measured in one run.
+"""Measures how fast the default model colorizes files, relative to references in the same run.
 
     python benchmarks/colorize_speed.py
 
-Three questions, each against something that a reader can run:
+There are three comparisons:
 
-- `cold`: `pix2pix-color colorize one.jpg`, a whole process, against
-  `python -c "import tensorflow"`, in turn.
-- `large`: a JPEG of 12 megapixels, file to file in a warm process, against Pillow alone:
-  decode, resize down to 1,024 pixels and up again, encode the same way. Beside it the same
-  with a single resize, to half the size, and so a quarter of the pixels to encode.
-- `folder`: photographs of half a megapixel, a folder job against a loop of `colorize_file`,
-  and against as many processes as there are cores, each with one thread and its own share
-  of the files: what the cores can do. In turn; the medians.
+- `cold`: the whole process `pix2pix-color colorize one.jpg`, compared with
+  `python -c "import tensorflow"`.
+- `large`: a 12-megapixel JPEG, from file to file in a warm process, compared with Pillow alone,
+  which decodes the file, resizes it down to 1,024 pixels and up again, and encodes it with the
+  same settings. A second reference resizes once, to half the size, and therefore encodes only a
+  quarter of the pixels.
+- `folder`: photographs of half a megapixel in a folder job, compared with a loop over
+  `colorize_file`, and with one single-threaded process per core, each with its share of the
+  files, which shows what the cores can do at best.
 
-The photographs are made of those inside scikit-image. Prints, and writes
+All alternatives take turns, and the results are medians. The inputs are made from the photographs
+that ship with scikit-image. The script prints the result and writes
 `benchmarks/colorize_speed.json`.
 """
 
@@ -40,14 +42,14 @@ import skimage.data
 from PIL import Image
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-QUALITY = {"quality": 95, "subsampling": 0}  # as colorized JPEGs are written
+QUALITY = {"quality": 95, "subsampling": 0}  # the settings for colorized JPEGs
 
 
 def main() -> None:
-    """Measures, prints, and writes the JSON."""
+    """Runs the benchmark, prints the result, and writes the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--photographs", type=int, default=400, help="in the folder")
+    parser.add_argument("--photographs", type=int, default=400, help="files in the folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -71,7 +73,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 def compare(ours: Callable, others: dict[str, Callable], rounds: int) -> dict[str, float]:
-    """Returns median seconds and the median of the ratios of rounds that take turns."""
+    """Returns the median seconds, and the medians of the ratios within each round."""
     times: dict[str, list[float]] = {"ours": [], **{name: [] for name in others}}
     for _ in range(rounds):
         times["ours"].append(seconds_of(ours))
@@ -85,7 +87,7 @@ def compare(ours: Callable, others: dict[str, Callable], rounds: int) -> dict[st
 
 
 def photograph(width: int, height: int) -> Image.Image:
-    """Returns a photograph of a size, in gray."""
+    """Returns a gray photograph of the given size."""
     return Image.fromarray(skimage.data.coffee()).resize((width, height)).convert("L")
 
 
@@ -95,7 +97,7 @@ def cold(place: Path, rounds: int) -> dict[str, float]:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": True}
     module = [sys.executable, "-m", "pix2pix_color", "colorize", str(source)]
     command = [*module, "-o", str(target), "--overwrite"]
-    subprocess.run(command, **quiet)  # files into the system's cache
+    subprocess.run(command, **quiet)  # warms the file cache of the operating system
     return compare(
         lambda: subprocess.run(command, **quiet),
         {"import": lambda: subprocess.run([sys.executable, "-c", "import tensorflow"], **quiet)},
@@ -108,7 +110,7 @@ def large(place: Path, rounds: int) -> dict[str, float]:
 
     source, target = place / "large.jpg", place / "large-color.jpg"
     noisy = np.asarray(photograph(4_000, 3_000)).astype(int)
-    noisy += np.random.default_rng(0).normal(0, 4, noisy.shape).astype(int)  # as a camera's
+    noisy += np.random.default_rng(0).normal(0, 4, noisy.shape).astype(int)  # sensor noise
     Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).convert("RGB").save(source, **QUALITY)
     colorizer = Colorizer.load()
 
@@ -151,7 +153,7 @@ def whole_folder(place: Path, count: int, rounds: int) -> dict[str, float]:
 
     def processes(output: Path) -> float:
         shares = [(files[core::CORES], output / str(core)) for core in range(CORES)]
-        # Spawned, so that each starts TensorFlow itself; what that takes is not counted.
+        # Each spawned process starts TensorFlow itself; this time is not counted.
         context = multiprocessing.get_context("spawn")
         with concurrent.futures.ProcessPoolExecutor(CORES, context) as pool:
             return max(pool.map(alone, *zip(*shares, strict=True)))
@@ -176,7 +178,7 @@ def whole_folder(place: Path, count: int, rounds: int) -> dict[str, float]:
 
 
 def alone(files: list[Path], output: Path) -> float:
-    """Returns the seconds that one process takes for its share, with one thread."""
+    """Returns the seconds that a single-threaded process takes for its share of the files."""
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     from pix2pix_color import Colorizer
 
@@ -188,7 +190,7 @@ def alone(files: list[Path], output: Path) -> float:
         for file in files:
             colorizer.colorize_file(file, output / file.name, threads=1)
 
-    time.sleep(3)  # until the others have started too
+    time.sleep(3)  # waits until the other processes have started
     return seconds_of(work)
 
 

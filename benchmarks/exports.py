@@ -1,14 +1,15 @@
-"""The shipped network in every format: file size, difference from Keras, load time and speed.
+"""Compares the export formats of a shipped network: size, agreement with Keras, and speed.
 
     pip install "pix2pix_color[onnx,lite]"
     python benchmarks/exports.py
 
-Exports `saved_models/report/generator.keras` in each format into a temporary folder, colors
+Exports `saved_models/report/generator.keras` in each format into a temporary folder, colorizes
 64 test photographs of 32x32 pixels from scikit-image with each, and compares the RGB images
-with those of Keras in levels of 255. Then each loads its file and colors one image, and each
-predicts the chroma of the 64 images one by one and at once, in turn, `--repeats` times in one
-process on all cores. Speeds are medians of ratios to Keras within a turn: they are compared only
-within this one run. Writes `benchmarks/exports.json` and `benchmarks/exports.md`.
+with those of Keras in levels of 255. Each format then loads its file and colorizes one image, and
+predicts the chroma of the 64 images one by one and as one batch. The formats take turns
+`--repeats` times in one process on all cores. Speeds are medians of ratios to Keras within a
+round; compare them only within one run. The script writes `benchmarks/exports.json` and
+`benchmarks/exports.md`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ Network = Callable[[np.ndarray], np.ndarray]
 
 def load_keras(path: Path) -> Network:
     model = keras.models.load_model(path, compile=False)
-    # As `Colorizer` calls it; model.predict is many times as slow for one image.
+    # The same call as in `Colorizer`; for one image, model.predict is many times slower.
     function = tf.function(lambda lightness: model(lightness, training=False), autograph=False)
     return lambda lightness: function(tf.constant(lightness)).numpy()
 
@@ -51,7 +52,7 @@ def load_saved_model(path: Path) -> Network:
     chroma = model.signatures["chroma"]
 
     def run(lightness: np.ndarray) -> np.ndarray:
-        assert model is not None  # it owns the variables
+        assert model is not None  # keeps the variables alive
         return chroma(lightness=tf.constant(lightness))["chroma"].numpy()
 
     return run
@@ -77,7 +78,7 @@ def load_lite(path: Path) -> Network:
 
 
 def export_all(folder: Path) -> dict[str, tuple[Path, Callable[[Path], Network], bool]]:
-    """Returns, by format, the file, what loads it, and whether it takes batches."""
+    """Returns the file, the loader, and whether batches are supported, by format."""
     generator = keras.models.load_model(GENERATOR, compile=False)
     saved_model = export_saved_model(generator, folder / "saved_model")
     formats = {
@@ -97,7 +98,7 @@ def as_rgb(lightness: np.ndarray, chroma: np.ndarray) -> np.ndarray:
 
 
 def size_of(path: Path) -> int:
-    """Returns the bytes of a file, or of all files in a folder."""
+    """Returns the size in bytes of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
 
@@ -141,18 +142,19 @@ def measure(lightness: np.ndarray, folder: Path, repeats: int) -> dict[str, dict
 
 
 def as_markdown(result: dict) -> str:
-    """Returns the table of a result."""
+    """Returns the Markdown page of a result."""
     lines = [
-        "# The shipped network in every format",
+        "# Export formats of the shipped network",
         "",
-        f"`benchmarks/exports.py`: {COUNT} test photographs of 32x32 pixels; differences of the "
-        "RGB images from those of Keras in levels of 255; load: the file, then one image; speed: "
-        f"images a second as a multiple of Keras's, median of {result['repeats']} turns in one "
-        f"process, {result['cpu_count']} cores. LiteRT files take one image at a time; their int8 "
-        "was calibrated on 200 train photographs.",
+        f"Measured by `benchmarks/exports.py` on {COUNT} test photographs of 32x32 pixels. "
+        "Differences are between the RGB images and those of Keras, in levels of 255. Load is the "
+        "time to load the file and colorize one image. Speed is the number of images per second "
+        f"relative to Keras, as the median of {result['repeats']} rounds in one process on "
+        f"{result['cpu_count']} cores. LiteRT files take one image at a time; the int8 file was "
+        "calibrated on 200 training photographs.",
         "",
-        "| format | bytes | worst difference | mean difference | load (s) | speed, one by one "
-        f"| speed, {COUNT} at once |",
+        "| format | bytes | largest difference | mean difference | load (s) | speed, one by one "
+        f"| speed, batch of {COUNT} |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, row in result["formats"].items():
@@ -166,7 +168,7 @@ def as_markdown(result: dict) -> str:
 
 
 def main() -> None:
-    """Measures, prints, and writes the JSON and the table."""
+    """Runs the benchmark, prints the table, and writes it and the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=9)
     options = parser.parse_args()

@@ -1,25 +1,25 @@
-r"""The models beside each other: one table, what they cost, and the dial between the last two.
+r"""Compares all models, their training costs, and the interpolations between the last two.
 
     python -m benchmarks.models [--l1-alone runs/l1]
 
-Scores the shipped models `report`, `stable` and `vivid`, the dial of `vivid` at a few points, and
-the report's generator trained with its L1 loss alone, on all test images of CIFAR-10
-beside what needs no model. The last is not shipped; train it with
+Scores the shipped models `report`, `stable`, and `vivid`, several vividness settings of `vivid`,
+and the report's generator trained with its L1 loss alone, on all test images of CIFAR-10, beside
+baselines that need no model. The L1 model is not shipped; train it with
 
     pix2pix-color train --run runs/l1 --steps 6_000 --set training.adversarial_weight=0 \
         --set training.precision=mixed_bfloat16
 
-or leave out `--l1-alone`: its scores are then kept from the last table, and only its steps timed
-again.
+or omit `--l1-alone` to keep its scores from the last table and to measure only its step time again.
 
-Training seconds are steps times the seconds of a step, each configuration's steps timed in turn in
-this process (`--rounds` times, the median), on all cores with nothing beside, and all in float32:
-whether bfloat16 is faster or slower is the processor's. `vivid` starts from `stable`, whose seconds
-it therefore includes. The classifier that guides a model was trained before; what that took, by its
-own `metrics.json`, is given apart. Needs CIFAR-10 for TensorFlow Datasets.
+The training time is the number of steps multiplied by the time per step. The configurations take
+turns in this process, and the time per step is the median of `--rounds` rounds, on all cores of an
+otherwise idle machine. All times are in float32, because it depends on the processor whether
+bfloat16 is faster. `vivid` starts from `stable`, so its time includes that of `stable`. The
+training time of the classifier that conditions the generators comes from its own `metrics.json` and
+is listed separately. The script needs CIFAR-10 from TensorFlow Datasets.
 
-Prints, and writes `benchmarks/models.md` and, for notebook 09, `models.json` where the package
-keeps its results.
+It prints the tables and writes `benchmarks/models.md` and, for notebook 09, `models.json` in the
+folder of the package's published results.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ SHOWN = (
 )
 BESIDE = ("no_color", "own_mean_chroma")
 DIAL = (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
-# The baseline that is not shipped, and its configuration.
+# The model that is not shipped, and its configuration.
 L1_ALONE = "L1 alone"
 L1_CONFIG = Config.report().override("training.steps=6_000", "training.adversarial_weight=0")
 RESULT = PUBLISHED / "models.json"
@@ -65,9 +65,9 @@ PAIRS = (("stable", "report"), ("vivid", "report"), ("vivid", "stable"))
 
 
 def main() -> None:
-    """Measures, prints, and writes both files."""
+    """Runs the benchmark, prints the tables, and writes both files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--l1-alone", type=Path, help="its run folder")
+    parser.add_argument("--l1-alone", type=Path, help="the run folder of the L1 model")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     colorizers = {name: Colorizer.load(name) for name in ("report", "stable", "vivid")}
@@ -100,11 +100,11 @@ def main() -> None:
 
 
 def training_costs(runs: dict[str, tuple[Config, int]], rounds: int) -> dict[str, dict[str, Any]]:
-    """Returns what each model's training took: its steps as run, its seconds as timed here."""
+    """Returns the training cost of each model: its number of steps, and seconds measured here."""
     dataset = load_dataset("cifar10", "train", limit=6_400)
     timed = {}
     for name, (as_run, _) in runs.items():
-        # Wherever it started, its steps cost the same.
+        # The cost of a step does not depend on the initial generator.
         config = as_run.override("training.initial_generator=", "training.precision=float32")
         trainer = Trainer(config, strategy=make_strategy("cpu"))
         trainer.objective.prepare(dataset)
@@ -112,7 +112,7 @@ def training_costs(runs: dict[str, tuple[Config, int]], rounds: int) -> dict[str
             config.training.batch_size, flip=config.data.flip, shift=config.data.shift
         )
         timed[name] = (trainer, iter(batches), [])
-        trainer.train_steps(timed[name][1], 2)  # tracing is not what is measured
+        trainer.train_steps(timed[name][1], 2)  # excludes tracing from the measurement
     for _ in range(rounds):
         for trainer, iterator, seconds in timed.values():
             start = time.perf_counter()
@@ -134,7 +134,7 @@ def training_costs(runs: dict[str, tuple[Config, int]], rounds: int) -> dict[str
 
 
 def guide_seconds(config: Config) -> int:
-    """Returns what the training of the classifier took that guides a model; 0 without one."""
+    """Returns the training time of the classifier that conditions a model, or 0 without one."""
     if not config.generator.guide:
         return 0
     folder = shipped_folder() / config.generator.guide
@@ -142,13 +142,13 @@ def guide_seconds(config: Config) -> int:
 
 
 def seconds_text(cost: dict[str, Any]) -> str:
-    """Returns training seconds, and after a plus those of the guide."""
+    """Returns the training seconds, followed by those of the conditioning classifier."""
     guide = f" + {cost['guide_seconds']:,}" if cost["guide_seconds"] else ""
     return f"{cost['seconds']:,}{guide}"
 
 
 def page(result: dict[str, Any]) -> str:
-    """Returns both tables in Markdown."""
+    """Returns the Markdown page with both tables."""
 
     def row(name: str, title: str) -> list[str]:
         cells = [
@@ -168,21 +168,23 @@ def page(result: dict[str, Any]) -> str:
     rows += [row(name, name) for name in result["costs"]]
     dial = [row(f"vividness {v:g}", f"{v:g}")[:-2] for v in DIAL]
     return (
-        "# The models beside each other\n\n"
-        f"CIFAR-10, {result['split']} split, {result['count']:,} images; value and 95 % interval; "
-        "arrows point to better. How it was measured: `benchmarks/models.py`.\n\n"
+        "# Comparison of the models\n\n"
+        f"CIFAR-10, {result['split']} split, {result['count']:,} images, measured by "
+        "`benchmarks/models.py`. Each cell has a value and its 95% interval, and the arrows point "
+        "toward better values.\n\n"
         f"{markdown(head, rows)}\n"
-        "Training seconds on 2 cores: steps times the seconds of a step in float32, timed in turn "
-        "in one process; those of `vivid` hold those of `stable`, which it starts from. After a "
-        "plus: the classifier that guides both, which is trained once, on labels.\n\n"
-        "## The dial\n\n"
-        "The SavedModel of `vivid` at points of its dial: weights between those of `stable` and "
-        f"of `vivid`.\n\n{markdown(['vividness', *head[1:-2]], dial)}"
+        "The training time is the number of steps multiplied by the time per step in float32 on 2 "
+        "cores; all models were timed in turn in one process. The time of `vivid` includes that "
+        "of `stable`, from which it starts. The number after the plus sign is the training time "
+        "of the classifier that conditions both models; it is trained once, on labeled images."
+        "\n\n## Vividness\n\n"
+        "The vividness setting of `vivid` interpolates between the weights of `stable` (0) and "
+        f"`vivid` (1).\n\n{markdown(['vividness', *head[1:-2]], dial)}"
     )
 
 
 def update_readme(result: dict[str, Any]) -> None:
-    """Writes a short table between the README's two `models` comments."""
+    """Writes a short table between the two `models` comments of the README."""
     shown = ("psnr", "ssim", "colorfulness_ratio", "semantic_accuracy", "fcd")
     head = ["", *(SCORES[score].heading for score in shown), "training seconds, 2 cores"]
     rows = []
@@ -193,7 +195,7 @@ def update_readme(result: dict[str, Any]) -> None:
         title = BASELINES.get(name, "real images" if name == "real" else f"`{name}`")
         rows.append([title, *cells, seconds_text(cost) if cost else ""])
     said = f"CIFAR-10, test split, {result['count']:,} images, one run each."
-    said += " After a plus: the classifier that guides."
+    said += " The number after the plus sign is for the classifier that conditions both models."
     readme = Path(__file__).parents[1] / "README.md"
     fill_readme(readme, "models", lambda: f"{markdown(head, rows)}\n{said}")
 

@@ -1,18 +1,19 @@
-"""How soon ours is as good as the report's recipe at its end: a race on one machine.
+"""Measures how soon the new presets match the final scores of the report's recipe.
 
     python benchmarks/time_to_quality.py
 
-Two processes run at the same time, each bound to a core of its own with one thread: one trains
-the report's recipe, the other `Config.stable()` made short and then `Config.vivid()` made short,
-from it. At marks each stops its clock and scores its generator on the same first test images of
-CIFAR-10. The goals are the scores of the shipped model `report` on these images: its PSNR, for
-the stable part, and its fcd, for the vivid one. The report's recipe cannot be run to its end here:
-its seconds are its seconds a step in this race times the steps that the shipped model took.
-Building the graphs is not counted. Ours runs without the presets' guide: that must be trained
-first, which takes both cores about as long as the race.
+Two processes run at the same time, each with one thread on its own core. One trains the report's
+recipe. The other trains a shortened `Config.stable()`, followed by a shortened `Config.vivid()`
+that starts from it. At regular intervals, each process stops its clock and scores its generator on
+the same first test images of CIFAR-10. The goals are the scores of the shipped model `report` on
+these images: its PSNR for the `stable` part and its FCD for the `vivid` part. The report's recipe
+takes too long to finish here, so its total time is its time per step in this run multiplied by the
+number of steps of the shipped model. The time to build the graphs is not counted. The presets run
+without the classifier that conditions them, whose own training takes about as long as this whole
+benchmark on both cores.
 
-Prints, and writes the race's log, for notebook 09, where the package keeps its results
-(`time_to_quality.json`).
+The script prints its log and writes it for notebook 09 to `time_to_quality.json` in the folder of
+the package's published results.
 """
 
 from __future__ import annotations
@@ -33,21 +34,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0, 1]
 SCORES = ("psnr", "ssim", "colorfulness_ratio", "semantic_accuracy", "fcd")
-REPORT_EVERY = 500  # steps of the report's recipe between two of its scores
+REPORT_EVERY = 500  # steps between two scores of the report's recipe
 QUIET = ("training.sample_every=0",)
 UNGUIDED = ("generator.guide=",)
 
 
 def main() -> None:
-    """Races, prints, and writes the JSON."""
+    """Runs the benchmark, prints the result, and writes the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stable-steps", type=int, default=3_400)
     parser.add_argument("--vivid-steps", type=int, default=400)
-    parser.add_argument("--precision", default="float32", help="of both")
-    parser.add_argument("--images", type=int, default=2_000, help="that score, the first ones")
+    parser.add_argument("--precision", default="float32", help="precision of both processes")
+    parser.add_argument("--images", type=int, default=2_000, help="test images to score")
     options = parser.parse_args()
     if len(CORES) < 2:
-        raise SystemExit("The race needs two cores.")
+        raise SystemExit("This benchmark needs two cores.")
     goal = goals(options.images)
     context = multiprocessing.get_context("spawn")
     lines, finished, barrier = context.Queue(), context.Event(), context.Barrier(2)
@@ -61,7 +62,7 @@ def main() -> None:
     log = list(collected(processes, lines))
     result = {
         "machine": platform.machine(),
-        "cores": "one a runner",
+        "cores": "one per process",
         "images": options.images,
         "precision": options.precision,
         "stable_steps": options.stable_steps,
@@ -78,7 +79,7 @@ def main() -> None:
 
 
 def goals(images: int) -> dict[str, Any]:
-    """Returns the shipped report model's scores on the racing images, and its steps."""
+    """Returns the scores of the shipped model `report` on the same images, and its steps."""
     from pix2pix_color import Colorizer
     from pix2pix_color.apps.cli.evaluate import steps_taken
 
@@ -106,9 +107,9 @@ class Scorer:
 
 
 class Runner:
-    """Trains with a clock that stands still for scores, and sends a line after each.
+    """Trains with a clock that is paused for scoring, and sends a log line after each score.
 
-    The clock counts steps at the pace of all but the first calls, which build the graph.
+    The time per step excludes the first calls, which build the graph.
     """
 
     def __init__(self, name: str, core: int, images: int, lines: Any) -> None:
@@ -118,12 +119,12 @@ class Runner:
 
         self.name, self.lines, self.scorer = name, lines, Scorer(images)
         self.dataset = load_dataset("cifar10", "train")
-        self.before = 0.0  # seconds of the parts that are over
+        self.before = 0.0  # seconds of the completed parts
 
     def train(
         self, config: Any, part: str, every: int, folder: Path | None = None, others: Any = None
     ) -> Any:
-        """Trains to the end, or until the others have finished; returns the trainer."""
+        """Trains to the end, or until the other process has finished, and returns the trainer."""
         import keras
 
         from pix2pix_color import Trainer, make_strategy
@@ -167,7 +168,7 @@ class Runner:
 
 
 def run_report(core: int, settings: tuple, barrier: Any, finished: Any, lines: Any) -> None:
-    """Trains the report's recipe until ours has finished."""
+    """Trains the report's recipe until the other process has finished."""
     from pix2pix_color.config import Config
 
     precision, _, _, images = settings
@@ -179,7 +180,7 @@ def run_report(core: int, settings: tuple, barrier: Any, finished: Any, lines: A
 
 
 def run_ours(core: int, settings: tuple, barrier: Any, finished: Any, lines: Any) -> None:
-    """Trains the two presets, made short, one from the other."""
+    """Trains the two shortened presets, the second from the first."""
     from pix2pix_color.config import Config
 
     precision, stable_steps, vivid_steps, images = settings
@@ -198,14 +199,14 @@ def run_ours(core: int, settings: tuple, barrier: Any, finished: Any, lines: Any
 
 
 def shortened(steps: int, precision: str) -> tuple[str, ...]:
-    """Returns the changes to a preset for a run of so few steps."""
-    momentum = "training.ema_momentum=0.99"  # a longer memory would remember the start
+    """Returns the changes to a preset for a run with this number of steps."""
+    momentum = "training.ema_momentum=0.99"  # more would include the initial weights
     short = f"training.steps={steps}", f"training.warmup_steps={steps // 20}", momentum
     return *short, f"training.precision={precision}", *UNGUIDED, *QUIET
 
 
 def collected(processes: list, lines: Any) -> Iterator[dict[str, Any]]:
-    """Yields the log's lines as they come, until both have ended; ends all where one breaks."""
+    """Yields log lines until both processes have finished; stops both if one fails."""
     running = len(processes)
     while running:
         try:
@@ -214,7 +215,7 @@ def collected(processes: list, lines: Any) -> Iterator[dict[str, Any]]:
             if any(process.exitcode for process in processes):
                 for process in processes:
                     process.kill()
-                raise SystemExit("A runner has failed: its traceback is above.") from None
+                raise SystemExit("A process has failed; its traceback is above.") from None
             continue
         if line is None:
             running -= 1
@@ -224,7 +225,7 @@ def collected(processes: list, lines: Any) -> Iterator[dict[str, Any]]:
 
 
 def summary(goal: dict[str, Any], log: list[dict[str, Any]]) -> dict[str, Any]:
-    """Returns when each goal was reached, as a share of the report recipe's own time to it."""
+    """Returns when each goal was reached, also as a share of the report recipe's total time."""
     pace = [line for line in log if line["runner"] == "report"][-1]["seconds_a_step"]
     whole = pace * goal["steps"]
     ours = [line for line in log if line["runner"] == "ours"]

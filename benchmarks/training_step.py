@@ -1,11 +1,11 @@
-"""The report's training step in its fast forms against plain Keras layers in float32.
+"""Compares fast variants of the report's training step with plain Keras layers in float32.
 
     python benchmarks/training_step.py
 
-Times `Trainer.train_steps` of `Config.report()` at batch 64 on this machine's CPU, on random
-data held in memory. All variants are built first and then timed in turn, `--rounds` times in
-one process, so that their ratios hold even where the machine's speed drifts. Prints, and
-writes `benchmarks/training_step.json`.
+Times `Trainer.train_steps` with `Config.report()` at a batch size of 64 on this machine's CPU, with
+random data in memory. All variants are built first and then take turns for `--rounds` rounds in one
+process, so that their ratios hold even if the speed of the machine drifts. The script prints the
+result and writes `benchmarks/training_step.json`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ VARIANTS = {
 
 
 def main() -> None:
-    """Measures, prints, and writes the JSON."""
+    """Runs the benchmark, prints the result, and writes the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
@@ -51,7 +51,7 @@ def main() -> None:
     for name, changes in VARIANTS.items():
         trainer = Trainer(Config.report().override(*changes), strategy=make_strategy("cpu"))
         runs[name] = (trainer, iter(batches), [])
-        trainer.train_steps(runs[name][1], 2)  # tracing is not what is measured
+        trainer.train_steps(runs[name][1], 2)  # excludes tracing from the measurement
     for _ in range(options.rounds):
         for trainer, iterator, rates in runs.values():
             start = time.perf_counter()

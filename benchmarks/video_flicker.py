@@ -1,21 +1,22 @@
-"""How much a film's colors flicker without smoothing and with it, with the shipped model.
+"""Measures how much the colors of a film flicker with and without smoothing.
 
     python benchmarks/video_flicker.py
 
-Makes three gray films out of scikit-image's photographs, each with fresh grain in every frame:
-`still` (nothing moves), `exposure` (nothing moves, but the brightness flickers as in old film)
-and `pan` (the camera moves, with a cut in the middle). Each is colorized twice, with smoothing
-0 and the default, losslessly encoded, decoded, and measured on means of 8x8 pixels:
+The script makes three gray films from the photographs of scikit-image, each with new film grain in
+every frame: `still` (nothing moves), `exposure` (nothing moves, but the brightness flickers as in
+old films), and `pan` (the camera moves, with a cut in the middle). Each film is colorized with
+smoothing 0 and with the default smoothing, encoded losslessly, decoded, and measured on means of
+8x8 pixels:
 
-- flicker: mean frame-to-frame change of (a, b) where L changed by less than 2, which leaves
-  real motion and the cut out (`pix2pix_color.apps.video.flicker`);
-- chroma: mean distance from gray, which smoothing should not lower;
-- at the cut: how far the smoothed colors are from the unsmoothed in the first frame of the
-  new scene, beside how far the colors of the two scenes are apart: about 0 if the cut is
-  followed at once.
+- flicker: the mean change of (a, b) between frames where L changed by less than 2, which excludes
+  real motion and the cut (`pix2pix_color.apps.video.flicker`);
+- chroma: the mean distance from gray, which smoothing should not reduce;
+- at the cut: the distance between the smoothed and the unsmoothed colors in the first frame of the
+  new scene, beside the distance between the colors of the two scenes. It is about 0 if the colors
+  follow the cut immediately.
 
-Prints and writes `benchmarks/video_flicker.json`. All values are in units of CIE Lab; a just
-noticeable difference is about 2.3.
+The script prints the result and writes `benchmarks/video_flicker.json`. All values are in units of
+CIE Lab; a just noticeable difference is about 2.3.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ SMOOTHING = 0.8
 
 
 def scene(name: str) -> np.ndarray:
-    """Returns a gray photograph, levels in [0, 255], wide enough to pan over."""
+    """Returns a gray photograph with levels in [0, 255] that is wide enough for panning."""
     gray = rgb2gray(getattr(skimage.data, name)())
     return 255 * resize(gray, (HEIGHT, 2 * WIDTH), anti_aliasing=True)
 
@@ -66,7 +67,7 @@ def pan(count: int) -> list[np.ndarray]:
 
 
 def write_film(path: Path, frames: list[np.ndarray]) -> None:
-    """Writes a lossless film with grain."""
+    """Writes a lossless film with film grain."""
     random = np.random.default_rng(0)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
@@ -80,7 +81,7 @@ def write_film(path: Path, frames: list[np.ndarray]) -> None:
 
 
 def read_lab(path: Path) -> np.ndarray:
-    """Returns (frames, rows, columns, 3), the mean Lab of each block."""
+    """Returns the mean Lab of each block, with shape (frames, rows, columns, 3)."""
     with av.open(str(path)) as container:
         frames = np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
     lab = rgb_to_lab(frames).numpy()
@@ -93,7 +94,7 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def measure(colorizer: Colorizer, frames: list[np.ndarray], cut: int | None) -> dict:
-    """Colorizes a film without and with smoothing, and compares."""
+    """Colorizes a film with and without smoothing and compares the results."""
     labs = {}
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "gray.mkv"
@@ -102,7 +103,7 @@ def measure(colorizer: Colorizer, frames: list[np.ndarray], cut: int | None) -> 
             film = Path(folder) / f"{name}.mkv"
             colorize_video(colorizer, source, film, smoothing=smoothing, crf=0)
             labs[name] = read_lab(film)
-    # The same pixels count in both: those whose lightness stayed in the film without smoothing.
+    # Both use the same pixels: those whose lightness is constant in the film without smoothing.
     lightness = labs["before"][..., :1]
     before, after = (flicker(lab[..., 1:] / CHROMA_SCALE, lightness) for lab in labs.values())
     result = {
@@ -121,9 +122,9 @@ def measure(colorizer: Colorizer, frames: list[np.ndarray], cut: int | None) -> 
 
 
 def main() -> None:
-    """Measures, prints, and writes the JSON."""
+    """Runs the benchmark, prints the result, and writes the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=60, help="frames a film")
+    parser.add_argument("--count", type=int, default=60, help="number of frames per film")
     parser.add_argument("--model", default="report")
     options = parser.parse_args()
     colorizer = Colorizer.load(options.model)
