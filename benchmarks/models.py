@@ -1,6 +1,6 @@
 r"""Compares all models, their training costs, and the interpolations between the last two.
 
-    python -m benchmarks.models [--l1-alone runs/l1]
+    python benchmarks/models.py [--l1-alone runs/l1]
 
 Scores the shipped models `report`, `stable`, and `vivid`, several vividness settings of `vivid`,
 and the report's generator trained with its L1 loss alone, on all test images of CIFAR-10, beside
@@ -35,16 +35,17 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from pix2pix_color.reproduction import fill_readme
+
 from pix2pix_color import Colorizer, Trainer, make_strategy
-from pix2pix_color.apps.cli.evaluate import steps_taken
 from pix2pix_color.config import Config
 from pix2pix_color.data import load_dataset
 from pix2pix_color.evaluation import BASELINES, SCORES, evaluate
+from pix2pix_color.evaluation.report import steps_taken
 from pix2pix_color.evaluation.tables import markdown, value_text
 from pix2pix_color.experiments import PUBLISHED
 from pix2pix_color.experiments.cost import cost_of, flops_per_image
 from pix2pix_color.files import shipped_folder
-from tools.reproduce import fill_readme
 
 SHOWN = (
     "psnr",

@@ -81,7 +81,7 @@ def main() -> None:
 def goals(images: int) -> dict[str, Any]:
     """Returns the scores of the shipped model `report` on the same images, and its steps."""
     from pix2pix_color import Colorizer
-    from pix2pix_color.apps.cli.evaluate import steps_taken
+    from pix2pix_color.evaluation.report import steps_taken
 
     colorizer = Colorizer.load("report")
     return {"steps": steps_taken(colorizer), **Scorer(images)(colorizer.generator)}

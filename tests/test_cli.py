@@ -18,7 +18,6 @@ from PIL import Image
 
 from pix2pix_color import colorizer
 from pix2pix_color.apps import cli
-from pix2pix_color.apps.cli import evaluate as cli_evaluation
 from pix2pix_color.apps.cli import parser as cli_parser
 from pix2pix_color.files import write_checksums
 from tools import reproduce as reproduction
@@ -164,102 +163,6 @@ def test_train_says_what_it_uses_and_saves_the_generator(tmp_path: Path, capsys)
 
     assert cli.main(["train", "--resume", str(folder)]) == 0
     assert "has taken its 6 steps" in capsys.readouterr().out
-
-
-@pytest.fixture
-def small_grids(monkeypatch):
-    """Two images a row instead of eight: drawing takes longer than scoring so few."""
-    monkeypatch.setattr(cli_evaluation, "_RANKED", 2)
-
-
-@pytest.mark.usefixtures("small_grids")
-def test_evaluate_prints_a_table_or_json_and_saves(run_folder: Path, tmp_path: Path, capsys):
-    command = ["evaluate", "--model", str(run_folder), "--dataset", "photographs", "--limit", "20"]
-    capsys.readouterr()
-    assert cli.main([*command, "--json"]) == 0
-    summary = json.loads(capsys.readouterr().out)
-    assert summary["split"] == "test"
-    assert summary["step"] == 8
-    assert {"model", "no_color", "own_mean_chroma", "real"} < set(summary["scores"])
-    assert summary["reference"]["split"] == "train"
-    assert summary["reference"]["count"] > 20
-
-    scores = tmp_path / "scores"
-    assert cli.main([*command, "-o", str(scores)]) == 0
-    output = capsys.readouterr().out
-    assert "| no color at all |" in output
-    assert "Left out: fcd: " in output
-    assert max(map(len, output.splitlines())) < 160  # it is read in a terminal
-    saved = json.loads((scores / "metrics.json").read_text())
-    assert saved["scores"] == summary["scores"]
-    assert saved["model"] == run_folder.name  # and no path of this machine
-    made = {path.name for path in scores.iterdir()}
-    assert {"scores.csv", "table.md", "scores.png", "psnr-against-report-psnr.png"} < made
-    assert {"images-by-psnr.png", "images-by-report-ssim.png", "images-by-accuracy-2.png"} < made
-    with Image.open(scores / "samples.png") as samples:
-        assert samples.width > samples.height
-
-    assert "--overwrite" in error_line(capsys, 1, *command, "-o", scores)
-    assert cli.main([*command, "-o", str(scores), "--overwrite"]) == 0
-
-
-@pytest.mark.usefixtures("small_grids")
-def test_evaluate_compares_two_models_on_both_splits(run_folder, shipped, tmp_path: Path, capsys):
-    command = ["evaluate", "--model", str(run_folder), "--against", str(shipped), "--split", "both"]
-    options = ["--dataset", "photographs", "--limit", "12", "-o", str(tmp_path), "--json"]
-    capsys.readouterr()
-    assert cli.main([*command, *options]) == 0
-    contents = json.loads(capsys.readouterr().out)
-    assert set(contents) == {"train", "test"}
-    for split, content in contents.items():
-        saved = json.loads((tmp_path / split / "metrics.json").read_text())
-        assert saved == content
-        assert (saved["split"], saved["count"], saved["against"]) == (split, 12, "shipped")
-        assert saved["reference"]["count"] > 12
-        # The one was exported from the other.
-        assert saved["difference"]["scores"]["psnr"]["difference"] == pytest.approx(0, abs=1e-3)
-    table = (tmp_path / "side_by_side.md").read_text()
-    assert "| the other model | train, 12 images | test, 12 images | train - test |" in table
-
-    line = error_line(capsys, 1, *command, *options)
-    assert "metrics.json exists" in line
-    assert cli.main([*command, *options[:4]]) == 0
-    output = capsys.readouterr().out
-    assert "| the model - the other model, 12 images |" in output
-    assert "Train and test side by side:" in output
-
-
-def test_evaluate_says_when_the_inception_weights_cannot_be_had(run_folder, capsys, monkeypatch):
-    from pix2pix_color.errors import EvaluationError
-    from pix2pix_color.evaluation import inception
-
-    def offline():
-        raise EvaluationError("The Inception weights could not be downloaded.")
-
-    monkeypatch.setattr(inception, "load_inception", offline)
-    command = ["evaluate", "--model", run_folder, "--dataset", "photographs", "--limit", "3"]
-    assert "Inception weights" in error_line(capsys, 1, *command, "--inception")
-
-    def quarters(images):
-        import tensorflow as tf
-
-        return tf.reshape(tf.nn.avg_pool2d(tf.cast(images, tf.float32), 4, 4, "VALID"), [-1, 12])
-
-    monkeypatch.setattr(inception, "load_inception", lambda: quarters)
-    assert cli.main([str(word) for word in [*command, "--inception", "--json"]]) == 0
-    assert json.loads(capsys.readouterr().out)["inception_fid"]["model"] > 0
-
-
-def test_evaluate_refuses_a_model_of_another_size(run_folder, tmp_path: Path, capsys):
-    from pix2pix_color import build_generator
-    from pix2pix_color.config import GeneratorConfig
-
-    other = tmp_path / "generator.keras"
-    build_generator(GeneratorConfig(depth=2, filters=4), 16).save(other)
-    command = ("evaluate", "--model", run_folder, "--against", other, "--dataset", "photographs")
-    line = error_line(capsys, 1, *command, "--limit", "3")
-    assert f"{run_folder} and {other} cannot be scored" in line
-    assert "'against' takes images of shape (16, 16, 1)" in line
 
 
 def test_export_then_info_then_colorize(shipped: Path, gray_file: Path, tmp_path: Path, capsys):

@@ -119,7 +119,7 @@ def test_the_csv_has_a_row_for_each_image(evaluation, tmp_path):
     assert [row["a, b.c.psnr"] for row in rows] == [f"{value:.6g}" for value in values]
     page = (tmp_path / "table.md").read_text()
     assert evaluation.table() in page
-    assert "- fcd: " in page.partition("## Left out")[2]
+    assert "- FCD: " in page.partition("## Left out")[2]
     assert SCORES["report_psnr"].text in page
 
 
@@ -147,12 +147,12 @@ def test_what_was_not_written_by_evaluate_is_refused(evaluation, tmp_path):
     evaluation.write(tmp_path)
     content = (tmp_path / "scores.csv").read_text().splitlines()
     (tmp_path / "scores.csv").write_text("\n".join(content[:-1]) + "\n")
-    refused("do not fit together")
+    refused("do not match")
     (tmp_path / "scores.csv").write_text("")
-    refused("is not what")
+    refused("does not hold")
     (tmp_path / "scores.csv").write_text("image,label,model.psnr\n0,,one\n")
-    refused("is not what")
+    refused("does not hold")
     (tmp_path / "scores.csv").write_text("step,loss\n1,2\n")
     refused("other columns")
     (tmp_path / "metrics.json").write_text("[]")
-    refused("is not what")
+    refused("does not hold")

@@ -10,12 +10,7 @@ import pytest
 from pix2pix_color import metrics
 from pix2pix_color.errors import EvaluationError
 from pix2pix_color.evaluation import compare, gaps, side_by_side
-from pix2pix_color.evaluation.comparison import difference
-from pix2pix_color.evaluation.distances import (
-    chroma_distances,
-    feature_distances,
-    frechet_deviation,
-)
+from pix2pix_color.evaluation.differences import difference
 from pix2pix_color.evaluation.results import Evaluation
 from pix2pix_color.evaluation.statistics import (
     bootstrap_ratios,
@@ -24,7 +19,12 @@ from pix2pix_color.evaluation.statistics import (
     resample_weights,
     symmetric_interval,
 )
-from pix2pix_color.evaluation.totals import summarize
+from pix2pix_color.evaluation.totals import (
+    chroma_distances,
+    feature_distances,
+    frechet_deviation,
+    summarize,
+)
 
 
 def made(split: str = "test", count: int = 500, shift: float = 0.0, seed: int = 0) -> Evaluation:
@@ -194,7 +194,7 @@ def test_a_paired_difference_is_narrower_than_the_intervals_of_the_two():
     assert "fcd" not in found.scores  # a distance is of the whole set
     assert "the model - no color at all, 500 images" in found.table()
     assert found.summary()["scores"]["psnr"]["difference"] == pytest.approx(psnr.mean(), abs=1e-5)
-    with pytest.raises(EvaluationError, match="no predictor 'color', but: model, no_color"):
+    with pytest.raises(EvaluationError, match="no predictor 'color'; there are: model, no_color"):
         evaluation.difference("model", "color")
 
 

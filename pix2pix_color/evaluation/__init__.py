@@ -11,7 +11,6 @@ Two protocols stand side by side: the true one, and the report's own, whose name
 from .batch_norm import with_batch_statistics
 from .comparison import Difference, Gap, compare, gaps, side_by_side
 from .images import FIGURE_3, ReportImage, find_image, images_at, sample_images
-from .inception import inception_fid
 from .protocol import BASELINES, PROTOCOL, REAL, SCORES, Score, predictor_title
 from .results import Evaluation
 from .scoring import evaluate
@@ -32,7 +31,6 @@ __all__ = [
     "find_image",
     "gaps",
     "images_at",
-    "inception_fid",
     "predictor_title",
     "sample_images",
     "side_by_side",

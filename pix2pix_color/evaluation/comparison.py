@@ -1,138 +1,19 @@
-"""Two predictors on the same images, and one on two splits."""
+"""Two evaluations side by side: two models on the same images, or one model on two splits."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ..errors import EvaluationError
+from .differences import Difference, difference
 from .protocol import REAL, SCORES, predictor_title
-from .statistics import bootstrap_ratios, percentile_interval, ratio
-from .tables import NOTHING, markdown, value_text
-from .totals import UNKNOWN, PerImage, score_parts
+from .results import Evaluation
+from .statistics import bootstrap_ratios, percentile_interval
+from .tables import markdown, value_text
+from .totals import UNKNOWN, Interval, score_parts
 
-if TYPE_CHECKING:
-    from .results import Evaluation
-
-__all__ = ["Difference", "Gap", "compare", "difference", "gaps", "side_by_side"]
-
-
-@dataclasses.dataclass(frozen=True)
-class ScoreDifference:
-    """How far apart two predictors are in one score.
-
-    Attributes:
-        mean: first minus second.
-        interval: 95 % bootstrap percentile interval of `mean` over images, paired: both
-            predictors are resampled together. nan where nothing is known.
-        share_better: the share of images where the first is the better one; `None` for a score
-            without a direction.
-    """
-
-    mean: float
-    interval: tuple[float, float]
-    share_better: float | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """The paired differences of two predictors, score by score.
-
-    Attributes:
-        first, second: what they are called.
-        count: number of images.
-        scores: score name to its difference. Distances between sets have none.
-    """
-
-    first: str
-    second: str
-    count: int
-    scores: dict[str, ScoreDifference]
-
-    def table(self) -> str:
-        """Returns a Markdown table with a row for each score."""
-        rows = []
-        for name, found in self.scores.items():
-            score, share = SCORES[name], found.share_better
-            rows.append(
-                [
-                    score.heading,
-                    value_text(found.mean, score.digits, found.interval),
-                    NOTHING if share is None else f"{share:.1%}",
-                ]
-            )
-        head = [f"{self.first} - {self.second}, {self.count:,} images"]
-        return markdown([*head, "difference", f"images where {self.first} is better"], rows)
-
-    def summary(self) -> dict[str, Any]:
-        """Returns the differences ready for JSON; what is not known is `None`."""
-
-        def known(value: float) -> float | None:
-            return round(value, 6) if math.isfinite(value) else None
-
-        return {
-            "first": self.first,
-            "second": self.second,
-            "count": self.count,
-            "scores": {
-                name: {
-                    "difference": known(found.mean),
-                    "interval": [known(end) for end in found.interval],
-                    "share_better": found.share_better,
-                }
-                for name, found in self.scores.items()
-            },
-        }
-
-
-def difference(
-    per_image: PerImage, first: str, second: str, titles: tuple[str, str] | None = None
-) -> Difference:
-    """Returns the paired differences of two predictors on the same images.
-
-    Args:
-        per_image: predictor to per-image scores, float64 (count,).
-        first, second: the two predictors.
-        titles: what they are called; the default is `predictor_title`.
-    """
-    titles = titles or (predictor_title(first), predictor_title(second))
-    pairs = {
-        name: (one, other)
-        for name in SCORES
-        if (one := score_parts(per_image, first, name)) is not None
-        and (other := score_parts(per_image, second, name)) is not None
-    }
-    count = len(next(iter(per_image[first].values())))
-    found = {}
-    if pairs:
-        # Both are divided by the same: ones, or a score of the real images.
-        with np.errstate(invalid="ignore"):
-            above = np.stack([one[0] - other[0] for one, other in pairs.values()], axis=-1)
-        below = np.stack([one[1] for one, _ in pairs.values()], axis=-1)
-        means, ends = ratio(above, below), np.full((2, len(pairs)), np.nan)
-        known = np.isfinite(means)
-        if count > 1 and known.any():
-            ends[:, known] = percentile_interval(bootstrap_ratios(above[:, known], below[:, known]))
-        for place, name in enumerate(pairs):
-            found[name] = ScoreDifference(
-                float(means[place]),
-                (float(ends[0, place]), float(ends[1, place])),
-                _share_better(per_image, first, second, name),
-            )
-    return Difference(*titles, count, found)
-
-
-def _share_better(per_image: PerImage, first: str, second: str, name: str) -> float | None:
-    score = SCORES[name]
-    if score.better not in ("higher", "lower"):
-        return None
-    one, other = per_image[first][score.column], per_image[second][score.column]
-    better = one > other if score.better == "higher" else one < other
-    # Equal to the digits of scores.csv is equal, whichever of the two was read from there.
-    return float(np.mean(better & ~np.isclose(one, other, rtol=2e-6, atol=0.0)))
+__all__ = ["Gap", "compare", "gaps", "side_by_side"]
 
 
 def compare(
@@ -142,20 +23,22 @@ def compare(
 
     Args:
         first, second: each of one model, on the same images.
-        titles: what the two models are called.
+        titles: of the two models.
 
     Raises:
-        EvaluationError: other images, or an evaluation of several models.
+        EvaluationError: the images differ, or an evaluation has several models.
     """
     for name in ("dataset", "split", "reference"):
         one, other = getattr(first, name), getattr(second, name)
         if one != other:
-            raise EvaluationError(f"Only scores of the same {name} compare, not {one} and {other}.")
+            raise EvaluationError(
+                f"Only scores with the same {name} can be compared, not {one} and {other}."
+            )
     if first.images != second.images:
         raise EvaluationError(
-            f"Only scores of the same images compare: these are {first.count:,} and "
-            f"{second.count:,} of {first.dataset} ({first.split}), in part others or in another "
-            "order."
+            f"Only scores of the same images can be compared: these are {first.count:,} and "
+            f"{second.count:,} images of {first.dataset} ({first.split}), at least some of them "
+            "different or in another order."
         )
     for evaluation in (first, second):
         if len(evaluation.models) != 1:
@@ -165,15 +48,12 @@ def compare(
     return difference({**pair, REAL: first.per_image[REAL]}, "1", "2", titles)
 
 
-# Two splits ---------------------------------------------------------------------------------
-
-
 @dataclasses.dataclass(frozen=True)
 class Gap:
-    """How far a score on the train split is from the one on the test split.
+    """The difference between a score on the train split and on the test split.
 
     Attributes:
-        train, test: the two.
+        train, test: the two scores.
         gap: train minus test.
         interval: its 95 % interval; the two splits are resampled independently.
     """
@@ -181,24 +61,24 @@ class Gap:
     train: float
     test: float
     gap: float
-    interval: tuple[float, float]
+    interval: Interval
 
 
 def gaps(train: Evaluation, test: Evaluation) -> dict[str, dict[str, Gap]]:
-    """Returns how much better or worse each predictor does on the images it learned from.
+    """Returns how much better or worse each predictor scores on its training images.
 
-    The baselines have learned nothing: their gap is the difference between the splits.
+    The baselines have not been trained: their gap is the difference between the splits.
 
     Returns:
         predictor to score to gap, for what both evaluations have.
 
     Raises:
-        EvaluationError: evaluations of different data sets or of the same split.
+        EvaluationError: the evaluations are of different data sets or of the same split.
     """
     if train.dataset != test.dataset or train.split == test.split:
         raise EvaluationError(
-            f"side by side stand two splits of one data set, not {train.dataset} ({train.split}) "
-            f"and {test.dataset} ({test.split})."
+            "Only two splits of one data set can stand side by side, not "
+            f"{train.dataset} ({train.split}) and {test.dataset} ({test.split})."
         )
     return {
         predictor: {
@@ -231,18 +111,23 @@ def _gap(train: Evaluation, test: Evaluation, predictor: str, name: str) -> Gap:
 
 
 def side_by_side(train: Evaluation, test: Evaluation) -> str:
-    """Returns the scores of both splits and their gap as a Markdown table for each predictor.
+    """Returns the scores of both splits and their gap, one Markdown table per predictor.
 
     Raises:
-        EvaluationError: evaluations of different data sets or of the same split.
+        EvaluationError: the evaluations are of different data sets or of the same split.
     """
     lines = []
     for predictor, found in gaps(train, test).items():
         rows = []
-        for name, gap in sorted(found.items(), key=lambda item: list(SCORES).index(item[0])):
-            score = SCORES[name]
+        for score in SCORES.values():
+            if (gap := found.get(score.name)) is None:
+                continue
             texts = [
-                value_text(e.scores[predictor][name], score.digits, e.intervals[predictor][name])
+                value_text(
+                    e.scores[predictor][score.name],
+                    score.digits,
+                    e.intervals[predictor][score.name],
+                )
                 for e in (train, test)
             ]
             rows.append([score.heading, *texts, value_text(gap.gap, score.digits, gap.interval)])

@@ -1,4 +1,4 @@
-"""Every score: its name, its title, which way is better, and how it is computed.
+"""Every score: its name, its title, which direction is better, and how it is computed.
 
 Two protocols stand side by side: the true one, and the report's own, whose names begin with
 `report_` and which cannot see color (see `metrics`).
@@ -10,158 +10,150 @@ import dataclasses
 
 __all__ = ["BASELINES", "PROTOCOL", "REAL", "SCORES", "Score", "predictor_title"]
 
+_ARROWS = {"higher": "↑", "lower": "↓", "one": "→ 1", "": ""}
+
 
 @dataclasses.dataclass(frozen=True)
 class Score:
     """One number about a predictor on a data set.
 
-    A score is a sum over images divided by another, or a distance between two sets of images.
+    It is either a sum over images divided by another sum (such as a mean), or a distance between
+    the set of predicted and the set of real images, which no single image has.
 
     Attributes:
-        title: in tables and figures, with its unit.
-        better: `"higher"`, `"lower"`, `"one"` (the nearer to 1) or `""` (no direction).
+        name: the key in `metrics.json` and in the code.
+        title: shown in tables and figures, with the unit.
+        better: `"higher"`, `"lower"`, `"one"` (the closer to 1) or `""` (no direction).
         digits: decimals in tables.
-        text: what it is, for the protocol of `metrics.json`.
-        column: the per-image score that is averaged; empty for a distance between sets.
-        weight: the per-image score of the real images that weighs each image.
-        relative_to: the per-image score of the real images whose sum is divided by.
+        text: the definition, for the protocol in `metrics.json`.
+        averaged: the per-image score that is averaged, where it has another name.
+        weight: the per-image score of the real images by which each image is weighted.
+        relative_to: the per-image score of the real images whose sum is the denominator.
     """
 
+    name: str
     title: str
     better: str
     digits: int
     text: str
-    column: str = ""
+    averaged: str = ""
     weight: str = ""
     relative_to: str = ""
 
     @property
+    def column(self) -> str:
+        """The name of the per-image score behind this one."""
+        return self.averaged or self.name
+
+    @property
     def heading(self) -> str:
-        """The title with an arrow to the better side."""
+        """The title with an arrow that points to the better side."""
         return f"{self.title} {_ARROWS[self.better]}".rstrip()
 
 
-_ARROWS = {"higher": "↑", "lower": "↓", "one": "→ 1", "": ""}
-
-SCORES: dict[str, Score] = {
-    "psnr": Score(
-        "true PSNR (dB)",
-        "higher",
-        2,
-        "true PSNR in dB: float RGB in [0, 1], peak 1, over all three channels",
-        "psnr",
-    ),
-    "ssim": Score(
+_SCORES = (
+    Score("psnr", "true PSNR (dB)", "higher", 2, "float RGB in [0, 1], peak 1, all three channels"),
+    Score(
+        "ssim",
         "true SSIM",
         "higher",
         4,
-        "true SSIM: float RGB, skimage's defaults, channel_axis=-1, data_range=1",
-        "ssim",
+        "float RGB, the defaults of scikit-image with channel_axis=-1 and data_range=1",
     ),
-    "mae_rgb": Score(
-        "mean absolute error, RGB",
-        "lower",
-        4,
-        "mean absolute error of float RGB in [0, 1], over all three channels",
-        "mae_rgb",
-    ),
-    "mae_ab": Score(
-        "mean absolute error, ab",
-        "lower",
-        2,
-        "mean absolute error of a and b, in units of CIE Lab",
-        "mae_ab",
-    ),
-    "ciede2000": Score(
+    Score("mae_rgb", "mean absolute error, RGB", "lower", 4, "float RGB in [0, 1], all channels"),
+    Score("mae_ab", "mean absolute error, ab", "lower", 2, "a and b, in units of CIE Lab"),
+    Score(
+        "ciede2000",
         "CIEDE2000",
         "lower",
         2,
-        "mean CIEDE2000 color difference of the pixels; 1 is about what an eye can just see",
-        "ciede2000",
+        "mean CIEDE2000 color difference over pixels; about 1 is just noticeable",
     ),
-    "chroma_auc": Score(
+    Score(
+        "chroma_auc",
         "AuC",
         "higher",
         4,
-        "share of pixels within a distance of their true ab, averaged over the distances 0 to "
-        "150 (Zhang et al. 2016)",
-        "chroma_auc",
+        "area under the curve: the share of pixels within a distance of their true ab, averaged "
+        "over distances from 0 to 150 (Zhang et al. 2016)",
     ),
-    "chroma_auc_rebalanced": Score(
+    Score(
+        "chroma_auc_rebalanced",
         "AuC, class-rebalanced",
         "higher",
         4,
-        "the same, each pixel weighted by how rare its true color is in the reference (Zhang et "
-        "al. 2016), pooled over all pixels",
-        "chroma_auc_rebalanced",
+        "as AuC, over all pixels together, each weighted by how rare its true color is in the "
+        "reference (Zhang et al. 2016)",
         weight="rebalancing_weight",
     ),
-    "accuracy_2": Score(
+    Score(
+        "accuracy_2",
         "accuracy, epsilon 2 %",
         "higher",
         4,
-        "share of pixels whose L, a and b, in whole numbers, are all within 2 % of their ranges "
-        "of 100, 220 and 220 (Nazeri et al. 2018)",
-        "accuracy_2",
+        "share of pixels whose rounded L, a and b are all within 2 % of their ranges of 100, 220 "
+        "and 220 (Nazeri et al. 2018)",
     ),
-    "accuracy_5": Score(
-        "accuracy, epsilon 5 %",
-        "higher",
-        4,
-        "the same within 5 %",
-        "accuracy_5",
-    ),
-    "colorfulness": Score(
+    Score("accuracy_5", "accuracy, epsilon 5 %", "higher", 4, "the same within 5 %"),
+    Score(
+        "colorfulness",
         "colorfulness",
         "",
         2,
-        "mean colorfulness of Hasler and Suesstrunk 2003, on the scale of 8-bit RGB",
-        "colorfulness",
+        "mean colorfulness (Hasler and Suesstrunk 2003), on the scale of 8-bit RGB",
     ),
-    "colorfulness_ratio": Score(
+    Score(
+        "colorfulness_ratio",
         "colorfulness / real",
         "one",
         3,
         "mean colorfulness divided by that of the real images",
-        "colorfulness",
+        averaged="colorfulness",
         relative_to="colorfulness",
     ),
-    "chroma_distance": Score(
+    Score(
+        "chroma_distance",
         "chroma-histogram distance",
         "lower",
         4,
-        "Jensen-Shannon distance between the ab histograms (bins of 10, one around gray) of all "
-        "predicted and of all real pixels, base 2, 0 to 1",
+        "Jensen-Shannon distance (base 2, from 0 to 1) between the ab histograms of all predicted "
+        "and of all real pixels; the bins are 10 wide, one of them centered on gray",
     ),
-    "semantic_accuracy": Score(
+    Score(
+        "semantic_accuracy",
         "semantic accuracy",
         "higher",
         4,
-        "share of images whose class the reference classifier recognizes (after Zhang et al. 2016)",
-        "recognized",
+        "share of images whose class the evaluation classifier recognizes (after Zhang et al. "
+        "2016)",
+        averaged="recognized",
     ),
-    "fcd": Score(
+    Score(
         "fcd",
+        "FCD",
         "lower",
         2,
-        "Fréchet distance between the reference classifier's features of colorized and of real "
-        "images; comparable only with values of the same classifier and image count, and not FID",
+        "the Fréchet distance between the evaluation classifier's features of colorized and of "
+        "real images; comparable only with values of the same classifier and number of images, "
+        "and not with FID",
     ),
-    "report_psnr": Score(
+    Score(
+        "report_psnr",
         "report-protocol PSNR (dB)",
         "higher",
         2,
-        "the report's PSNR in dB: uint8 difference squared in uint8, which wraps",
-        "report_psnr",
+        "PSNR as the report computes it: the uint8 difference is squared in uint8, which wraps",
     ),
-    "report_ssim": Score(
+    Score(
+        "report_ssim",
         "report-protocol SSIM",
         "higher",
         4,
-        "the report's SSIM: of the gray versions of both images, uint8",
-        "report_ssim",
+        "SSIM as the report computes it: between the gray versions of both images, in uint8",
     ),
-}
+)
+
+SCORES: dict[str, Score] = {score.name: score for score in _SCORES}
 """Every score by its name, in the order of the tables."""
 
 REAL = "real"
@@ -173,22 +165,22 @@ BASELINES: dict[str, str] = {
     "own_mean_chroma": "own mean chroma",
     "other_chroma": "other image's chroma",
 }
-"""The baselines' names and their titles in tables."""
+"""The names of the baselines and their titles in tables."""
 
 PROTOCOL: dict[str, str] = {
-    **{name: score.text for name, score in SCORES.items()},
-    "image": "scored as delivered: predicted chroma with the true lightness, as RGB clipped to "
-    "what sRGB can show",
-    "no_color": "a = b = 0: what a model would return that does nothing",
-    "mean_chroma": "the mean (a, b) of all pixels of the reference, everywhere",
-    "own_mean_chroma": "the mean (a, b) of the very image, everywhere: an oracle, not a method",
-    "other_chroma": "the chroma of the image half the data set away",
-    "mean": "mean over images",
-    "interval": "95 %, over images: bootstrap percentiles of 1,000 resamples, seed 0; for "
-    "chroma_distance, which resampling biases upwards, the value and 1.96 standard deviations of "
-    "its resamples to both sides, and for fcd 1.96 standard deviations by the delta method",
-    "model": "float32, moving statistics of batch normalization unless its name says otherwise, no "
-    "test-time augmentation",
+    **{score.name: score.text for score in _SCORES},
+    "image": "scored as delivered: the predicted chroma with the true lightness, clipped to sRGB",
+    "no_color": "a = b = 0: what a model that does nothing would return",
+    "mean_chroma": "the mean (a, b) of all pixels of the reference, at every pixel",
+    "own_mean_chroma": "the mean (a, b) of the image itself, at every pixel: an oracle, not a "
+    "method",
+    "other_chroma": "the chroma of another image, half the data set away",
+    "mean": "over images",
+    "interval": "95 %, over images: bootstrap percentiles of 1,000 resamples, seed 0; for the "
+    "chroma-histogram distance, which resampling biases upward, the value plus and minus 1.96 "
+    "standard deviations of its resamples; for FCD 1.96 standard deviations by the delta method",
+    "model": "float32, moving statistics in batch normalization unless its name says otherwise, "
+    "no test-time augmentation",
 }
 """How every number of an evaluation was measured."""
 

@@ -1,4 +1,4 @@
-"""The scores of a data set: per image, in total with intervals, as files."""
+"""The scores of a data set: of each image, of the whole set with intervals, and as files."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ import numpy as np
 
 from ..errors import EvaluationError
 from ..files import write_atomically
-from . import tables
-from .comparison import Difference, difference
+from .differences import Difference, difference
 from .protocol import BASELINES, PROTOCOL, REAL, SCORES, predictor_title
+from .tables import markdown, value_text
 from .totals import Interval, PerImage
 
 __all__ = ["Evaluation"]
 
+_SHORT = ("psnr", "ssim", "report_psnr", "report_ssim")
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The scores of one or more models on the same images, beside the baselines'.
+    """The scores of one or more models on the same images, beside those of the baselines.
 
     Attributes:
         dataset, split: what was scored.
         images: of each image the first 16 hexadecimal digits of the SHA-256 of its RGB bytes,
             in the order of the data set.
         labels: int64 (count,), or `None`.
-        per_image: predictor to score to float64 (count,). Predictors are the models ("model"
-            where there is one without a name), the baselines of `protocol.BASELINES`, and
-            `"real"`, the images themselves.
+        per_image: predictor to score to float64 (count,). Predictors are the models ("model" if
+            there is one without a name), the baselines of `protocol.BASELINES`, and `"real"`,
+            the images themselves.
         scores: predictor to score (`protocol.SCORES`) to its value on the whole set.
-        intervals: the same to (low, high), 95 %; nan where nothing is known.
+        intervals: the same to (low, high), 95 %; nan where it is unknown.
         left_out: score to the reason why it was not computed.
         reference: data set, split and count of the images behind the mean chroma and the
             class rebalancing.
@@ -70,10 +72,22 @@ class Evaluation:
         others = (*BASELINES, REAL)
         return self.models + tuple(name for name in others if name in self.per_image)
 
+    def difference(self, first: str, second: str) -> Difference:
+        """Returns the paired differences of two predictors, such as "model" and "no_color".
+
+        Raises:
+            EvaluationError: there is no such predictor.
+        """
+        for name in (first, second):
+            if name not in self.per_image:
+                known = ", ".join(self.predictors)
+                raise EvaluationError(f"There is no predictor {name!r}; there are: {known}.")
+        return difference(self.per_image, first, second)
+
     def summary(self) -> dict[str, Any]:
         """Returns scores and 95 % intervals with their protocol, ready for JSON.
 
-        A number that is not known, or infinite, is `None`.
+        A number that is unknown or infinite is `None`.
         """
         return {
             "dataset": self.dataset,
@@ -95,25 +109,41 @@ class Evaluation:
             },
         }
 
+    # Tables and figures -----------------------------------------------------------------------
+
     def table(
         self, *, intervals: bool = True, short: bool = False, only: Sequence[str] = ()
     ) -> str:
-        """Returns the scores as a Markdown table.
+        """Returns the scores as a Markdown table, with arrows that point to the better side.
 
         Args:
             intervals: with the 95 % interval of each value.
-            short: only PSNR and SSIM in both protocols, a row for each model and for no
-                color, without intervals; otherwise a row for each score.
+            short: only PSNR and SSIM in both protocols, without intervals, one row for each
+                model and for no color; otherwise one row per score.
             only: the scores to show; the default is all.
         """
+        caption = f"{self.dataset}, {self.split}, {self.count:,} images"
         if short:
-            return tables.short_table(self)
-        return tables.full_table(self, intervals=intervals, only=only)
+            rows = [
+                [predictor_title(name), *(self._cell(name, score, False) for score in _SHORT)]
+                for name in ("no_color", *self.models)
+                if name in self.scores
+            ]
+            return markdown([caption, *(SCORES[name].title for name in _SHORT)], rows)
+        rows = [
+            [SCORES[score].heading, *(self._cell(p, score, intervals) for p in self.predictors)]
+            for score in only or SCORES
+        ]
+        return markdown([caption, *map(predictor_title, self.predictors)], rows)
+
+    def _cell(self, predictor: str, score: str, interval: bool) -> str:
+        ends = self.intervals[predictor].get(score) if interval else None
+        return value_text(self.scores[predictor].get(score), SCORES[score].digits, ends)
 
     def panels(
         self, only: Sequence[str] = ()
     ) -> dict[str, dict[str, tuple[float, float | None, float | None]]]:
-        """Returns what `figures.score_intervals` draws: score to predictor to value and interval.
+        """Returns the input of `figures.score_intervals`: score to predictor to value and interval.
 
         Args:
             only: the scores to draw; the default is all.
@@ -128,17 +158,7 @@ class Evaluation:
                     panels.setdefault(SCORES[name].heading, {})[predictor_title(predictor)] = value
         return panels
 
-    def difference(self, first: str, second: str) -> Difference:
-        """Returns the paired differences of two predictors, such as "model" and "no_color".
-
-        Raises:
-            EvaluationError: there is no such predictor.
-        """
-        for name in (first, second):
-            if name not in self.per_image:
-                known = ", ".join(self.predictors)
-                raise EvaluationError(f"There is no predictor {name!r}, but: {known}.")
-        return difference(self.per_image, first, second)
+    # Files ------------------------------------------------------------------------------------
 
     def save(self, path: str | Path, **extra: Any) -> Path:
         """Writes the summary, and `extra` fields such as the step, to `path` (metrics.json)."""
@@ -149,12 +169,12 @@ class Evaluation:
         return path
 
     def write(self, folder: str | Path, **extra: Any) -> Path:
-        """Writes `metrics.json`, `scores.csv` (one row an image) and `table.md` into a folder."""
+        """Writes `metrics.json`, `scores.csv` (one row per image) and `table.md` into a folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.save(folder / "metrics.json", **extra)
         write_atomically(folder / "scores.csv", self._csv())
-        write_atomically(folder / "table.md", tables.page(self, {**self.extra, **extra}))
+        write_atomically(folder / "table.md", self._page({**self.extra, **extra}))
         return folder
 
     def _csv(self) -> str:
@@ -172,12 +192,39 @@ class Evaluation:
             writer.writerow([image, label, *(f"{value:.6g}" for value in row)])
         return file.getvalue()
 
+    def _page(self, extra: dict[str, Any]) -> str:
+        """Returns the table together with how it was measured."""
+        lines = ["# Scores", ""]
+        facts = [f"{key}: {value}" for key, value in extra.items() if isinstance(value, str | int)]
+        if facts:
+            lines += [f"{'; '.join(facts)}.", ""]
+        lines += [
+            self.table().rstrip(),
+            "",
+            "Each cell is a value with its 95 % interval; arrows point to the better side. The "
+            "report's protocol cannot see whether colors are right.",
+            "",
+        ]
+        if self.left_out:
+            lines += ["## Left out", ""]
+            titles = {name: score.title for name, score in SCORES.items()} | BASELINES
+            lines += [f"- {titles.get(name, name)}: {why}" for name, why in self.left_out.items()]
+            lines.append("")
+        lines += ["## How it was measured", ""]
+        if self.reference:
+            source = "{dataset}, {split}, {count:,} images".format(**self.reference)
+            lines.append(f"- reference (mean chroma, class rebalancing): {source}")
+        for name, text in PROTOCOL.items():
+            title = SCORES[name].title if name in SCORES else BASELINES.get(name, name)
+            lines.append(f"- {title}: {text}")
+        return "\n".join(lines) + "\n"
+
     @classmethod
     def load(cls, folder: str | Path) -> Evaluation:
-        """Reads back what `write` wrote; per-image scores have six significant digits.
+        """Reads what `write` wrote; per-image scores have six significant digits.
 
         Raises:
-            EvaluationError: a file is missing or not what `write` wrote.
+            EvaluationError: a file is missing or is not what `write` wrote.
         """
         folder = Path(folder)
         try:
@@ -187,13 +234,13 @@ class Evaluation:
             left_out, scores = summary.pop("left_out"), summary.pop("scores")
             intervals, count = summary.pop("intervals"), summary.pop("count")
             summary.pop("protocol")
-        except (OSError, KeyError, ValueError, AttributeError, StopIteration) as error:
+        except (OSError, KeyError, ValueError, AttributeError) as error:
             raise EvaluationError(
-                f"{folder} is not what pix2pix-color evaluate -o writes: {error!r}. It needs "
-                "metrics.json and scores.csv."
+                f"{folder} does not hold the metrics.json and scores.csv that pix2pix-color "
+                f"evaluate -o writes: {error!r}."
             ) from error
         if count != len(images) or set(scores) != set(per_image):
-            raise EvaluationError(f"{folder}: metrics.json and scores.csv do not fit together.")
+            raise EvaluationError(f"{folder}: metrics.json and scores.csv do not match.")
         return cls(
             **known,
             images=images,
@@ -220,21 +267,15 @@ def _number(value: float | None) -> float:
 def _read_csv(
     path: Path,
 ) -> tuple[tuple[str, ...], np.ndarray | None, dict[str, dict[str, np.ndarray]]]:
+    """Returns the digests, the labels (or `None`) and the per-image scores."""
     with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader)
-        rows = list(reader)
+        header, *rows = csv.reader(file)
     if header[:2] != ["image", "label"] or any(len(row) != len(header) for row in rows):
         raise ValueError(f"{path.name} has other columns")
-    values = np.array([row[2:] for row in rows], np.float64)
-    labels = [row[1] for row in rows]
+    images, labels = [row[0] for row in rows], [row[1] for row in rows]
     per_image: dict[str, dict[str, np.ndarray]] = {}
+    values = np.array([row[2:] for row in rows], np.float64)
     for column, series in zip(header[2:], values.T, strict=True):
         predictor, _, name = column.rpartition(".")
         per_image.setdefault(predictor, {})[name] = series.copy()
-    known = all(label != "" for label in labels)
-    return (
-        tuple(row[0] for row in rows),
-        np.array(labels, np.int64) if known else None,
-        per_image,
-    )
+    return tuple(images), np.array(labels, np.int64) if all(labels) else None, per_image

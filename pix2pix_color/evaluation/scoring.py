@@ -16,12 +16,11 @@ from .. import color, metrics
 from ..data import ImageDataset
 from ..errors import EvaluationError
 from .baselines import Reference, baseline_chroma, measure_reference, with_other_images
-from .distances import chroma_distances, feature_distances
 from .images import digest
 from .preparation import check_input, choose_classifier, default_reference
 from .protocol import BASELINES, REAL
 from .results import Evaluation
-from .totals import summarize
+from .totals import chroma_distances, feature_distances, summarize
 
 if TYPE_CHECKING:
     from ..classifier import Classifier

@@ -1,8 +1,8 @@
 """Bootstrap intervals over images (Efron 1979), vectorized and seeded.
 
-Everything resampled here is a sum over images divided by another sum (a mean has ones below),
-or a distance between two sets. The same seed draws the same images for every score, so two
-predictors are compared on the same resamples.
+What is resampled is either a sum over images divided by another sum (a mean is divided by a sum
+of ones) or a distance between two sets of images. One seed draws the same images for every
+score, so that two predictors are compared on the same resamples.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 
 __all__ = [
-    "RESAMPLES",
     "bootstrap_ratios",
     "bootstrap_sums",
     "percentile_interval",
-    "ratio",
+    "ratios_with_intervals",
     "resample_weights",
     "symmetric_interval",
 ]
@@ -27,11 +26,11 @@ _Z = 1.96
 
 
 def resample_weights(count: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndarray]:
-    """Yields how often each resample holds each image, a chunk of resamples at a time.
+    """Yields how often each resample contains each image, one chunk of resamples at a time.
 
     Args:
         count: number of images.
-        resamples: rows over all chunks.
+        resamples: number of rows over all chunks.
         seed: of the draws.
 
     Yields:
@@ -47,19 +46,13 @@ def resample_weights(count: int, resamples: int = RESAMPLES, seed: int = 0) -> I
         yield weights
 
 
-def ratio(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
-    """Returns the sums over images (axis 0) divided; nan where the denominators sum to zero."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.sum(numerators, axis=0) / np.sum(denominators, axis=0)
-
-
 def bootstrap_ratios(
     numerators: np.ndarray,
     denominators: np.ndarray,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> np.ndarray:
-    """Returns sums over resampled images divided by others.
+    """Returns sums over resampled images divided by other sums.
 
     Args:
         numerators, denominators: float64 (count, scores).
@@ -68,25 +61,48 @@ def bootstrap_ratios(
     Returns:
         float64 (resamples, scores).
     """
-    estimate = ratio(numerators, denominators)
-    # What is left after the estimate is small, so that float32 sums lose nothing.
-    with np.errstate(invalid="ignore"):
-        rest = (numerators - estimate * denominators).astype(np.float32)
-        below = denominators.astype(np.float32)
-        chunks = [
-            (weights @ rest).astype(np.float64) / (weights @ below)
-            for weights in resample_weights(len(numerators), resamples, seed)
-        ]
-        return estimate + np.concatenate(chunks)
+    estimate = numerators.sum(axis=0) / denominators.sum(axis=0)
+    # The residuals around the estimate are small, so float32 sums lose nothing.
+    rest = (numerators - estimate * denominators).astype(np.float32)
+    below = denominators.astype(np.float32)
+    chunks = [
+        (weights @ rest).astype(np.float64) / (weights @ below)
+        for weights in resample_weights(len(numerators), resamples, seed)
+    ]
+    return estimate + np.concatenate(chunks)
+
+
+def ratios_with_intervals(
+    numerators: np.ndarray, denominators: np.ndarray, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns sums over images divided by other sums, with their bootstrap intervals.
+
+    Args:
+        numerators, denominators: float64 (count, scores).
+        seed: of the resamples.
+
+    Returns:
+        the ratios, float64 (scores,), nan where a denominator sums to zero; and their 95 %
+        intervals, float64 (2, scores), nan for a single image and for a ratio that is not finite.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = numerators.sum(axis=0) / denominators.sum(axis=0)
+    ends = np.full((2, len(ratios)), np.nan)
+    known = np.isfinite(ratios)
+    if len(numerators) > 1 and known.any():
+        resampled = bootstrap_ratios(numerators[:, known], denominators[:, known], seed=seed)
+        ends[:, known] = percentile_interval(resampled)
+    return ratios, ends
 
 
 def bootstrap_sums(
     matrices: list[np.ndarray], resamples: int = RESAMPLES, seed: int = 0
 ) -> Iterator[list[np.ndarray]]:
-    """Yields the sums of resampled rows of each matrix, a chunk of resamples at a time.
+    """Yields the sums of resampled rows of each matrix, one chunk of resamples at a time.
 
     Args:
-        matrices: each (count, bins), of any number type; such as one histogram an image.
+        matrices: each (count, bins), of any number type, such as one histogram per image.
+        resamples, seed: as in `resample_weights`.
 
     Yields:
         for each matrix float32 (rows, bins).
@@ -104,15 +120,15 @@ def bootstrap_sums(
 
 
 def percentile_interval(resampled: np.ndarray) -> np.ndarray:
-    """Returns the 95 % percentile interval of (resamples, ...): (2, ...)."""
+    """Returns the 95 % percentile interval of (resamples, ...) as (2, ...)."""
     return np.percentile(resampled, [2.5, 97.5], axis=0)
 
 
 def symmetric_interval(estimate: float, resampled: np.ndarray) -> tuple[float, float]:
-    """Returns estimate -+ 1.96 standard deviations of its resamples, not below zero.
+    """Returns the estimate plus and minus 1.96 standard deviations of its resamples.
 
-    A distance between samples grows when images repeat, so that its resamples lie above it:
-    their spread is of use, their place is not.
+    A distance between samples grows when images repeat, so its resamples lie above it: their
+    spread can be used, their location cannot. The lower end is at least zero.
     """
     half = _Z * float(np.std(resampled, ddof=1))
     return max(0.0, estimate - half), estimate + half

@@ -1,0 +1,103 @@
+"""The report of a scored model, as a function and as the command `evaluate`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import write_finished_run
+from PIL import Image
+
+from pix2pix_color.apps import cli
+from pix2pix_color.config import GeneratorConfig
+from pix2pix_color.errors import EvaluationError
+from pix2pix_color.evaluation import Evaluation, report
+from pix2pix_color.networks import build_generator
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished tiny run, untrained."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    folder.mkdir()
+    write_finished_run(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def other_folder(run_folder: Path) -> Path:
+    """The same run elsewhere."""
+    return Path(shutil.copytree(run_folder, run_folder.parent / "other"))
+
+
+@pytest.fixture(autouse=True)
+def small_grids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One image per group instead of eight: drawing takes longer than scoring so few."""
+    monkeypatch.setattr(report, "IMAGES_PER_GROUP", 1)
+
+
+def test_a_report_of_two_models_on_both_splits(run_folder, other_folder, tmp_path, capsys):
+    said, seen = [], []
+    done = report.write_report(
+        run_folder,
+        tmp_path,
+        against=other_folder,
+        dataset="photographs",
+        splits=("train", "test"),
+        limit=12,
+        say=said.append,
+        on_split=seen.append,
+    )
+    assert seen == list(done.values()) and list(done) == ["train", "test"]
+    assert (
+        f"Saved metrics.json, scores.csv, table.md and 14 figures in {tmp_path / 'test'}." in said
+    )
+    for split, evaluation in done.items():
+        saved = json.loads((tmp_path / split / "metrics.json").read_text())
+        assert saved == {**evaluation.extra, **evaluation.summary()}
+        assert (saved["split"], saved["count"], saved["step"]) == (split, 12, 11)
+        # No path of this machine.
+        assert (saved["model"], saved["against"]) == (run_folder.name, other_folder.name)
+        assert saved["reference"]["split"] == "train" and saved["reference"]["count"] > 12
+        assert saved["difference"]["scores"]["psnr"]["difference"] == pytest.approx(0, abs=1e-3)
+        made = {path.name for path in (tmp_path / split).iterdir()}
+        assert {"scores.csv", "table.md", "scores.png", "psnr-against-report-psnr.png"} < made
+        assert {"images-by-psnr.png", "images-by-report-ssim.png"} < made
+        with Image.open(tmp_path / split / "samples.png") as samples:
+            assert samples.width > samples.height
+    assert Evaluation.load(tmp_path / "test").summary() == done["test"].summary()
+    table = (tmp_path / "side_by_side.md").read_text()
+    assert "| the other model | train, 12 images | test, 12 images | train - test |" in table
+
+    command = ["evaluate", "--model", run_folder, "--dataset", "photographs", "-o", tmp_path]
+    assert cli.main([*map(str, command), "--split", "both"]) == 1
+    assert "metrics.json exists" in capsys.readouterr().err
+    assert report.write_report(
+        run_folder, tmp_path / "test", dataset="photographs", limit=3, overwrite=True
+    )["test"].models == ("model",)
+
+
+def test_the_command_prints_tables_or_json(run_folder, other_folder, capsys):
+    command = ["evaluate", "--model", str(run_folder), "--dataset", "photographs", "--limit", "12"]
+    assert cli.main([*command, "--against", str(other_folder), "--split", "both"]) == 0
+    text = capsys.readouterr().out
+    assert "Model tiny, trained for 11 steps." in text
+    assert "| no color at all |" in text
+    assert "| the model - the other model, 12 images |" in text
+    assert "Left out: FCD: " in text
+    assert "Train and test side by side:" in text
+    assert max(map(len, text.splitlines())) < 160  # it is read in a terminal
+
+    assert cli.main([*command, "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["split"], summary["step"]) == ("test", 11)
+    assert {"model", "no_color", "own_mean_chroma", "real"} <= set(summary["scores"])
+
+
+def test_a_model_of_another_size_is_refused(run_folder, tmp_path):
+    build_generator(GeneratorConfig(depth=2, filters=4), 16).save(tmp_path / "generator.keras")
+    with pytest.raises(EvaluationError, match="'against' takes images of shape") as error:
+        report.write_report(run_folder, against=tmp_path, dataset="photographs", limit=3)
+    assert str(error.value).startswith(f"{run_folder} and {tmp_path} cannot be scored")
