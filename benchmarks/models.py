@@ -164,7 +164,7 @@ def page(result: dict[str, Any]) -> str:
         spent = [seconds_text(cost), f"{cost['gflop_an_image']:g}"] if cost else ["", ""]
         return [title, *cells, *spent]
 
-    head = ["", *(SCORES[score].heading for score in SHOWN), "training seconds", "GFLOP an image"]
+    head = ["", *(SCORES[score].heading for score in SHOWN), "training seconds", "GFLOP per image"]
     rows = [row(name, BASELINES[name]) for name in BESIDE]
     rows += [row(name, name) for name in result["costs"]]
     dial = [row(f"vividness {v:g}", f"{v:g}")[:-2] for v in DIAL]
