@@ -1,47 +1,51 @@
-# make reproduce   the report, from the shipped model: figures, notebooks, scores in reproduced/
-# make test        lint and all tests
-# make lint        ruff, notebooks included          make format     rewrite what ruff would
-# make notebooks   run the committed notebooks again, in place (CIFAR-10 must be there)
-# make scores      score the shipped model again, in place (CIFAR-10 must be there)
-# make clean       remove what these made
+# make reproduce   reproduce the report with the shipped model: notebooks, figures and scores
+# make test        run lint and all tests
+# make lint        run ruff and check the import contracts
+# make format      format the code and fix what ruff can fix
+# make notebooks   run the committed notebooks again, in place (needs CIFAR-10)
+# make scores      score the report's model again, in place (needs CIFAR-10)
+# make clean       remove everything that these commands created
 #
-# Each makes the virtual environment that it needs. PYTHON=/path/to/python3.12 chooses another
-# Python than the first supported one, VENV=folder another place.
+# Each command creates the virtual environment that it needs. PYTHON=/path/to/python3.12 chooses
+# another Python, VENV=folder another place, WORKERS=N another number of test processes.
 
 VENV = .venv
 PYTHON =
+WORKERS = 2
 BIN = $(VENV)/bin
 
 .PHONY: reproduce test lint format notebooks scores clean
 
 reproduce: $(VENV)/.notebooks
-	@$(BIN)/python -m pix2pix_color reproduce
+	@$(BIN)/python -m tools.reproduce
 
-# Everything runs, whatever fails; pytest's closing line comes last.
+# Everything runs even if something fails; pytest's summary is the last line.
 test: $(VENV)/.test
 	@status=0; \
 	$(BIN)/python -m ruff check . || status=1; \
 	$(BIN)/python -m ruff format --check . || status=1; \
-	$(BIN)/python -m pytest || status=1; \
+	$(BIN)/lint-imports || status=1; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal || status=1; \
 	exit $$status
 
 lint: $(VENV)/.test
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/lint-imports
 
 format: $(VENV)/.test
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
 notebooks: $(VENV)/.notebooks
-	@$(BIN)/python -m pix2pix_color.reproduction notebooks
+	@$(BIN)/python -m tools.release notebooks
 
 scores: $(VENV)/.notebooks
-	@$(BIN)/python -m pix2pix_color.reproduction scores
+	@$(BIN)/python -m tools.release scores
 
 clean:
-	rm -rf $(VENV) build dist reproduced .pytest_cache .ruff_cache *.egg-info
-	find pix2pix_color tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + \
+	rm -rf $(VENV) build dist reproduced .pytest_cache .ruff_cache .import_linter_cache *.egg-info
+	find pix2pix_color tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + \
 		2>/dev/null || true
 
 # A stamp per extra: installed again when the metadata change. The tests' extra holds the other.

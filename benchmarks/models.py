@@ -35,8 +35,6 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from pix2pix_color.reproduction import fill_readme
-
 from pix2pix_color import Colorizer, Trainer, make_strategy
 from pix2pix_color.config import Config
 from pix2pix_color.data import load_dataset
@@ -46,6 +44,7 @@ from pix2pix_color.evaluation.tables import markdown, value_text
 from pix2pix_color.experiments import PUBLISHED
 from pix2pix_color.experiments.cost import cost_of, flops_per_image
 from pix2pix_color.files import shipped_folder
+from tools.release import fill_readme
 
 SHOWN = (
     "psnr",

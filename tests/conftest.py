@@ -1,26 +1,32 @@
-"""What the tests share. TensorFlow's own log is quiet; CIFAR-10 tests say why they are skipped."""
+"""What the tests share: tiny configurations, images and models, and other Python processes."""
 
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 os.environ.setdefault("MPLBACKEND", "Agg")
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from pix2pix_color.config import Config
-from pix2pix_color.data import ImageDataset
-from pix2pix_color.networks import build_generator
 
-tf.get_logger().setLevel("ERROR")
+if TYPE_CHECKING:
+    from pix2pix_color.colorizer import Colorizer
+    from pix2pix_color.data import ImageDataset
+
+logging.getLogger("tensorflow").setLevel("ERROR")
 
 TINY = (
     "data.image_size=8",
@@ -40,8 +46,53 @@ def tiny_config(*changes: str) -> Config:
     return Config.report().override(*TINY, *changes)
 
 
+def random_images(count: int = 40, size: int = 8, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def as_dataset(images: np.ndarray, name: str = "synthetic") -> ImageDataset:
+    import tensorflow as tf
+
+    from pix2pix_color.data import ImageDataset
+
+    return ImageDataset(name, "train", tf.data.Dataset.from_tensor_slices(images), len(images), 0)
+
+
+# Made once per test process: a test that changes one of these folders works on a copy ---------
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the folder of a finished run of 8x8 images, as `pix2pix-color train` leaves it."""
+    from pix2pix_color.training import Trainer
+
+    folder = tmp_path_factory.mktemp("session") / "tiny"
+    trainer = Trainer(tiny_config("data.dataset=photographs"), folder)
+    trainer.fit(as_dataset(random_images(), "photographs"), verbose=0)
+    trainer.inference_generator().save(folder / "generator.keras")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_export(tiny_run: Path) -> Path:
+    """Returns the folder that `pix2pix-color export` makes of `tiny_run`."""
+    from pix2pix_color.export import export_run
+
+    return export_run(tiny_run, tiny_run.parent / "exported")
+
+
+@pytest.fixture(scope="session")
+def tiny_colorizer(tiny_export: Path) -> Colorizer:
+    """Returns the model of `tiny_export`."""
+    from pix2pix_color.colorizer import Colorizer
+
+    return Colorizer.load(tiny_export)
+
+
 def write_finished_run(folder: Path) -> None:
     """Writes a tiny run folder as `pix2pix-color train` leaves it, untrained."""
+    from pix2pix_color.networks import build_generator
+
     config = tiny_config()
     (folder / "config.json").write_text(config.to_json())
     (folder / "history.csv").write_text(
@@ -51,12 +102,18 @@ def write_finished_run(folder: Path) -> None:
     build_generator(config.generator, 8, seed=0).save(folder / "generator.keras")
 
 
-def random_images(count: int = 40, size: int = 8, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    """Returns a small gray PNG."""
+    from PIL import Image
+
+    path = tmp_path / "in.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
 
 
-def as_dataset(images: np.ndarray, name: str = "synthetic") -> ImageDataset:
-    return ImageDataset(name, "train", tf.data.Dataset.from_tensor_slices(images), len(images), 0)
+# CIFAR-10 tests say why they are skipped ------------------------------------------------------
 
 
 @functools.cache
@@ -70,12 +127,8 @@ def _why_cifar10_is_absent() -> str | None:
         if builder.is_prepared():
             return None
         return f"CIFAR-10 is not in {builder.data_dir}: set TFDS_DATA_DIR to a folder that has it"
-    except Exception as error:  # whatever TFDS meets is a reason to skip, and is shown
+    except Exception as error:  # whatever TFDS raises is a reason to skip, and is shown
         return f"TFDS cannot find CIFAR-10: {error}"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "cifar10: needs the CIFAR-10 images on this machine")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -85,8 +138,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(reason)
 
 
+# Other processes ------------------------------------------------------------------------------
+
+
 def python_process(script: str, *arguments: object, **environment: str) -> subprocess.Popen:
-    """Starts another Python that sees the package and these helpers."""
+    """Starts another Python that can import the package and these helpers."""
     tests = Path(__file__).parent
     paths = [str(tests.parent), str(tests), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
@@ -108,14 +164,3 @@ def run_python(script: str, *arguments: object, timeout: int = 300, **environmen
         output, errors = process.communicate()
         pytest.fail(f"The script took more than {timeout} s.\n{output}\n{errors[-3000:]}")
     return process.returncode, output, errors
-
-
-@pytest.fixture
-def photograph(tmp_path: Path) -> Path:
-    """Returns a small gray PNG."""
-    from PIL import Image
-
-    path = tmp_path / "in.png"
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "load", "run", "run_config"]
 
-# As in `distribute`, which would load TensorFlow.
-_STRATEGIES = "auto, cpu, gpu, mirrored, multi_worker, tpu"
+# As in `distribute`, which would load TensorFlow; a test compares them.
+STRATEGIES = ("auto", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--strategy",
         metavar="NAME",
         default="auto",
-        help=f"devices to train on: {_STRATEGIES} (default: auto, which reports its choice)",
+        help=f"devices to train on: {', '.join(STRATEGIES)} (default: auto, which reports its "
+        "choice)",
     )
     parser.add_argument(
         "--device-list", metavar="A,B", help="devices for mirrored, such as GPU:0,GPU:1"

@@ -1,0 +1,1 @@
+"""Maintenance of a checkout: `make reproduce`, and what is committed before a release."""

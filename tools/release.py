@@ -1,0 +1,156 @@
+"""Brings up to date what is committed: scores, README tables, exports, notebooks.
+
+    python -m tools.release scores [NAME...]    # score shipped models on CIFAR-10 again
+    python -m tools.release export [NAME...]    # write their SavedModels again
+    python -m tools.release readme              # fill the README's table of scores again
+    python -m tools.release notebooks           # run the committed notebooks again
+
+Works from the root of a checkout. NAME is `report` if it is not given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pix2pix_color.errors import Pix2PixColorError
+from pix2pix_color.files import write_atomically, write_checksums
+from pix2pix_color.startup import start_tensorflow
+
+from .notebooks import run_notebooks
+
+__all__ = ["ReleaseError", "fill_readme", "scores_table", "update_readme", "update_scores"]
+
+MODEL = "report"
+_REPORTED = ("31.33", "0.99")  # report section 4.2, "average PSNR and SSIM values"
+
+
+class ReleaseError(Pix2PixColorError):
+    """A notebook failed, or the README has no place for a table."""
+
+
+def update_scores(checkout: str | Path = ".", model: str = MODEL) -> None:
+    """Scores a shipped model on CIFAR-10 and updates its folder.
+
+    Updates `metrics.json` (the test split), `evaluation/` (tables and figures), the model card and
+    `SHA256SUMS`. The report's model is scored on both splits and also fills the README's table.
+
+    Args:
+        checkout: the root of the project.
+        model: the name of the shipped model.
+
+    Raises:
+        EvaluationError: the model cannot be scored.
+        DataError: CIFAR-10 is not available.
+    """
+    from pix2pix_color import Config
+    from pix2pix_color.evaluation.report import write_report
+    from pix2pix_color.export import model_card
+
+    folder = Path(checkout).resolve() / "saved_models" / model
+    results = folder / "evaluation"
+    test = results / "test"
+    if model == MODEL:
+        write_report(folder, results, splits=("train", "test"), overwrite=True)
+    else:
+        write_report(folder, test, overwrite=True)
+    # These megabytes are not committed: the scores of every image, images of the train split.
+    images = (results / "train" if model == MODEL else results).rglob("images-by-*.png")
+    for large in (*results.rglob("scores.csv"), *images):
+        large.unlink()
+    (test / "metrics.json").replace(folder / "metrics.json")
+    (test / "samples.png").replace(folder / "samples.png")
+    config = Config.from_json((folder / "config.json").read_text(encoding="utf-8"))
+    write_atomically(folder / "README.md", model_card(folder, model, config))
+    write_checksums(folder)
+    if model == MODEL:
+        update_readme(Path(checkout) / "README.md", folder / "metrics.json")
+
+
+def update_readme(readme: Path, metrics: Path) -> None:
+    """Writes the table of a `metrics.json` between the README's two `scores` comments.
+
+    Raises:
+        ReleaseError: the README has no such comments.
+    """
+    fill_readme(readme, "scores", lambda: scores_table(metrics))
+
+
+def scores_table(metrics: Path) -> str:
+    """Returns the README's table of reported, reproduced and true scores."""
+    summary = json.loads(metrics.read_text(encoding="utf-8"))
+    rows = [
+        "| | PSNR (dB), report's protocol | SSIM, report's protocol | true PSNR (dB) | true SSIM |",
+        "| --- | --- | --- | --- | --- |",
+        f"| the report's model, as reported | {' | '.join(_REPORTED)} | not given | not given |",
+    ]
+    titles = {
+        "model": f"this reproduction, {summary['step']:,} iterations",
+        "no_color": "no color at all",
+        "other_chroma": "the colors of another image",
+    }
+    for predictor, title in titles.items():
+        score = summary["scores"][predictor]
+        rows.append(
+            f"| {title} | {score['report_psnr']:.2f} | {score['report_ssim']:.4f} "
+            f"| {score['psnr']:.2f} | {score['ssim']:.4f} |"
+        )
+    data = "CIFAR-10" if summary["dataset"] == "cifar10" else summary["dataset"]
+    rows += [
+        "",
+        f"{data}, {summary['split']} split, mean over {summary['count']:,} images, one run.",
+    ]
+    return "\n".join(rows)
+
+
+def fill_readme(readme: Path, name: str, content: Callable[[], str]) -> None:
+    """Writes Markdown between the README's comments `<!-- name -->` and `<!-- /name -->`.
+
+    Args:
+        readme: path of the README.
+        name: name in the two comments.
+        content: returns the Markdown; called once both comments have been found.
+
+    Raises:
+        ReleaseError: the README has no such comments.
+    """
+    text = readme.read_text(encoding="utf-8")
+    before, opening, rest = text.partition(f"<!-- {name} -->\n")
+    _, closing, after = rest.partition(f"<!-- /{name} -->")
+    if not (opening and closing):
+        raise ReleaseError(f"{readme} has no <!-- {name} --> ... <!-- /{name} --> to fill.")
+    write_atomically(readme, f"{before}{opening}\n{content()}\n\n{closing}{after}")
+
+
+def _main() -> None:
+    actions = ("scores", "export", "readme", "notebooks")
+    parser = argparse.ArgumentParser(prog="tools.release", description=__doc__.splitlines()[0])
+    parser.add_argument("action", choices=actions)
+    parser.add_argument("names", metavar="NAME", nargs="*", default=[MODEL])
+    options = parser.parse_args()
+    models = Path("saved_models")
+    if options.action == "readme":
+        update_readme(Path("README.md"), models / MODEL / "metrics.json")
+    elif options.action == "notebooks":
+        folder = Path("notebooks").resolve()
+        if failed := run_notebooks(sorted(folder.glob("*.ipynb")), folder):
+            raise ReleaseError("; ".join(failed))
+    else:
+        start_tensorflow()
+        from pix2pix_color.export import refresh_export
+
+        for name in options.names:
+            if options.action == "scores":
+                update_scores(model=name)
+            else:
+                print(f"Exported {refresh_export(models / name)}.")
+
+
+if __name__ == "__main__":
+    try:
+        _main()
+    except Pix2PixColorError as error:
+        sys.exit(f"release: error: {error}")
