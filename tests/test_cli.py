@@ -375,7 +375,7 @@ def test_two_images_are_never_written_to_one_file(tiny_export: Path, tmp_path: P
         Image.fromarray(np.full((4, 4), 90, np.uint8)).save(tmp_path / name)
     command = ["colorize", tmp_path / "x.jpg", tmp_path / "x.png", "--model", tiny_export]
     assert run(*command, "-o", tmp_path / "out", "--format", "png") == 1
-    assert "is already that of" in capsys.readouterr().err
+    assert "another name pattern" in capsys.readouterr().err
     before = (tmp_path / "x.png").read_bytes()
     assert run(*command, "-o", tmp_path, "--overwrite") == 1
     assert "would replace an input" in capsys.readouterr().err
