@@ -226,13 +226,14 @@ def classifier_run(tmp_path_factory):
     """A run folder as `train_classifier` leaves it, of random weights."""
     config = ClassifierConfig(filters=(2, 4, 6))
     folder = tmp_path_factory.mktemp("run")
-    build_classifier(config, 24, 2).save(folder / "classifier.keras")
+    checkpoint = tf.train.Checkpoint(model=build_classifier(config, 24, 2))
+    checkpoint.save(str(folder / "checkpoints" / "epoch"))
     names = {"filters": config.filters, "image_size": 24, "class_names": ["dark", "light"]}
     settings = {**vars(config), **names}
     (folder / "config.json").write_text(json.dumps(settings))
     metrics = {
-        "dataset": "two", "test_accuracy": 0.5, "test_count": 9, "train_count": 9,
-        "epochs": 1, "seconds": 1, "parameters": 9,
+        "dataset": "two", "test_accuracy": 0.5, "gray_test_accuracy": 0.5, "test_count": 9,
+        "train_count": 9, "epochs": 1, "seconds": 1, "parameters": 9,
     }  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(metrics))
     (folder / "history.csv").write_text("epoch,seconds\n0,1\n")
@@ -272,7 +273,7 @@ class TestAnotherClassifier:
         for name in ("vgg19", tmp_path / "nowhere"):
             assert "Valid: classifier, gray_classifier, vgg16, or the folder" in refusal(name)
         assert "The folder holds nothing" in refusal(tmp_path)
-        assert "holds classifier.keras, config.json, history.csv" in refusal(classifier_run)
+        assert "holds checkpoints, config.json, history.csv" in refusal(classifier_run)
         assert "stable is not a classifier" in refusal("stable")  # a shipped colorizer
         damaged = shutil.copytree(another, tmp_path / "damaged")
         (damaged / "config.json").write_text("{}")
