@@ -1,4 +1,4 @@
-"""The studies as data, what runs they need, what these cost, and the table of their results."""
+"""The studies as data, the runs they need, what these cost, and the table of their results."""
 
 from __future__ import annotations
 
@@ -14,20 +14,25 @@ from pix2pix_color.config import Config
 from pix2pix_color.errors import StudyError, UsageError
 from pix2pix_color.experiments.comparison import gain_over, paired_gain, seed_deviation
 from pix2pix_color.experiments.cost import cost_of, flops_per_image
-from pix2pix_color.experiments.directions import DIRECTIONS
 from pix2pix_color.experiments.jobs import plan
+from pix2pix_color.experiments.report import PUBLISHED, open_results, rows_of, study_table
 from pix2pix_color.experiments.studies import (
-    BUDGET,
-    REPORT,
+    DIRECTIONS,
     SEARCH,
     STUDIES,
-    Study,
-    Variant,
-    base_config,
     find_studies,
     find_variants,
 )
-from pix2pix_color.experiments.table import COLUMNS, Results, config_hash
+from pix2pix_color.experiments.study import (
+    BUDGET,
+    LAST_COMMIT,
+    REPORT,
+    Study,
+    Variant,
+    base_config,
+    config_hash,
+)
+from pix2pix_color.experiments.table import COLUMNS, Results, as_table
 
 
 def study(*variants: Variant, name: str = "mine") -> Study:
@@ -42,7 +47,7 @@ class TestStudies:
         assert len({s.name for s in STUDIES}) == len(STUDIES)
         for s in STUDIES:
             assert s.section in ("4.2.1", "4.2.2", "4.2.4")
-            assert s.claim.endswith((".", ")."))
+            assert s.claim.endswith((".", '."'))
             assert "?" in s.question
             assert s.variants[0] is REPORT
             assert all(v.changes for v in s.variants[1:])
@@ -51,7 +56,8 @@ class TestStudies:
         jobs = plan(DIRECTIONS, base_config(), BUDGET, seeds=[0])
         assert all(s.section == "5.3" and s.variants[0] is REPORT for s in DIRECTIONS)
         # Each variant is its own run: no change is without effect on the configuration.
-        assert len(jobs) == 1 + sum(len(s.variants) - 1 for s in DIRECTIONS)
+        run = [v for s in DIRECTIONS for v in s.variants[1:] if not v.retired]
+        assert [j.variant for j in jobs] == ["report", *(v.name for v in run)]
         first = {s.name: s.variants[1] for s in DIRECTIONS}
         generator = Config.vivid().generator
         generators = {
@@ -61,15 +67,18 @@ class TestStudies:
         for s, preset in ((s, getattr(Config, p)()) for s, p in PRESETS.items()):
             config = next(j.config for j in jobs if j.variant == first[s].name)
             assert config.generator == generators[s]
-            # Both with a judge of 16 filters: vivid's own has twice as many.
+            # Both with a discriminator of 16 filters; that of vivid has twice as many.
             assert config.discriminator == dataclasses.replace(preset.discriminator, filters=16)
             assert config.training.rgb_weight == preset.training.rgb_weight
             assert config.training.adversarial_loss == preset.training.adversarial_loss
 
-    def test_listing_them_loads_neither_tensorflow_nor_numpy(self):
+    def test_listing_them_loads_no_heavy_library_and_reports_need_no_tensorflow(self):
         script = (
             "import sys; from pix2pix_color.apps.cli import experiment;"
-            "assert not {'tensorflow', 'numpy'} & set(sys.modules)"
+            "assert not {'tensorflow', 'numpy', 'pandas'} & set(sys.modules);"
+            "from pix2pix_color.experiments import STUDIES, open_results, study_table;"
+            "study_table(STUDIES[0], open_results().rows);"
+            "assert 'tensorflow' not in sys.modules"
         )
         code, _, errors = run_python(script)
         assert code == 0, errors
@@ -144,8 +153,8 @@ class TestPlan:
             ("generator.deph=3", r"variant 'wrong'.*did you mean 'generator.depth'"),
             ("generator.depth=4", "variant 'wrong'.*multiple of 16"),
             ("discriminator.depth=4", "variant 'wrong'.*too deep"),
-            ("training.steps=3", "training.steps is the runner's"),
-            ("training.seed=3", "training.seed is the runner's"),
+            ("training.steps=3", "training.steps is set by the runner"),
+            ("training.seed=3", "training.seed is set by the runner"),
         ],
     )
     def test_a_variant_that_cannot_be_run_is_refused_by_name(self, change, message):
@@ -183,14 +192,9 @@ class TestCost:
         cnn = cost_of(config.override("discriminator.kind=cnn")).discriminator_flops
         assert cnn == 2 * 4 * (16 * 3 * 2) + 2 * (2 * 2 * 2)
 
-    def test_other_losses_add_their_passes(self):
+    def test_the_perceptual_loss_adds_its_passes(self):
         report = Config.report()
-        cost, plain = cost_of(report), flops_per_image(report)
-        judge = cost.discriminator_flops
-        half = report.override(f"training.adversarial_from={report.training.steps // 2}")
-        assert flops_per_image(half) == plain - 7 * judge // 2
-        r1 = report.override("training.r1_weight=1", "training.r1_every=3")
-        assert flops_per_image(r1) == plain + 2 * judge
+        plain = flops_per_image(report)
         seen = flops_per_image(report.override("training.perceptual_weight=1")) - plain
         # The classifier's convolutions: 31x31, 15x15, 7x7 and 3x3 pixels; and the last layer.
         stages = ((961, 32 * 64), (225, 64 * 64), (225, 64 * 128), (49, 128 * 128),
@@ -215,7 +219,7 @@ class TestCost:
 
 
 def row(**values) -> dict:
-    """A row of the table, complete but for what does not matter."""
+    """Returns a row of the table, complete except for what does not matter."""
     defaults = dict.fromkeys(COLUMNS) | {
         "table_version": 1, "package_version": "0", "study": "s", "variant": "v", "seed": 0,
         "changes": "", "config_hash": "00", "run": "r", "status": "done", "dataset": "d",
@@ -230,25 +234,30 @@ class TestTable:
         results.add(row(config_hash="1e5", psnr=20.5, psnr_low=None, seconds=3.0))
         results.add(row(config_hash="1e5", seed=1, variant="2", ssim=0.5))
         results.add(row(config_hash="1e5", psnr=21.0, psnr_low=20.25))
-        again = Results(tmp_path / "results.csv")
-        assert [r["psnr"] for r in again.rows] == [21.0, None]
-        assert again.rows[0]["config_hash"] == "1e5"
-        assert again.rows[0]["psnr_low"] == 20.25
-        assert again.rows[1]["variant"] == "2"
-        assert again.rows[1]["ssim"] == 0.5
+        first, second = Results(tmp_path / "results.csv").records()
+        assert [first["psnr"], second["psnr"]] == [21.0, None]
+        assert (first["config_hash"], first["psnr_low"]) == ("1e5", 20.25)
+        assert (second["variant"], second["changes"], second["ssim"]) == ("2", "", 0.5)
+
+    def test_writes_the_published_table_byte_for_byte(self, tmp_path):
+        results = open_results()
+        results.write(tmp_path / "results.csv")
+        assert (tmp_path / "results.csv").read_bytes() == results.path.read_bytes()
+        assert results.path == PUBLISHED / "experiments.csv"
 
     def test_two_runners_do_not_lose_each_others_rows(self, tmp_path):
         one, other = (Results(tmp_path / "results.csv") for _ in range(2))
         one.add(row(seed=0))
         other.add(row(seed=1))
         one.add(row(seed=2))
-        assert [r["seed"] for r in Results(tmp_path / "results.csv").rows] == [0, 1, 2]
+        assert list(Results(tmp_path / "results.csv").rows["seed"]) == [0, 1, 2]
 
     @pytest.mark.parametrize(
         ("text", "message"),
         [
             ("study,variant\na,b\n", "is not a results table"),
             ("", "is not a results table"),
+            ('"', "is not a results table"),
             ("table_version,package_version\n2,9.1\n", r"version 2 .* reads version 1.*\(9\.1\)"),
             ("table_version,study\n1,a\n", "is damaged: it lacks the columns package_version"),
         ],
@@ -286,22 +295,49 @@ class TestComparison:
             for v in range(2_000)
             for s in range(2)
         ]
-        assert seed_deviation(rows) == pytest.approx(0.3, rel=0.1)
+        assert seed_deviation(as_table(rows)) == pytest.approx(0.3, rel=0.1)
         for r in rows[:200]:  # a few unstable variants do not hide the rest
             r["psnr"] += rng.normal(0, 10)
-        assert seed_deviation(rows) == pytest.approx(0.3, rel=0.2)
-        assert seed_deviation(rows[::2]) is None
+        assert seed_deviation(as_table(rows)) == pytest.approx(0.3, rel=0.2)
+        assert seed_deviation(as_table(rows[::2])) is None
 
     def test_a_gain_counts_images_and_seeds(self):
         report = [row(psnr=p, psnr_low=p - 1, psnr_high=p + 1) for p in (20.0, 20.2)]
         own = [row(psnr=21.0, psnr_low=20, psnr_high=22, psnr_gain_low=0.6, psnr_gain_high=1.2)]
-        gain = gain_over(own, report, 0.2)
+        gain = gain_over(as_table(own), as_table(report), 0.2)
         assert gain.mean == pytest.approx(0.9)
         seeds = 1.96 * np.sqrt(0.2**2 + 0.2**2 / 2)
         assert gain.high - gain.mean == pytest.approx(np.hypot(0.3, seeds))
         assert gain.is_clear
         del own[0]["psnr_gain_low"]  # without pairs the images weigh as two samples
-        assert not gain_over(own, report, None).is_clear
+        assert not gain_over(as_table(own), as_table(report), None).is_clear
+
+
+class TestPublished:
+    def test_every_row_belongs_to_a_study(self):
+        rows = open_results().rows
+        shown = {
+            run
+            for s in find_studies(["all"])
+            for budget in set(rows["budget"])
+            for own in rows_of(s, rows, budget).values()
+            for run in own["run"]
+        }
+        assert shown == set(rows["run"])
+
+    def test_rows_of_removed_options_are_shown_with_the_commit_that_had_them(self):
+        rows = open_results().rows
+        retired = [(s, v) for s in DIRECTIONS for v in s.variants if v.retired]
+        assert {v.name for _, v in retired} == {
+            "L2 alone", "attention at 8x8", "relativistic", "R1", "augmentation",
+        }  # fmt: skip
+        for s, v in retired:
+            own = rows_of(s, rows, BUDGET)[v.name]
+            assert (list(own["config_hash"]), own["study"].iloc[0]) == ([v.retired], s.name)
+            text = study_table(s, rows)
+            assert f"| {v.name} | 1 |" in text
+            note = next(line for line in text.splitlines() if LAST_COMMIT in line)
+            assert v.name in note
 
 
 class TestCommand:
@@ -325,7 +361,7 @@ class TestCommand:
         assert self.run("run", "generator-width", *words) == 0
         shown = capsys.readouterr().out
         gflop = flops_per_image(base_config().override("generator.filters=64")) / 1e9
-        line = f"width x2, seed 0: 6,400 images, 100 steps, {gflop:.2f} GFLOP an image"
+        line = f"width x2, seed 0: 6,400 images, 100 steps, {gflop:.2f} GFLOP per image"
         assert line in shown
         assert "4 runs" in shown
         assert not (tmp_path / "runs").exists()
@@ -336,7 +372,7 @@ class TestCommand:
             (("runn", "all"), "did you mean 'run'"),
             (("run",), "needs the name of a study"),
             (("run", "skip-conections"), "did you mean 'skip-connections'"),
-            (("report", "all", "--variant", "depth 2"), "--variant goes with"),
+            (("report", "all", "--variant", "depth 2"), "--variant needs"),
         ],
     )
     def test_a_mistake_is_one_line(self, words, message):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import signal
+import sys
 import weakref
 from pathlib import Path
 
@@ -27,9 +29,10 @@ from pix2pix_color.experiments.report import (
     study_panels,
     study_table,
 )
-from pix2pix_color.experiments.runner import Runner, released, run_studies
-from pix2pix_color.experiments.studies import REPORT, SEARCH, Study, Variant
-from pix2pix_color.experiments.table import Results
+from pix2pix_color.experiments.runner import Runner, free_tf_memory, interruptible, run_studies
+from pix2pix_color.experiments.studies import SEARCH
+from pix2pix_color.experiments.study import REPORT, Study, Variant
+from pix2pix_color.experiments.table import Results, as_table
 from pix2pix_color.training import Trainer
 
 BASE = tiny_config("data.dataset=photographs")
@@ -64,14 +67,23 @@ def copied(finished, tmp_path) -> Path:
 
 
 def rows_by_variant(folder: Path) -> dict[tuple[str, int], dict]:
-    return {(r["variant"], r["seed"]): r for r in Results(folder / "results.csv").rows}
+    rows = Results(folder / "results.csv").records()
+    return {(row["variant"], row["seed"]): row for row in rows}
+
+
+def forget(folder: Path, *runs: str) -> None:
+    """Deletes runs, their folders and their rows."""
+    table = Results(folder / "results.csv")
+    table.rows = table.rows[~table.rows["run"].isin(runs)]
+    table.write()
+    for run in runs:
+        shutil.rmtree(folder / run)
 
 
 class TestResults:
     def test_a_row_a_run_and_the_baseline_only_once(self, finished):
         rows = Results(finished / "results.csv").rows
-        found = [(r["study"], r["variant"], r["seed"]) for r in rows]
-        assert found == [
+        assert rows[["study", "variant", "seed"]].to_records(index=False).tolist() == [
             ("first", "report", 0),
             ("first", "RGB", 0),
             ("second", "explodes", 0),
@@ -149,12 +161,8 @@ class TestGoingOn:
         assert rows_by_variant(copied) == before
 
     def test_a_failure_is_recorded_and_tried_again(self, copied, monkeypatch):
-        run = rows_by_variant(copied)["RGB", 0]["run"]
         before = rows_by_variant(copied)["RGB", 0]
-        shutil.rmtree(copied / run)
-        table = Results(copied / "results.csv")
-        table.rows = [row for row in table.rows if row["run"] != run]
-        table.write()
+        forget(copied, before["run"])
         with monkeypatch.context() as patch:
             patch.setattr(Trainer, "fit", lambda *_, **__: tf.ensure_shape(tf.zeros(3), [4]))
             run_studies([FIRST], copied, **OPTIONS)
@@ -193,18 +201,15 @@ class TestGoingOn:
 class TestSharing:
     def test_what_another_runner_does_is_left_to_it(self, copied):
         rows = rows_by_variant(copied)
-        for variant in ("RGB", "report"):
-            shutil.rmtree(copied / rows[variant, 0]["run"])
-        table = Results(copied / "results.csv")
-        table.rows = [row for row in table.rows if row["seed"] == 1]
-        table.write()
+        forget(copied, *(rows[variant, 0]["run"] for variant in ("RGB", "report")))
         lines = []
         options = {**OPTIONS, "say": lines.append, "seeds": [0]}
         with Runner(copied, base=BASE).claim(rows["RGB", 0]["run"]) as mine:
             assert mine
             run_studies([FIRST], copied, **options)
-        assert "[2/2] first / RGB, seed 0: with another runner." in lines
-        assert list(rows_by_variant(copied)) == [("report", 1), ("report", 0)]
+        assert "[2/2] first / RGB, seed 0: another runner has it." in lines
+        assert ("report", 0) in rows_by_variant(copied)
+        assert ("RGB", 0) not in rows_by_variant(copied)
         run_studies([FIRST], copied, **options)  # the claim ended with its runner
         assert ("RGB", 0) in rows_by_variant(copied)
 
@@ -222,70 +227,64 @@ class TestSharing:
         runner = Runner(tmp_path, base=BASE, images=30, say=lines.append)
         with Runner(tmp_path, base=BASE).claim("search-80-seed0"):
             search.run_search(runner, budget=160, trials=1)
-        assert lines == ["The search is with another runner."]
+        assert lines == ["Another runner has the search."]
         assert not list(tmp_path.glob("search-*"))
 
 
-_STUDY = """
+_KILLED = """
 import os, signal, sys
 from conftest import tiny_config
+from pix2pix_color.errors import Interrupted
 from pix2pix_color.experiments import runs
-from pix2pix_color.experiments.runner import run_study
-from pix2pix_color.experiments.studies import REPORT, Study, Variant
-from pix2pix_color.training import Interrupted
+from pix2pix_color.experiments.runner import run_studies
+from pix2pix_color.experiments.study import REPORT, Study
 
-folder, *stops = sys.argv[1:]
 changes = ("data.dataset=photographs", "training.deterministic=true", "generator.dropout=0.3")
-variants = (REPORT, Variant("depth 1", ("generator.depth=1",)))
-study = Study("two", "mine", "Two", "4.2.1", "A claim.", "A question?", variants)
+study = Study("one", "mine", "One", "4.2.1", "A claim.", "A question?", (REPORT,))
 
 class Stop(runs._Clock):
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
-        if stops and self.trainer.config.generator.depth == 1:
-            step, _, name = stops[0].partition(":")
-            if self.trainer.current_step == int(step):
-                os.kill(os.getpid(), getattr(signal, name))
-                stops.pop()
+        if stops and self.trainer.current_step == stops[0][0]:
+            os.kill(os.getpid(), stops.pop()[1])
 
-runs._Clock = Stop
-while True:
-    try:
-        base = tiny_config(*changes)
-        run_study(study, folder, base=base, budget=160, images=30, seeds=[0], verbose=0)
-        break
-    except Interrupted as stop:
-        print("INTERRUPTED", stop, flush=True)
+def run(folder, *stop):
+    stops[:] = [stop] if stop else []
+    base = tiny_config(*changes)
+    options = {"budget": 160, "images": 30, "seeds": [0], "verbose": 0}
+    run_studies([study], f"{sys.argv[1]}/{folder}", base=base, **options)
+
+runs._Clock, stops = Stop, []
+if sys.argv[2] == "first":
+    run("whole")
+    run("killed", 7, signal.SIGKILL)  # its last checkpoint is of step 6
+try:
+    run("killed", 15, signal.SIGTERM)
+except Interrupted as stop:
+    print("INTERRUPTED", stop, flush=True)
+run("killed")
 """
 
 
 def test_a_study_that_was_killed_and_stopped_ends_with_the_same_table(tmp_path):
-    def run(folder: str, *stops: str):
-        return run_python(_STUDY, tmp_path / folder, *stops)
-
-    code, _, errors = run("whole")
-    assert code == 0, errors
-    code, output, _ = run("killed", "7:SIGKILL")  # its last checkpoint is of step 6
+    code, output, _ = run_python(_KILLED, tmp_path, "first")
     assert code == -9
-    assert "two / report, seed 0: done" in output
-    assert len(Results(tmp_path / "killed" / "results.csv").rows) == 1
-    code, output, errors = run("killed", "15:SIGTERM")
+    assert "one / report, seed 0: done" in output
+    assert not (tmp_path / "killed" / "results.csv").exists()
+    code, output, errors = run_python(_KILLED, tmp_path, "then")
     assert code == 0, errors
-    assert "2 runs, 1 of them done" in output
-    assert "INTERRUPTED two / depth 1, seed 0: Stopped at step 15 and saved." in output
-    assert "give the same command again" in output
-    whole, killed = (Results(tmp_path / f / "results.csv").rows for f in ("whole", "killed"))
-    for row in (*whole, *killed):
+    assert "INTERRUPTED one / report, seed 0: Stopped at step 15 and saved." in output
+    assert "run the same command again" in output
+    folders = [tmp_path / "whole", tmp_path / "killed"]
+    ((whole,), (killed,)) = (Results(folder / "results.csv").records() for folder in folders)
+    for row in (whole, killed):
         assert row.pop("seconds") > 0
         assert row.pop("images_per_second") > 0
-    assert len(whole) == 2
     assert killed == whole
-    for row in whole:  # and with the same history, without a hole or a repetition
-        histories = [
-            (tmp_path / f / row["run"] / "history.csv").read_text() for f in ("whole", "killed")
-        ]
-        assert histories[0] == histories[1]
-        assert len(histories[0].splitlines()) == 21
+    # The histories are the same too, without a gap or a repetition.
+    histories = [(folder / whole["run"] / "history.csv").read_text() for folder in folders]
+    assert histories[0] == histories[1]
+    assert len(histories[0].splitlines()) == 21
 
 
 class TestFinishedGenerator:
@@ -328,34 +327,19 @@ class TestFinishedGenerator:
             np.testing.assert_array_equal(one, other)
 
 
-_SWALLOWED = """
-import signal
-from pix2pix_color.experiments.runner import clean_stop
-from pix2pix_color.training import Interrupted
+def test_a_stop_swallowed_by_an_objects_deletion_comes_between_two_runs(monkeypatch):
+    class Deleted:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
 
-class Deleted:
-    def __del__(self):
-        signal.raise_signal(signal.SIGTERM)
-
-try:
-    with clean_stop() as check:
+    swallowed = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda hooked: swallowed.append(hooked.exc_type))
+    with pytest.raises(Interrupted, match="run the same command again"), interruptible() as check:
         check()
         del [Deleted()][0]
-        print("STILL HERE", flush=True)  # Python dropped what was raised
+        assert swallowed == [KeyboardInterrupt]  # Python ignored it
         check()
-        print("GONE ON", flush=True)
-except Interrupted as stop:
-    print("INTERRUPTED", stop, flush=True)
-"""
-
-
-def test_a_stop_that_an_objects_deletion_swallowed_comes_between_two_runs():
-    code, output, errors = run_python(_SWALLOWED)
-    assert code == 0, errors
-    assert "KeyboardInterrupt" in errors
-    assert "STILL HERE" in output
-    assert "GONE ON" not in output
-    assert "give the same command again" in output
+        pytest.fail("not stopped")
 
 
 def test_the_memory_of_a_run_is_given_back():
@@ -365,17 +349,16 @@ def test_the_memory_of_a_run_is_given_back():
         trainer.train_steps(iter(data.repeat()), 1)
         return weakref.ref(trainer.step.handle)
 
-    with released():
+    with free_tf_memory():
         handle = train()
     assert handle() is None
 
 
 def test_the_time_left_is_that_of_the_operations_left(finished, tmp_path):
     jobs = plan([FIRST], BASE, 80)
-    assert Runner(tmp_path, base=BASE).time_left(jobs) == "unknown until a run is done"
+    assert Runner(tmp_path, base=BASE).time_left(jobs) == "unknown until the first run is done"
     runner = Runner(finished, base=BASE)
-    for row in runner.results.rows:
-        row["seconds"] = 600 * row["tflop"] / jobs[0].tflop
+    runner.results.rows["seconds"] = 600 * runner.results.rows["tflop"] / jobs[0].tflop
     assert runner.time_left([jobs[0]] * 13) == "about 2 h 10 min"
 
 
@@ -384,8 +367,8 @@ class TestReport:
         rows = open_results(finished).rows
         found = rows_of(SECOND, rows, 80, BASE)
         assert [(name, len(own)) for name, own in found.items()] == [("report", 2), ("explodes", 1)]
-        assert found["report"][0]["study"] == "first"
-        assert rows_of(SECOND, rows, 81, BASE) == {"report": [], "explodes": []}
+        assert list(found["report"]["study"]) == ["first", "first"]
+        assert rows_of(SECOND, rows, 81, BASE) == {}
 
     def test_shows_claim_cost_scores_and_gain(self, finished):
         rows = open_results(finished).rows
@@ -394,7 +377,8 @@ class TestReport:
         own = by_variant["RGB", 0]["psnr"]
         report = np.mean([by_variant["report", seed]["psnr"] for seed in (0, 1)])
         assert "The report: A claim." in text
-        assert "Budget 80 images a variant; photographs, test split" in text
+        count = by_variant["RGB", 0]["count"]
+        assert f"Budget 80 images per variant; scored on {count} images of photographs" in text
         (line,) = [line for line in text.splitlines() if line.startswith("| RGB |")]
         assert f"| {own:.2f} [" in line
         assert f"| {own - report:+.2f} [" in line
@@ -421,7 +405,7 @@ class TestReport:
             assert all(images.shape == (8, 8, 8, 3) for images in sheet.values())
             np.testing.assert_array_equal(sheet["RGB"], sheets[0]["RGB"])
             assert (sheet["RGB"] != sheet["report"]).any()
-        assert open_results(tmp_path / "small").rows == open_results(finished).rows
+        assert open_results(tmp_path / "small").records() == open_results(finished).records()
 
     def test_the_panels_hold_means_over_seeds_within_intervals(self, finished):
         rows, by_variant = open_results(finished).rows, rows_by_variant(finished)
@@ -456,7 +440,7 @@ class TestSearch:
         return Runner(folder, base=BASE, images=30, verbose=0, say=lambda text: None)
 
     def search(self, folder: Path, trials: int):
-        return search.run_search(self.runner(folder), budget=160, trials=trials).rows
+        return search.run_search(self.runner(folder), budget=160, trials=trials).records()
 
     def test_an_interrupted_one_goes_on_with_the_same_points(self, tmp_path, monkeypatch):
         first = self.search(tmp_path, 1)
@@ -481,7 +465,7 @@ class TestSearch:
         assert lines[0].endswith(rows[1]["changes"])
         assert rows[1]["status"] == "done" or rows[1]["status"].startswith("pruned")
         assert self.search(tmp_path, 2) == rows
-        assert "| 0 | `training" in study_table(SEARCH, rows)
+        assert "| 0 | `training" in study_table(SEARCH, as_table(rows))
 
     def test_trials_are_scored_on_images_that_they_do_not_learn_from(self):
         dataset = runs.Data(BASE, None).train(BASE)

@@ -1,4 +1,4 @@
-"""Which runs a set of studies needs: each once, however many studies share it."""
+"""The runs that a set of studies needs, each once, however many studies share it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 from ..config import Config
 from ..errors import ConfigError, StudyError
 from .cost import flops_per_image
-from .studies import REPORT, Study, Variant
-from .table import UNCOUNTED, config_hash
+from .study import REPORT, UNCOUNTED, Study, Variant, config_hash
 
 __all__ = ["Job", "make_job", "plan"]
 
-_ROWS = 100  # in a run's history: the signals are looked at as often
+_ROWS = 100  # in a run's history; signals are checked as often
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,12 +21,12 @@ class Job:
     """One run: a variant with a seed.
 
     Attributes:
-        study, variant, changes: where it comes from; of a shared run, the first place.
+        study, variant, changes: where it comes from; for a shared run, the first study.
         seed: of the run.
-        config: complete, with the steps that spend the budget.
+        config: complete, with the number of steps that uses up the budget.
         budget: images seen, as the study states it.
-        images: this run's share of it.
-        split: what scores it: `"test"`, or the held-out part of the train split.
+        images: images seen by this run.
+        split: the images that score it: `"test"`, or the held-out part of the train split.
     """
 
     study: str
@@ -41,12 +40,12 @@ class Job:
 
     @property
     def config_hash(self) -> str:
-        """What identifies the configuration but for seed, length and logging."""
+        """Identifies the configuration, whatever its seed, length and logging."""
         return config_hash(self.config)
 
     @property
     def key(self) -> tuple:
-        """The same for the same run, in whichever study."""
+        """The same for the same run in any study, as `table.KEY`."""
         return self.config_hash, self.seed, self.images, self.split
 
     @property
@@ -57,7 +56,7 @@ class Job:
 
     @property
     def tflop(self) -> float:
-        """The operations that its training takes, in units of 10**12."""
+        """The operations of its training, in units of 10**12."""
         training = self.config.training
         return flops_per_image(self.config) * training.steps * training.batch_size / 1e12
 
@@ -76,20 +75,22 @@ def make_job(
     """Returns the run of a variant with a seed.
 
     Raises:
-        StudyError: a change that does not exist, networks that cannot be built, or a change
-            of what the runner itself decides.
+        StudyError: A change is invalid or is the runner's to make, or the networks cannot be
+            built.
     """
     where = f"Study {study}, variant {variant.name!r}"
     for change in variant.changes:
         section, _, name = change.partition("=")[0].strip().partition(".")
         if section == "training" and name in UNCOUNTED:
-            raise StudyError(f"{where}: {section}.{name} is the runner's to set, not a change.")
+            raise StudyError(
+                f"{where}: {section}.{name} is set by the runner and cannot be changed."
+            )
     try:
         config = base.override(*variant.changes)
         images = budget
         if variant.equal == "flops":
             images = round(budget * flops_per_image(base) / flops_per_image(config))
-        flops_per_image(config)  # builds the networks: what cannot be built shows here
+        flops_per_image(config)  # builds the networks, and so finds those that cannot be built
         steps = max(1, images // config.training.batch_size)
         config = config.override(
             f"training.steps={steps}",
@@ -109,16 +110,17 @@ def plan(
 ) -> list[Job]:
     """Returns the runs of the studies, each once: all first seeds, then all second ones.
 
-    So whatever ends a long evening early leaves every study with its first comparison.
+    If the runs are stopped early, every study still has its first comparison. Retired variants
+    are left out.
 
     Args:
         studies: in the order in which to run them.
         base: what the variants change.
-        budget: images seen by a variant.
+        budget: images seen by each variant.
         seeds: instead of each variant's own.
 
     Raises:
-        StudyError: as in `make_job`; nothing has been trained then.
+        StudyError: As in `make_job`, or two variants of a study have the same name.
     """
     jobs: dict[tuple, Job] = {}
     for study in studies:
@@ -126,7 +128,8 @@ def plan(
         if len(set(names)) < len(names):
             raise StudyError(f"Study {study.name} has two variants of the same name.")
         # The baseline comes first: every other run is compared with it.
-        for variant in sorted(study.variants, key=lambda variant: variant.name != REPORT.name):
+        variants = [variant for variant in study.variants if not variant.retired]
+        for variant in sorted(variants, key=lambda variant: variant.name != REPORT.name):
             for seed in variant.seeds if seeds is None else seeds:
                 job = make_job(study.name, variant, seed, base, budget)
                 jobs.setdefault(job.key, job)

@@ -1,4 +1,4 @@
-"""The results of a study as Markdown, as panels and as sample images: read, never trained."""
+"""The results of a study as Markdown, as panels and as sample images; nothing is trained."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from ..config import Config
 from ..errors import StudyError
 from ..files import replacing
 from .comparison import gain_over, score_interval, seed_deviation
-from .studies import REPORT, SEARCH, Study, Variant, base_config
-from .table import Results, Row, config_hash, score_names
+from .studies import SEARCH
+from .study import LAST_COMMIT, REPORT, Study, base_config, config_hash
+from .table import Results, Row, Table, score_names
 
 __all__ = [
     "PUBLISHED",
@@ -26,24 +27,25 @@ __all__ = [
 ]
 
 PUBLISHED = Path(__file__).with_name("published")
-"""The results that come with the package: `experiments.csv`, and sample images."""
+"""The results that come with the package: `experiments.csv` and sample images."""
 
-_NAMES = ("results.csv", "experiments.csv")  # of the runs' folder, and of a published one
+_NAMES = ("results.csv", "experiments.csv")  # in the runs' folder, in a published one
 _TITLES = {
     "psnr": "true PSNR (dB)",
     "ssim": "true SSIM",
     "colorfulness_ratio": "colorfulness / real",
+    "fcd": "FCD",
 }
 
 
 def open_results(folder: str | Path = PUBLISHED) -> Results:
-    """Returns the results table of the runs' folder, or of one that `publish` made.
+    """Returns the results table of the runs' folder, or of one written by `publish`.
 
     Args:
-        folder: of the two; the default holds the results that come with the package.
+        folder: either of them; the default contains the results that come with the package.
 
     Raises:
-        StudyError: there is none, or it is of another version.
+        StudyError: There is no table, or it is of another version.
     """
     for name in _NAMES:
         if (Path(folder) / name).is_file():
@@ -51,160 +53,158 @@ def open_results(folder: str | Path = PUBLISHED) -> Results:
     raise StudyError(f"{folder} has no {_NAMES[0]}: run a study first, or name its folder.")
 
 
-def rows_of(
-    study: Study, rows: Sequence[Row], budget: int, base: Config | None = None
-) -> dict[str, list[Row]]:
-    """Returns the rows of each variant, wherever they were first run.
+def rows_of(study: Study, rows: Table, budget: int, base: Config | None = None) -> dict[str, Table]:
+    """Returns the rows of each variant that has any, whichever study ran them first.
 
     Args:
-        study: the study; of `SEARCH` its trials.
+        study: the study; for `SEARCH` its trials, whatever their budget.
         rows: of the results table.
         budget: images seen, as the study states it.
         base: what the variants change; the default is `base_config` of the rows' data set.
     """
-    rows = [row for row in rows if row["budget"] == budget or study.name == SEARCH.name]
     if study.name == SEARCH.name:
-        return {row["variant"]: [row] for row in rows if row["study"] == study.name}
-    base = base or base_config(rows[0]["dataset"] if rows else Config.report().data.dataset)
-
-    def matches(row: Row, variant: Variant) -> bool:
-        equal_images = row["images"] == row["budget"] or not variant.changes
-        return (
-            row["config_hash"] == config_hash(base.override(*variant.changes))
-            and row["split"] == "test"
-            and equal_images == (variant.equal == "images")
-        )
-
-    return {v.name: [row for row in rows if matches(row, v)] for v in study.variants}
+        trials = rows[rows["study"] == study.name]
+        return dict(iter(trials.groupby("variant", sort=False)))
+    rows = rows[(rows["budget"] == budget) & (rows["split"] == "test")]
+    base = base or base_config(*rows["dataset"].head(1))
+    found = {}
+    for variant in study.variants:
+        identity = variant.retired or config_hash(base.override(*variant.changes))
+        own = rows[rows["config_hash"] == identity]
+        if variant.changes:
+            own = own[(own["images"] == own["budget"]) == (variant.equal == "images")]
+        if len(own):
+            found[variant.name] = own
+    return found
 
 
 def study_table(
     study: Study,
-    rows: Sequence[Row],
+    rows: Table,
     *,
     budget: int | None = None,
     base: Config | None = None,
     only: Iterable[str] | None = None,
     heading: bool = True,
 ) -> str:
-    """Returns a study's results as Markdown: claim, question, protocol, a row a variant.
+    """Returns a study's results as Markdown: claim, question, protocol, one row per variant.
 
     Args:
         study: the study.
         rows: of the results table.
-        budget: only the runs of this budget; the default is each that there is, in turn.
+        budget: only the runs of this budget; the default is each budget in turn.
         base: as in `rows_of`.
         only: the scores to show; the default is all but those of the report's protocol.
         heading: begin with the study's title.
     """
     lines = [f"## {study.title} (section {study.section})", ""] if heading else []
     lines += [f"The report: {study.claim}", "", study.question, ""]
-    budgets = [budget] if budget else sorted({row["budget"] for row in rows})
     parts = []
-    for images in budgets:
+    for images in [budget] if budget else sorted(set(rows["budget"])):
         if study.name == SEARCH.name:
-            parts += _search_lines([r for r in rows if r["study"] == study.name], images)
+            trials = rows[(rows["study"] == study.name) & (rows["budget"] == images)]
+            parts += _search_lines(trials)
         else:
-            parts += _budget_lines(study, rows, images, base, only)
+            parts += _budget_lines(study, rows[rows["budget"] == images], images, base, only)
     return "\n".join(lines + (parts or ["No run yet.", ""]))
 
 
 def _budget_lines(
-    study: Study,
-    rows: Sequence[Row],
-    budget: int,
-    base: Config | None,
-    only: Iterable[str] | None,
+    study: Study, rows: Table, budget: int, base: Config | None, only: Iterable[str] | None
 ) -> list[str]:
     found = rows_of(study, rows, budget, base)
-    compared = [row for name, own in found.items() for row in own if name != REPORT.name]
+    compared = [name for name in found if name != REPORT.name]
     if not compared:
         return []
-    scored = {name: [r for r in own if r.get("psnr") is not None] for name, own in found.items()}
-    report = scored.get(REPORT.name, [])
-    scores = _scores([row for own in scored.values() for row in own])
+    scored = {name: own.dropna(subset=["psnr"]) for name, own in found.items()}
+    report = scored.get(REPORT.name, ())
+    # The scores of the report's protocol do not see color.
+    scores = [name for name in score_names(rows) if not name.startswith("report_")]
     scores = scores if only is None else [name for name in only if name in scores]
-    deviation = seed_deviation([row for row in rows if row["budget"] == budget])
-    titles = ["variant", "seeds", "parameters (M)", "GFLOP an image", "images", "seconds"]
+    deviation = seed_deviation(rows)
+    titles = ["variant", "seeds", "parameters (M)", "GFLOP per image", "images", "seconds"]
     titles += ["discriminator accuracy"]
     titles += [_TITLES.get(name, name.replace("_", " ")) for name in scores]
     titles += ["gain over the report, PSNR (dB)"]
-    lines = [_protocol(compared[0], deviation), "", _cells(titles), _cells(["---"] * len(titles))]
+    first = found[compared[0]].iloc[0]
+    lines = [_protocol(first, deviation), "", _cells(titles), _cells(["---"] * len(titles))]
     unclear = []
     for name, own in found.items():
-        if not own:
-            continue
-        cells = [name, str(len(own)), *_cost_cells(own[0])]
+        cells = [name, str(len(own)), *_cost_cells(own.iloc[0])]
         cells += [_mean_cell(scored[name], score) for score in scores]
         gain = ""
-        if name != REPORT.name and scored[name] and report:
+        if not len(scored[name]):
+            gain = own["status"].iloc[0]
+        elif name != REPORT.name and len(report):
             difference = gain_over(scored[name], report, deviation)
             gain = f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
             unclear += [] if difference.is_clear else [name]
-        elif not scored[name]:
-            gain = own[0]["status"]
         lines.append(_cells([*cells, gain]))
     lines.append("")
     if unclear:
-        lines += [f"Not told apart from the report at this budget: {', '.join(unclear)}.", ""]
+        lines += [f"Not distinguishable from the report at this budget: {'; '.join(unclear)}.", ""]
+    retired = [v.name for v in study.variants if v.retired and v.name in found]
+    if retired:
+        lines += [
+            f"Run with options that have been removed since (commit {LAST_COMMIT} still has "
+            f"them): {'; '.join(retired)}.",
+            "",
+        ]
     return lines
 
 
-def _search_lines(trials: Sequence[Row], budget: int) -> list[str]:
-    trials = [row for row in trials if row["budget"] == budget]
-    if not trials:
+def _search_lines(trials: Table) -> list[str]:
+    if not len(trials):
         return []
-    best = sorted(trials, key=lambda row: -(row.get("psnr") or -np.inf))
-    first = trials[0]
-    protocol = (
-        f"Budget {first['images']:,} images a trial; {first['dataset']}, {first['split']} "
-        f"({first['count']:,} images), scores. Mean and 95 % interval."
-    )
-    lines = [protocol, "", _cells(["trial", "changes", "status", "PSNR (dB)"])]
-    lines.append(_cells(["---"] * 4))
-    for row in best:
+    first = trials.iloc[0]
+    lines = [
+        f"Budget {first['images']:,} images per trial; scored on {first['count']:,} images of "
+        f"{first['dataset']}, {first['split']}. Mean and 95 % interval.",
+        "",
+        _cells(["trial", "changes", "status", "PSNR (dB)"]),
+        _cells(["---"] * 4),
+    ]
+    best = trials.sort_values("psnr", ascending=False, kind="stable")
+    for index, row in best.iterrows():
         name, changes = row["variant"].removeprefix("trial "), row["changes"]
-        lines.append(_cells([name, f"`{changes}`", row["status"], _mean_cell([row], "psnr")]))
+        score = _mean_cell(best.loc[[index]], "psnr")
+        lines.append(_cells([name, f"`{changes}`", row["status"], score]))
     return [*lines, ""]
-
-
-def _scores(rows: Sequence[Row]) -> list[str]:
-    """Returns the scores to show: all but those of the report's protocol, which see no color."""
-    names = dict.fromkeys(name for row in rows for name in score_names(row))
-    return [name for name in names if not name.startswith("report_")]
 
 
 def _protocol(row: Row, deviation: float | None) -> str:
     text = (
-        f"Budget {row['budget']:,} images a variant; {row['dataset']}, {row['split']} split, "
-        f"{row['count']:,} images score. Means over the seeds, [95 % interval]."
+        f"Budget {row['budget']:,} images per variant; scored on {row['count']:,} images of "
+        f"{row['dataset']}, {row['split']} split. Means over the seeds, [95 % interval]."
     )
     if deviation is None:
-        return f"{text} Gains: for other test images; what another seed would change is unknown."
+        return f"{text} The gain's interval counts the choice of test images, not the seed."
     return (
-        f"{text} Another seed alone moves the PSNR by {deviation:.2f} dB (standard deviation); "
+        f"{text} Another seed alone changes the PSNR by {deviation:.2f} dB (standard deviation); "
         "the gain's interval counts this and the choice of test images."
     )
 
 
 def _cost_cells(row: Row) -> list[str]:
     parameters = (row["generator_parameters"] + row["discriminator_parameters"]) / 1e6
-    gflop = f"{row['gflop_per_image']:.2f}"
-    cells = [f"{parameters:.2f}", gflop, f"{row['images']:,}", f"{row['seconds'] or 0:.0f}"]
-    # Without an adversarial loss there is no discriminator to be right or wrong.
-    accuracy = row["discriminator_accuracy"] if row["discriminator_loss"] else None
-    return [*cells, "" if accuracy is None else f"{accuracy:.2f}"]
+    # Without an adversarial loss the discriminator is neither trained nor used.
+    idle = np.isnan(row["discriminator_accuracy"]) or not row["discriminator_loss"]
+    return [
+        f"{parameters:.2f}",
+        f"{row['gflop_per_image']:.2f}",
+        f"{row['images']:,}",
+        f"{row['seconds']:.0f}",
+        "" if idle else f"{row['discriminator_accuracy']:.2f}",
+    ]
 
 
-def _mean_cell(rows: Sequence[Row], name: str) -> str:
-    rows = [row for row in rows if row.get(name) is not None]
-    if not rows:
+def _mean_cell(rows: Table, name: str) -> str:
+    ends = rows[[name, f"{name}_low", f"{name}_high"]].dropna(subset=[name])
+    if not len(ends):
         return ""
-    known = all(row.get(f"{name}_low") is not None for row in rows)
-    columns = (name, f"{name}_low", f"{name}_high") if known else (name,)
     digits = 2 if "psnr" in name else 3
-    mean, *interval = (f"{np.mean([row[c] for row in rows]):.{digits}f}" for c in columns)
-    return f"{mean} [{', '.join(interval)}]" if interval else mean
+    mean, *interval = (f"{value:.{digits}f}" for value in ends.mean(skipna=False))
+    return mean if "nan" in interval else f"{mean} [{', '.join(interval)}]"
 
 
 def _cells(cells: Sequence[str]) -> str:
@@ -218,7 +218,7 @@ def _sample_file(folder: Path, run: str) -> Path:
 
 def study_panels(
     study: Study,
-    rows: Sequence[Row],
+    rows: Table,
     scores: Iterable[str],
     *,
     budget: int,
@@ -229,24 +229,26 @@ def study_panels(
     Args:
         study: the study.
         rows: of the results table.
-        scores: columns, a panel each.
+        scores: columns, one panel each.
         budget: images seen.
         base: as in `rows_of`.
 
     Returns:
-        Score title to variant to (mean over its seeds, low, high): the 95 % interval for other
-        test images and, as far as it is known, other seeds. What has diverged is left out.
+        Score title to variant to (mean over its seeds, low, high), the 95 % interval for other
+        test images and, where their effect is known, other seeds. Diverged runs are left out.
     """
     from ..evaluation import SCORES
 
     found = rows_of(study, rows, budget, base)
-    same_budget = [row for row in rows if row["budget"] == budget]
+    same_budget = rows[rows["budget"] == budget]
     panels = {}
     for name in scores:
-        scored = {v: [r for r in own if r.get(name) is not None] for v, own in found.items()}
+        scored = {variant: own.dropna(subset=[name]) for variant, own in found.items()}
         deviation = seed_deviation(same_budget, name)
         panels[SCORES[name].heading] = {
-            variant: score_interval(own, deviation, name) for variant, own in scored.items() if own
+            variant: score_interval(own, deviation, name)
+            for variant, own in scored.items()
+            if len(own)
         }
     return panels
 
@@ -254,7 +256,7 @@ def study_panels(
 def sample_sheet(
     study: Study, folder: str | Path = PUBLISHED, *, budget: int, base: Config | None = None
 ) -> dict[str, np.ndarray]:
-    """Returns what each variant makes of the same eight test images.
+    """Returns how each variant colorizes the same eight test images.
 
     Args:
         study: the study.
@@ -263,8 +265,8 @@ def sample_sheet(
         base: as in `rows_of`.
 
     Returns:
-        Variant to uint8 (8, size, size, 3), each variant's first seed; first `"real"`, the
-        images themselves. A variant without images, having diverged, is left out.
+        Variant to uint8 RGB (8, size, size, 3) of its first seed, after `"real"`, the images
+        themselves. A variant without images, which has diverged, is left out.
     """
     folder = Path(folder)
     sheet = {}
@@ -273,7 +275,7 @@ def sample_sheet(
     if real.is_file():
         sheet["real"] = _read_strip(real)
     for name, rows in rows_of(study, open_results(folder).rows, budget, base).items():
-        file = next((f for r in rows if (f := _sample_file(folder, r["run"])).is_file()), None)
+        file = next((f for run in rows["run"] if (f := _sample_file(folder, run)).is_file()), None)
         if file is not None:
             sheet[name] = _read_strip(file)
     return sheet
@@ -290,7 +292,7 @@ def _read_strip(path: Path) -> np.ndarray:
 def publish(folder: str | Path, destination: str | Path = PUBLISHED) -> int:
     """Copies the table, as `experiments.csv`, and sample images to a small folder.
 
-    Of each variant's runs the first seed's images are taken, and none of the search's trials.
+    Of each variant the images of the first seed are copied; those of the search's trials are not.
 
     Returns:
         The number of sample files.
@@ -298,11 +300,9 @@ def publish(folder: str | Path, destination: str | Path = PUBLISHED) -> int:
     folder, destination = Path(folder), Path(destination)
     results = open_results(folder)
     results.write(destination / _NAMES[1])
-    first: dict[tuple, Row] = {}
-    for row in sorted(results.rows, key=lambda row: row["seed"]):
-        if row["study"] != SEARCH.name:
-            first.setdefault((row["config_hash"], row["images"]), row)
-    files = {f"{row['run']}.png": _sample_file(folder, row["run"]) for row in first.values()}
+    rows = results.rows[results.rows["study"] != SEARCH.name]
+    first = rows.sort_values("seed", kind="stable").drop_duplicates(["config_hash", "images"])
+    files = {f"{run}.png": _sample_file(folder, run) for run in first["run"]}
     copied = 0
     with replacing(destination / "samples") as samples:
         samples.mkdir()

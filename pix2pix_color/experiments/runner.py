@@ -1,12 +1,13 @@
-"""Runs studies: what is done is skipped, what is half done is gone on with, one table.
+"""Runs studies into one table: finished runs are skipped, unfinished ones are resumed.
 
-Several runners, one a GPU say, may share a folder: each run is claimed by a lock that the
-operating system frees when its runner ends, however it ends.
+Several runners, such as one per GPU, may share a folder: a runner claims each run with a lock that
+the operating system releases when its process ends, however it ends.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -23,10 +24,10 @@ from ..files import write_atomically
 from .comparison import add_gains
 from .jobs import Job, plan
 from .runs import Data, Scorer, describe_device, perform
-from .studies import BUDGET, FOLDER, IMAGES, Study, base_config
+from .study import BUDGET, FOLDER, IMAGES, Study, base_config
 from .table import Results, Row, key_of, read_row
 
-__all__ = ["Runner", "run_studies", "run_study"]
+__all__ = ["Runner", "free_tf_memory", "interruptible", "run_studies"]
 
 
 def _print(text: str) -> None:
@@ -37,17 +38,17 @@ class Runner:
     """Performs runs one after another, in one folder with one results table.
 
     Args:
-        folder: for the table `results.csv`, `real.png` and a folder a run.
+        folder: for the table `results.csv`, `real.png` and one folder per run.
         base: what the variants change; the default is `base_config()`.
-        images: how many test images score a run; None takes all.
-        strategy: what trains; None picks.
-        keep_generators: leave each run's `generator.keras`.
-        rescore: score again the runs whose generator is still there.
-        say: takes the lines that tell how it goes.
+        images: how many test images score a run; None uses all.
+        strategy: what to train on; None chooses.
+        keep_generators: keep each run's `generator.keras`.
+        rescore: score again the runs whose generator was kept.
+        say: called with each line of progress.
         verbose: as in `Trainer.fit`.
 
     Raises:
-        StudyError: the folder's table cannot be used.
+        StudyError: The folder's table cannot be used.
     """
 
     def __init__(
@@ -69,19 +70,16 @@ class Runner:
         self.strategy = strategy or make_strategy("auto")
         self.keep_generators, self.rescore = keep_generators, rescore
         self.say, self.verbose = say, verbose
-        self._limit = images
-        self._scorer: Scorer | None = None
 
-    @property
+    @functools.cached_property
     def scorer(self) -> Scorer:
         """Scores on the test images, which are read when first needed."""
-        if self._scorer is None:
-            self._scorer = Scorer(self.data.test(), self._limit)
-            write_atomically(self.folder / "real.png", self._scorer.strip())
-        return self._scorer
+        scorer = Scorer(self.data.test(), self.data.limit)
+        write_atomically(self.folder / "real.png", scorer.strip())
+        return scorer
 
     def done(self, job: Job) -> Row | None:
-        """Returns the row of a run that is done or has diverged, from the table or its folder."""
+        """Returns the row of a finished or diverged run, from the table or the run's folder."""
         for row in (self.results.find(job.key), read_row(self.folder / job.run)):
             if row and key_of(row) == job.key and not row["status"].startswith("failed"):
                 return row
@@ -93,29 +91,29 @@ class Runner:
         Raises:
             Interrupted: Ctrl-C or SIGTERM; the run in progress was saved.
         """
-        for job in jobs:  # of a table that was lost, the folders still have the rows
+        for job in jobs:  # if the table was lost, the run folders still have its rows
             row = self.done(job)
             if row and self.results.find(job.key) != row:
                 self._record(row)
         left = [job for job in jobs if self._is_left(job)]
         self.say(f"{len(jobs)} runs, {len(jobs) - len(left)} of them done, in {self.folder}.")
-        with clean_stop() as check:
+        with interruptible() as check:
             for number, job in enumerate(left, start=1):
                 check()
                 with self.claim(job.run) as mine:
                     if not mine:
-                        self.say(f"[{number}/{len(left)}] {job}: with another runner.")
+                        self.say(f"[{number}/{len(left)}] {job}: another runner has it.")
                     elif self._is_left(job):
                         self.say(
                             f"[{number}/{len(left)}] {job}: {job.config.training.steps:,} steps. "
-                            f"Left in all: {self.time_left(left[number - 1 :])}."
+                            f"Time left: {self.time_left(left[number - 1 :])}."
                         )
                         self.perform(job, self.scorer)
         return self.results
 
     @contextlib.contextmanager
     def claim(self, name: str) -> Iterator[bool]:
-        """Yields whether this runner is the one to do what is named, and keeps others from it."""
+        """Yields whether this runner may do what is named; meanwhile others may not."""
         lock = self._lock(name)
         try:
             lock.acquire(blocking=False)
@@ -139,9 +137,9 @@ class Runner:
         return self.rescore and (self.folder / job.run / "generator.keras").is_file()
 
     def perform(self, job: Job, scorer: Scorer, work: Callable[..., str] | None = None) -> Row:
-        """Performs a run, adds it to the table and says how it went; see `runs.perform`."""
+        """Performs a run, adds it to the table and reports the outcome; see `runs.perform`."""
         try:
-            with released():
+            with free_tf_memory():
                 row = perform(
                     job,
                     self.folder / job.run,
@@ -152,8 +150,8 @@ class Runner:
                     verbose=self.verbose,
                     work=work,
                 )
-        except Interrupted as stop:  # its advice is for a single run
-            raise Interrupted(f"{job}: {str(stop).partition(' To go on')[0]}") from stop
+        except Interrupted as stop:  # its advice after the first sentence is for a single run
+            raise Interrupted(f"{job}: {str(stop).partition('. ')[0]}.") from stop
         self._record(row)
         seconds = f"{row['seconds']:.0f} s" if row["seconds"] else "0 s"
         score = f", true PSNR {row['psnr']:.2f} dB" if row.get("psnr") is not None else ""
@@ -167,19 +165,19 @@ class Runner:
                 self.results.write()
 
     def time_left(self, jobs: Sequence[Job]) -> str:
-        """Returns in words how long runs will take, by the operations of those already done."""
+        """Returns how long runs will take, judged by the operations of those already done."""
         device = describe_device(self.strategy)
-        known = [r for r in self.results.rows if r["device"] == device and r["seconds"]]
-        known = [row for row in known if row["tflop"]]
-        if not known:
-            return "unknown until a run is done"
-        rate = sum(row["seconds"] for row in known) / sum(row["tflop"] for row in known)
+        rows = self.results.rows
+        known = rows[(rows["device"] == device) & (rows["seconds"] > 0) & (rows["tflop"] > 0)]
+        if not len(known):
+            return "unknown until the first run is done"
+        rate = known["seconds"].sum() / known["tflop"].sum()
         minutes = round(rate * sum(job.tflop for job in jobs) / 60)
         return f"about {minutes // 60} h {minutes % 60:02d} min"
 
 
 def _gradient_registry() -> dict:
-    """Returns TensorFlow's own, which it offers no way to clear; empty where it is elsewhere."""
+    """Returns TensorFlow's registry, which has no public way to clear it; empty if it has moved."""
     try:
         from tensorflow.python.framework import ops
 
@@ -189,12 +187,12 @@ def _gradient_registry() -> dict:
 
 
 @contextlib.contextmanager
-def released() -> Iterator[None]:
-    """Gives back the memory of what is built inside: of a run, once it is over.
+def free_tf_memory() -> Iterator[None]:
+    """Frees the memory of everything built inside, such as a run that is over.
 
-    TensorFlow keeps the gradient function of every custom gradient that a graph has ever
-    used, and with it the graph and its variables: 140 MB a run of the report's networks,
-    which have them in bfloat16 (`layers`).
+    TensorFlow keeps the gradient function of every custom gradient that a graph has ever used, and
+    with it the graph and its variables: 140 MB for each run of the report's networks in bfloat16
+    (`networks.layers`).
     """
     registered = _gradient_registry()
     before = set(registered)
@@ -209,11 +207,11 @@ def released() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def clean_stop() -> Iterator[Callable[[], None]]:
-    """Makes SIGTERM stop like Ctrl-C, also outside of training, and both say how to go on.
+def interruptible() -> Iterator[Callable[[], None]]:
+    """Makes SIGTERM stop like Ctrl-C, also outside of training; both say how to resume.
 
-    Yields a function to be called between runs, which stops if a SIGTERM was lost: Python drops
-    what is raised while it deletes an object.
+    Yields a function to be called between runs, which stops if a SIGTERM was lost: Python ignores
+    an exception that is raised while it deletes an object.
     """
     asked: list[int] = []
 
@@ -226,15 +224,15 @@ def clean_stop() -> Iterator[Callable[[], None]]:
             raise KeyboardInterrupt
 
     previous = None
-    with contextlib.suppress(ValueError):  # not in the main thread: signals are not ours
+    with contextlib.suppress(ValueError):  # not in the main thread, signals are not ours to handle
         previous = signal.signal(signal.SIGTERM, interrupt)
-    again = "To go on, give the same command again."
+    again = "To resume, run the same command again."
     try:
         yield check
     except Interrupted as stop:
         raise Interrupted(f"{stop} {again}") from stop
     except KeyboardInterrupt:
-        raise Interrupted(f"Stopped; what is done is kept. {again}") from None
+        raise Interrupted(f"Stopped; finished runs were kept. {again}") from None
     finally:
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
@@ -251,21 +249,16 @@ def run_studies(
     """Runs grid studies, each shared run once, and returns the results table.
 
     Args:
-        studies: from `STUDIES`, or of your own.
+        studies: from `STUDIES`, or your own.
         folder: for the table and the run folders.
         budget: images seen by each variant.
         seeds: instead of each variant's own.
         **options: of `Runner`.
 
     Raises:
-        StudyError: a variant that cannot be built; nothing has been trained then.
-        StudyError: the folder holds the table of another version.
-        Interrupted: Ctrl-C or SIGTERM; giving the same call again goes on.
+        StudyError: A variant cannot be built, in which case nothing was trained, or the folder's
+            table is of another version.
+        Interrupted: Ctrl-C or SIGTERM; the same call resumes.
     """
     runner = Runner(folder, **options)
     return runner.run(plan(studies, runner.base, budget, seeds))
-
-
-def run_study(study: Study, folder: str | Path = FOLDER, **options) -> Results:
-    """Runs one study; see `run_studies`."""
-    return run_studies([study], folder, **options)

@@ -1,8 +1,8 @@
-"""One run of a study: train, save, score, in a run folder that can be gone on with."""
+"""One run of a study: train, save and score it in a run folder from which it can resume."""
 
 from __future__ import annotations
 
-import csv
+import functools
 import io
 import json
 import os
@@ -21,13 +21,13 @@ from .. import __version__, color
 from ..config import Config
 from ..data import ImageDataset, load_dataset
 from ..distribute import device_kind
-from ..errors import ConfigError, NonFiniteLossError, TrainingError
+from ..errors import ConfigError, Interrupted, NonFiniteLossError, TrainingError, one_line
 from ..evaluation import Evaluation, evaluate, sample_images
 from ..files import replacing, write_atomically
 from ..training import METRICS, Trainer
 from .cost import cost_of, flops_per_image
 from .jobs import Job
-from .table import TABLE_VERSION, Row, rounded
+from .table import TABLE_VERSION, Row, pd, rounded
 
 __all__ = [
     "Data",
@@ -47,43 +47,34 @@ class Data:
     """Reads each split once, however many runs use it.
 
     Args:
-        base: says which data set scores every run alike.
-        limit: so many images of the test split are read.
+        base: its test images score all runs.
+        limit: how many images of the test split are read; None reads all.
     """
 
     def __init__(self, base: Config, limit: int | None) -> None:
         self.base, self.limit = base, limit
-        self._read: dict[tuple, ImageDataset] = {}
+        self._load = functools.cache(load_dataset)
 
     def train(self, config: Config) -> ImageDataset:
-        """Returns the train split as a configuration wants it."""
-        return self._load(config, "train", None)
+        """Returns the train split as a configuration prepares it."""
+        return self._read(config, "train", None)
 
     def test(self) -> ImageDataset:
-        """Returns the first images of the base's test split, for every run the same."""
-        return self._load(self.base, "test", self.limit)
+        """Returns the first images of the base's test split, the same for every run."""
+        return self._read(self.base, "test", self.limit)
 
-    def _load(self, config: Config, split: str, limit: int | None) -> ImageDataset:
+    def _read(self, config: Config, split: str, limit: int | None) -> ImageDataset:
         data = config.data
-        key = (data.dataset, split, data.image_size, data.drop_gray, data.fit)
-        if key not in self._read:
-            self._read[key] = load_dataset(
-                data.dataset,
-                split,
-                image_size=data.image_size,
-                drop_gray=data.drop_gray,
-                fit=data.fit,
-                limit=limit,
-            )
-        return self._read[key]
+        options = {"image_size": data.image_size, "drop_gray": data.drop_gray, "fit": data.fit}
+        return self._load(data.dataset, split, limit=limit, **options)
 
 
 class Scorer:
-    """Scores runs on the same images, and the baselines on them only once.
+    """Scores all runs on the same images, and the baselines only once.
 
     Args:
-        dataset: the images that score.
-        limit: how many were read, for the table.
+        dataset: the images to score on.
+        limit: how many images were read, for the table.
     """
 
     def __init__(self, dataset: ImageDataset, limit: int | None) -> None:
@@ -93,7 +84,7 @@ class Scorer:
         self._baselines: dict[str, dict[str, float]] = {}
 
     def __call__(self, generator: keras.Model) -> tuple[Evaluation, Row]:
-        """Returns a generator's scores, and the columns that they fill."""
+        """Returns a generator's evaluation and the columns of the table that it fills."""
         evaluation = evaluate(
             generator,
             self.dataset,
@@ -111,7 +102,7 @@ class Scorer:
         return evaluation, row
 
     def strip(self, generator: keras.Model | None = None) -> bytes:
-        """Returns a PNG of the sample images side by side, as they are or colorized."""
+        """Returns a PNG of the sample images side by side: the real ones, or as colorized."""
         images = self.samples
         if generator is not None:
             lightness, _ = color.split(images)
@@ -121,13 +112,12 @@ class Scorer:
         return buffer.getvalue()
 
 
-_UNSPENT = {"steps": 0, "seconds": 0.0, "steady_seconds": 0.0, "steady_steps": 0}
-
-
 def _spent(folder: Path) -> dict[str, float]:
-    """Returns what the sessions of a run have taken so far."""
+    """Returns what the sessions of a run have taken so far; steady: without graph building."""
     path = folder / "spent.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else dict(_UNSPENT)
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    return {"steps": 0, "seconds": 0.0, "steady_seconds": 0.0, "steady_steps": 0}
 
 
 class _Clock(keras.callbacks.Callback):
@@ -136,30 +126,28 @@ class _Clock(keras.callbacks.Callback):
     def __init__(self, trainer: Trainer) -> None:
         super().__init__()
         self.trainer, self.spent = trainer, _spent(trainer.folder)
+        self._graph_is_built = False
 
     def on_train_batch_begin(self, batch: int, logs: Mapping | None = None) -> None:
-        self._start = time.perf_counter()
+        self._first, self._start = self.trainer.current_step, time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
-        first, _, rows = self.trainer.recent
-        seconds = time.perf_counter() - self._start
-        self.spent["steps"] = self.trainer.current_step
+        seconds, step = time.perf_counter() - self._start, self.trainer.current_step
+        self.spent["steps"] = step
         self.spent["seconds"] += seconds
-        if first > self._first:  # the first call of a session also builds the graph
+        if self._graph_is_built:  # the first call of a session builds it
             self.spent["steady_seconds"] += seconds
-            self.spent["steady_steps"] += len(rows)
+            self.spent["steady_steps"] += step - self._first
+        self._graph_is_built = True
         write_atomically(self.trainer.folder / "spent.json", json.dumps(self.spent))
-
-    def on_train_begin(self, logs: Mapping | None = None) -> None:
-        self._first = self.trainer.current_step
 
 
 def open_trainer(job: Job, folder: Path, strategy: tf.distribute.Strategy) -> Trainer:
-    """Returns the trainer of a run, at its newest checkpoint where there is one."""
+    """Returns the trainer of a run, at its newest checkpoint if there is one."""
     if (folder / "config.json").is_file():
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # without a checkpoint it starts again, below
+                warnings.simplefilter("ignore")  # without a checkpoint it starts over, below
                 trainer = Trainer.resume(folder, strategy=strategy)
             if trainer.config == job.config and trainer.current_step:
                 return trainer
@@ -172,7 +160,7 @@ def open_trainer(job: Job, folder: Path, strategy: tf.distribute.Strategy) -> Tr
 def train(
     trainer: Trainer, dataset: ImageDataset, *, steps: int | None = None, verbose: int | str = 0
 ) -> None:
-    """Trains a run to its end, or to a step, and keeps the time."""
+    """Trains a run to its last step, or to `steps`, and records the time."""
     if trainer.current_step < (steps or trainer.config.training.steps):
         trainer.fit(dataset, steps=steps, callbacks=[_Clock(trainer)], verbose=verbose)
 
@@ -199,7 +187,7 @@ def finished_generator(trainer: Trainer) -> keras.Model:
 
 
 def describe_device(strategy: tf.distribute.Strategy) -> str:
-    """Returns what trains, such as `"CPU, 2 cores"` or the name of a GPU."""
+    """Returns the name of the device, such as `"CPU, 2 cores"` or that of a GPU."""
     kind, count = device_kind(strategy), strategy.num_replicas_in_sync
     if kind == "CPU":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -221,20 +209,20 @@ def perform(
     verbose: int | str = 0,
     work: Callable[[Trainer], str] | None = None,
 ) -> Row:
-    """Trains and scores one run, or what is left of it.
+    """Trains and scores one run, or the rest of it.
 
     Args:
         job: the run.
         folder: its run folder.
-        data, scorer: what it learns from, and what scores it.
+        data, scorer: the training images, and what scores the run.
         strategy: what it trains on.
-        keep_generator: leave `generator.keras` in the folder (about 25 MB).
+        keep_generator: keep `generator.keras` in the folder (about 25 MB).
         verbose: as in `Trainer.fit`.
         work: trains instead of `train`, and returns the run's status.
 
     Returns:
-        Its row; the status is "done", what `work` returned, "diverged at step N" or
-        "failed: ..." and why.
+        Its row; the status is "done", what `work` returned, "diverged at step N", or "failed: "
+        with the reason.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the run was saved.
@@ -260,12 +248,11 @@ def perform(
         write_atomically(folder / "samples.png", scorer.strip(generator))
     except NonFiniteLossError as error:
         status = f"diverged at step {error.step}"
+    except Interrupted:
+        raise
     except (ConfigError, ValueError, tf.errors.OpError, TrainingError) as error:
-        if type(error).__name__ == "Interrupted":
-            raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        status = f"failed: {reason[:300]}"
-    row = rounded((*_facts(job, folder, scorer, strategy, status).items(), *scores.items()))
+        status = f"failed: {(one_line(error) or type(error).__name__)[:300]}"
+    row = rounded(_facts(job, folder, scorer, strategy, status) | scores)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "row.json", json.dumps(row, indent=2) + "\n")
     if not status.startswith("failed"):
@@ -281,7 +268,8 @@ def _facts(
     """Returns every column but the scores."""
     cost, training = cost_of(job.config), job.config.training
     spent = _spent(folder)
-    steps, seconds, count = spent["steps"], spent["steady_seconds"], spent["steady_steps"]
+    steps, seconds = spent["steps"], spent["steady_seconds"]
+    speed = spent["steady_steps"] * training.batch_size / seconds if seconds else None
     return {
         "table_version": TABLE_VERSION,
         "package_version": __version__,
@@ -305,19 +293,15 @@ def _facts(
         "gflop_per_image": flops_per_image(job.config) / 1e9,
         "tflop": flops_per_image(job.config) * steps * training.batch_size / 1e12,
         "seconds": spent["seconds"],
-        "images_per_second": count * training.batch_size / seconds if seconds else None,
+        "images_per_second": speed,
         "device": describe_device(strategy),
         **_final_metrics(folder / "history.csv"),
     }
 
 
 def _final_metrics(path: Path) -> dict[str, float | None]:
-    """Returns the mean metrics of the last tenth of a run's history."""
-    rows = []
-    if path.is_file():
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    if not rows:
+    """Returns the mean metrics over the last tenth of a run's history."""
+    if not path.is_file():
         return dict.fromkeys(METRICS)
-    last = rows[-max(1, len(rows) // 10) :]
-    return {name: float(np.mean([float(row[name]) for row in last])) for name in METRICS}
+    history = pd.read_csv(path)
+    return history[list(METRICS)].tail(max(1, len(history) // 10)).mean().to_dict()

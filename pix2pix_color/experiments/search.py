@@ -1,10 +1,9 @@
-"""An automatic search around the report's hyperparameters, on the same runner (Optuna).
+"""An automatic search around the report's hyperparameters, with Optuna, on the same runner.
 
-It maximizes the true PSNR on the last images of the *train* split, which its trials do not
-learn from; the test split is never looked at. PSNR needs no model of its own, so that it can
-be taken while a trial runs, and is the score that every other study reports first. It rewards
-caution, though: gray over a wrong color. The weight of L1, which decides just that, is
-therefore not searched.
+It maximizes the true PSNR on the last images of the *train* split, on which its trials are not
+trained; the test split is never used. PSNR needs no other model, so it can be computed while a
+trial runs, and every other study reports it first. It rewards caution, however: gray rather than
+a wrong color. The weight of the L1 loss, which decides just that, is therefore not searched.
 """
 
 from __future__ import annotations
@@ -19,9 +18,10 @@ from ..data import ImageDataset
 from ..errors import StudyError
 from ..training import Trainer
 from .jobs import Job, make_job
-from .runner import Runner, clean_stop
+from .runner import Runner, interruptible
 from .runs import Scorer, finished_generator, train
-from .studies import BUDGET, SEARCH, Variant
+from .studies import SEARCH
+from .study import BUDGET, Variant
 from .table import Results
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ __all__ = ["HELD_OUT", "TRIALS", "run_search", "split_off", "suggest"]
 
 TRIALS = 16
 HELD_OUT = 2_000
-"""Images at the end of the train split that score the trials; at most a fifth of it."""
-_REPORTS = 5  # scores of a trial while it runs: the pruner's grounds
+"""Images at the end of the train split that score the trials, at most a fifth of the split."""
+_REPORTS = 5  # parts of a trial; the pruner decides on the score after each
 _STORAGE = "search.db"
 
 
@@ -57,12 +57,12 @@ _REPORTS_POINT = {
     "batch_size": 64,
     "real_label": 0.9,
     "dropout": 0.0,
-    "weight_decay": 1e-3,  # the least of the space: without effect in so few steps
+    "weight_decay": 1e-3,  # the smallest searched, without effect in so few steps
 }
 
 
 def split_off(dataset: ImageDataset) -> tuple[ImageDataset, ImageDataset]:
-    """Returns the train split without its last images, and these, held out."""
+    """Returns the train split without its last images, and those, held out."""
     held = min(HELD_OUT, dataset.count // 5)
     kept = dataset.count - held
     first, last = (None, None) if dataset.labels is None else np.split(dataset.labels, [kept])
@@ -98,7 +98,7 @@ def _open_study(folder: Path) -> optuna.Study:
     if not study.trials:
         study.enqueue_trial(_REPORTS_POINT)
     for trial in study.get_trials(states=(states.RUNNING,)):
-        # Killed: the same point once more, and its run folder goes on from its checkpoint.
+        # The trial was killed: try the same point again; its run folder has a checkpoint.
         study.tell(trial.number, state=states.FAIL)
         study.enqueue_trial(trial.params)
     return study
@@ -109,14 +109,14 @@ def run_search(
 ) -> Results:
     """Runs the trials that are not done yet; each is a row of the results table.
 
-    A trial sees half the budget. Hopeless ones are pruned (Optuna's median rule on the scores
-    taken while they run). Stopped at any moment, the same call goes on.
+    A trial sees half the budget. Hopeless ones are pruned by Optuna's median rule, on the scores
+    computed while they run. If the search is stopped at any moment, the same call resumes it.
 
     Args:
-        runner: of the grid studies.
-        budget: images seen by a grid variant.
-        trials: how many, pruned ones counted.
-        seed: of the sampler, and of every trial's run.
+        runner: as for the grid studies.
+        budget: images seen by each variant of a grid study.
+        trials: how many, including pruned ones.
+        seed: of the sampler and of every trial's run.
 
     Raises:
         StudyError: Optuna is not installed.
@@ -127,7 +127,7 @@ def run_search(
         if mine:
             _search(runner, _open_study(runner.folder / name), budget, trials, seed)
         else:
-            runner.say("The search is with another runner.")
+            runner.say("Another runner has the search.")
     return runner.results
 
 
@@ -137,10 +137,10 @@ def _search(runner: Runner, study: optuna.Study, budget: int, trials: int, seed:
     train_set, held_out = split_off(runner.data.train(runner.base))
     scorer = Scorer(held_out, held_out.count)
     over = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    with clean_stop() as check:
+    with interruptible() as check:
         while (number := len(study.get_trials(deepcopy=False, states=over))) < trials:
             check()
-            # Seeded by the number of trials that are over, so that a search that was stopped
+            # Seeded by the number of finished trials, so that a search that was interrupted
             # draws what an uninterrupted one would.
             study.sampler = optuna.samplers.TPESampler(seed=1_000 * seed + number)
             trial = study.ask()
@@ -164,7 +164,7 @@ def _run_trial(
     train_set: ImageDataset,
     scorer: Scorer,
 ) -> None:
-    """Trains in parts, with a score after each, and tells Optuna how it ended."""
+    """Trains in parts, scores after each part, and tells Optuna the outcome."""
     import optuna
 
     steps = job.config.training.steps
@@ -186,5 +186,5 @@ def _run_trial(
     states = optuna.trial.TrialState
     if row["status"] == "done" and np.isfinite(row["psnr"]):
         study.tell(trial, row["psnr"])
-    else:  # diverged and failed trials are hopeless too
+    else:  # diverged and failed trials count as pruned
         study.tell(trial, state=states.PRUNED)

@@ -1,8 +1,8 @@
-"""The studies of report sections 4.2.1, 4.2.2 and 4.2.4, as data, and how all are found.
+"""The studies of report sections 4.2.1, 4.2.2, 4.2.4 and 5.3, as data, and how they are found.
 
-The report describes them and publishes neither code nor a number. Each study here is a list
-of changes to one base configuration, the claim of the report that it tests, and the question
-that it answers. This module imports nothing heavy.
+The report describes experiments but publishes neither code nor numbers, and lists future
+directions. Each study here lists changes to one base configuration, the claim of the report that
+it tests, and the question that it answers. This module imports neither NumPy nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -12,31 +12,18 @@ from collections.abc import Iterable, Sequence
 
 from ..config import Config, nearest
 from ..errors import StudyError
-from .directions import DIRECTIONS
-from .study import BUDGET, FOLDER, IMAGES, REPORT, Study, Variant
+from .study import REPORT, Study, Variant, changed_fields
 
-__all__ = [
-    "BUDGET",
-    "FOLDER",
-    "IMAGES",
-    "REPORT",
-    "SEARCH",
-    "STUDIES",
-    "Study",
-    "Variant",
-    "base_config",
-    "find_studies",
-    "find_variants",
-]
+__all__ = ["DIRECTIONS", "SEARCH", "STUDIES", "find_studies", "find_variants"]
 
-_TWO = (0, 1)  # seeds, where a claim rests on the comparison
+_TWO = (0, 1)  # seeds of the variants on which a claim rests
 _NO_SKIPS = Variant("no skip connections", ("generator.skip_connections=none",), _TWO)
 _NO_L1 = Variant("L1 weight 0", ("training.l1_weight=0",))
 _CNN = Variant("standard CNN", ("discriminator.kind=cnn",))
 
 
 def _rates(factor: float) -> tuple[str, str]:
-    """Returns both of the report's learning rates times a factor, as changes."""
+    """Returns changes that multiply both of the report's learning rates by a factor."""
     training = Config.report().training
     return tuple(
         f"training.{name}={getattr(training, name) * factor:g}"
@@ -45,7 +32,7 @@ def _rates(factor: float) -> tuple[str, str]:
 
 
 def _batch(size: int, scaled: bool) -> Variant:
-    """Returns a batch size, with both learning rates in proportion to it or not."""
+    """Returns the variant of a batch size; `scaled` scales both learning rates with it."""
     changes = (f"training.batch_size={size}",)
     if not scaled:
         return Variant(f"batch {size}", changes)
@@ -59,9 +46,10 @@ STUDIES = (
         "generator",
         "How deep the U-Net is",
         "4.2.1",
-        "A deeper U-Net with skip connections is a good balance between cost and the "
-        "high-level semantics that color needs.",
-        "Do more halvings, down to a single pixel at depth 5, give better colors?",
+        '"We found that a deeper U-Net architecture with skip connections provided a good balance'
+        " between computational efficiency and the ability to capture high-level semantic "
+        'information required for colorization."',
+        "Do more downsampling steps, down to a single pixel at depth 5, improve the colors?",
         (
             REPORT,
             *(Variant(f"depth {depth}", (f"generator.depth={depth}",)) for depth in (2, 3)),
@@ -73,8 +61,9 @@ STUDIES = (
         "generator",
         "How wide the U-Net is",
         "4.2.1",
-        'The "layer density" was tuned (abstract), so 32 first channels should be a good choice.',
-        "What do half and twice the channels change, at which cost?",
+        'The report tuned "batch size, learning rates, layer density, and depth" (abstract); the '
+        "first layer of its U-Net has 32 filters.",
+        "What do half and twice as many filters change, and at what cost?",
         (
             REPORT,
             Variant("width x0.5", ("generator.filters=16",)),
@@ -86,9 +75,9 @@ STUDIES = (
         "generator",
         "Which skip connections matter",
         "4.2.1",
-        "Skip connections retain spatial information and lead to more accurate colors "
-        "(sections 3.1 and 4.2.1).",
-        "What is lost without them, and is it the fine or the coarse ones that matter?",
+        '"These skip connections help retain spatial information, leading to more accurate '
+        'colorization" (section 3.1).',
+        "What is lost without them, and do the fine or the coarse ones matter?",
         (
             REPORT,
             _NO_SKIPS,
@@ -99,10 +88,12 @@ STUDIES = (
     Study(
         "resampling",
         "generator",
-        "How the U-Net halves and doubles",
+        "How the U-Net downsamples and upsamples",
         "4.2.1",
-        'Section 3.1 speaks of "pooling layers", Figure 1 shows strided convolutions.',
-        "Does pooling help on the way down, or nearest resizing (against checkerboards) up?",
+        'In the text "the encoder path contains multiple convolution and pooling layers" (section'
+        " 3.1), but Figure 1 shows strided convolutions.",
+        "Does pooling help when downsampling, or nearest-neighbor resizing (against checkerboard "
+        "artifacts) when upsampling?",
         (
             REPORT,
             Variant("max pooling down", ("generator.downsampling=pooling",)),
@@ -112,9 +103,9 @@ STUDIES = (
     Study(
         "generator-normalization",
         "generator",
-        "Which normalization the U-Net has",
+        "Which normalization the U-Net uses",
         "4.2.1",
-        "Figure 1 has batch normalization; the report compares it with nothing.",
+        "Figure 1 shows batch normalization; the report compares it with no alternative.",
         "Is batch normalization better than instance, group or no normalization?",
         (
             REPORT,
@@ -124,12 +115,14 @@ STUDIES = (
     Study(
         "discriminator-patch",
         "discriminator",
-        "Which patch the discriminator judges",
+        "Which patch size the discriminator classifies",
         "4.2.1",
-        "The PatchGAN does better than standard CNNs at high-resolution details and realistic "
-        "colors.",
-        "From one pixel to the whole image, which makes the better generator? (On 32x32 pixels "
-        "the report's own patch is already wider than the image.)",
+        'Compared with standard CNNs, the PatchGAN discriminator "performed better in terms of '
+        "maintaining high-resolution details and encouraging the generator to produce realistic "
+        'colorized images".',
+        "Which patch, from one pixel to the whole image, trains the best generator? (On 32x32 "
+        "images the receptive field of the report's own discriminator is already larger than the "
+        "image.)",
         (
             REPORT,
             Variant("1x1 pixel", ("discriminator.depth=0",)),
@@ -144,8 +137,9 @@ STUDIES = (
         "discriminator",
         "How wide the discriminator is",
         "4.2.1",
-        'The "layer density" was tuned (abstract), so 64 first channels should be a good choice.',
-        "Is a narrower or a wider discriminator better at an equal cost?",
+        'The report tuned "batch size, learning rates, layer density, and depth" (abstract); the '
+        "first layer of its discriminator has 64 filters.",
+        "Is a narrower or a wider discriminator better at equal cost?",
         (
             REPORT,
             Variant("width x0.5, equal images", ("discriminator.filters=32",)),
@@ -162,8 +156,9 @@ STUDIES = (
         "hyperparameters",
         "Both learning rates and their ratio",
         "4.2.2",
-        "The learning rates were found by an extensive manual search.",
-        "Are the report's rates, and its eight times slower discriminator, a good choice?",
+        'Learning rates were part of "an extensive search for optimal hyperparameters".',
+        "Are the report's rates a good choice, with the discriminator's an eighth of the "
+        "generator's?",
         (
             REPORT,
             Variant("both rates x0.25", _rates(0.25)),
@@ -177,8 +172,10 @@ STUDIES = (
         "hyperparameters",
         "Batch size, with and without scaled learning rates",
         "4.2.2",
-        "The batch size of 64 was found by an extensive manual search.",
-        "How much does the batch matter at equal images, and do scaled rates make up for it?",
+        'Batch sizes were part of "an extensive search for optimal hyperparameters"; the report '
+        "trains with 64.",
+        "How much does the batch size matter for an equal number of images, and do scaled "
+        "learning rates compensate for it?",
         (
             REPORT,
             *(_batch(size, scaled) for size in (16, 256, 640) for scaled in (False, True)),
@@ -189,24 +186,25 @@ STUDIES = (
         "hyperparameters",
         "Label smoothing, dropout, weight decay",
         "4.2.2",
-        "The regularization parameters were found by an extensive manual search: real labels "
-        "of 0.9, no dropout, no weight decay.",
-        "Does any of these move the scores?",
+        'Regularization parameters were part of "an extensive search for optimal '
+        'hyperparameters"; the report trains with real labels of 0.9, without dropout and without'
+        " weight decay.",
+        "Does any of these change the scores?",
         (
             REPORT,
             Variant("real labels of 1", ("training.real_label=1",)),
             Variant("dropout 0.5", ("generator.dropout=0.5",)),
-            # Decay acts in proportion to rate and steps: less would do nothing in so few.
+            # Decay is proportional to learning rate and steps: less has no effect in so few steps.
             Variant("weight decay 1", ("training.weight_decay=1",)),
         ),
     ),
     Study(
         "l1-weight",
         "hyperparameters",
-        "How much L1 weighs beside the adversarial loss",
+        "The weight of the L1 loss",
         "4.2.2",
-        "The weight of 100 is Isola et al.'s; the report compares it with nothing.",
-        "What do less and more L1 do to the scores and to the colors?",
+        "The weight of 100 is that of Isola et al. (2017); the report compares it with no other.",
+        "How do a smaller and a larger weight change the scores and the colors?",
         (
             REPORT,
             _NO_L1,
@@ -219,9 +217,10 @@ STUDIES = (
         "ablations",
         "What each component contributes",
         "4.2.4",
-        "Components such as the U-Net and the PatchGAN were removed one by one and each was "
-        "found to matter; the report gives no result.",
-        "What changes when one component at a time is taken away or modified?",
+        '"By systematically removing or modifying certain components, such as the U-Net generator'
+        " and PatchGAN discriminator we were able to assess their impact on the overall model "
+        'performance." The report gives no results.',
+        "What changes when a single component is removed or modified?",
         (
             REPORT,
             Variant("no adversarial loss", ("training.adversarial_weight=0",), _TWO),
@@ -245,27 +244,141 @@ STUDIES = (
 SEARCH = Study(
     "search",
     "hyperparameters",
-    "A search around the report's point",
+    "A search around the report's hyperparameters",
     "4.2.2",
-    "An extensive manual search found the best combination of hyperparameters.",
-    "Does an automatic search of 16 trials find a better one?",
+    '"We utilized manual fine-tuning to find the best combination of hyperparameters that '
+    'facilitated effective learning and model convergence."',
+    "Does an automatic search with 16 trials find a better combination?",
     (),
 )
 """The hyperparameter search (`search.run_search`), listed with the studies."""
 
 
-def base_config(dataset: str = "cifar10") -> Config:
-    """Returns what every variant changes: the report, in bfloat16, without sample grids."""
-    return Config.report().override(
-        f"data.dataset={dataset}", "training.precision=mixed_bfloat16", "training.sample_every=0"
-    )
+def _as_changes(preset: Config) -> tuple[str, ...]:
+    """Returns what a preset changes in the report's configuration."""
+    return tuple(f"{field}={value}" for field, value in changed_fields(preset).items())
+
+
+# A short run uses a tenth of its steps for warm-up, cannot average over a thousand steps, and sees
+# no image twice.
+_SHORT = ("training.warmup_steps=40", "training.ema_momentum=0.99", "data.shift=0")
+_UNGUIDED = ("generator.guide=", "generator.self_ensemble=false", "generator.dropout=0.1")
+_STABLE = (*_as_changes(Config.stable()), *_SHORT, *_UNGUIDED)
+# The discriminator is half as wide as the preset's, to be compared with runs that are cheap too,
+# and the guide is that of the `stable` from which the published runs continued.
+_AS_PUBLISHED = ("discriminator.filters=16", "generator.guide=classifier")
+_VIVID = (*_as_changes(Config.vivid()), *_SHORT, *_AS_PUBLISHED)
+
+_UNET = (
+    "generator.kind=unet",
+    "generator.depth=5",
+    "generator.filters=32",
+    "generator.max_filters=0",
+    "generator.kernel_size=4",
+    "generator.dropout=0",
+)
+_DISTRIBUTION = (
+    "data.color_space=distribution",
+    "training.distribution_weight=1",
+    "training.rgb_weight=0",
+    "training.l1_weight=0",
+)
+
+
+def _faithful(name: str, *changes: str, retired: str = "") -> Variant:
+    return Variant(name, (*_STABLE, *changes), retired=retired)
+
+
+def _lively(name: str, *changes: str, retired: str = "") -> Variant:
+    return Variant(name, (*_VIVID, *changes), retired=retired)
+
+
+DIRECTIONS = (
+    Study(
+        "faithful",
+        "beyond",
+        "What makes colors accurate",
+        "5.3",
+        'Future directions are "perceptual loss or feature matching loss", "semantic information '
+        'or color histograms", "CycleGAN or StyleGAN" and "a larger and more diverse data-set".',
+        "Starting from random weights and without a discriminator, what does each choice in the "
+        "preset stable contribute, and would another be better? The baseline is stable without "
+        "its guide.",
+        (
+            REPORT,
+            _faithful("stable without guide"),
+            _faithful("the report's U-Net", *_UNET),
+            _faithful("L1 alone", "training.rgb_weight=0"),
+            _faithful(
+                "L2 alone",
+                "training.rgb_weight=0",
+                "training.l1_weight=0",
+                "training.l2_weight=100",
+                retired="36738d9cf99e",
+            ),
+            _faithful("perceptual loss", "training.perceptual_weight=1"),
+            _faithful("rebalanced colors", "training.rgb_weight=0", "training.rebalance=0.5"),
+            _faithful("color distribution", *_DISTRIBUTION),
+            _faithful("color distribution, rebalanced", *_DISTRIBUTION, "training.rebalance=0.5"),
+            _faithful("no dropout", "generator.dropout=0"),
+            _faithful("guided by classifier", "generator.guide=classifier"),
+            _faithful("guided by gray_classifier", "generator.guide=gray_classifier"),
+            _faithful("5 % photographs", "data.dataset=cifar10=0.95,photographs=0.05"),
+            _faithful("attention at 8x8", "generator.attention_level=2", retired="b05feb42d293"),
+            _faithful("style modulation", "generator.modulation=true"),
+            _faithful("no moving average", "training.ema_momentum=0"),
+        ),
+    ),
+    Study(
+        "lively",
+        "beyond",
+        "What makes colors believable",
+        "5.3",
+        'Future directions are "perceptual loss or feature matching loss", other GANs, and '
+        '"pre-trained models or weights from related tasks".',
+        "Continuing from the model stable against a discriminator, what does each choice in the "
+        "preset vivid contribute, and would another be better?",
+        (
+            REPORT,
+            _lively("vivid, shortened"),
+            _lively("from random weights", "training.initial_generator="),
+            _lively("cross-entropy", "training.adversarial_loss=cross_entropy"),
+            _lively(
+                "relativistic", "training.adversarial_loss=relativistic", retired="d6a8e74ee6e4"
+            ),
+            _lively("no feature matching", "training.feature_matching_weight=0"),
+            _lively("perceptual loss", "training.perceptual_weight=1"),
+            _lively(
+                "perceptual loss, gray_classifier",
+                "training.perceptual_weight=30",
+                "training.perceptual_network=gray_classifier",
+            ),
+            _lively("batch normalization", "discriminator.normalization=batch"),
+            _lively("R1", "training.r1_weight=1", retired="084c62431572"),
+            _lively("augmentation", "training.augmentation=true", retired="3e4774d7c042"),
+            _lively("equal learning rates", "training.discriminator_learning_rate=2e-4"),
+            _lively("twice as wide", "discriminator.filters=32"),
+            _lively("four times as wide", "discriminator.filters=64"),
+            _lively("L1 weight 5", "training.l1_weight=5"),
+        ),
+    ),
+)
+"""The studies of what section 5.3 lists as future directions.
+
+`faithful` trains a residual generator from random weights without a discriminator and asks what
+makes colors accurate. Its baseline is the preset `stable` before it had what these studies and its
+long runs led to: a guide, flip test-time augmentation, and shifted images instead of dropout.
+`lively` continues from the shipped model `stable` against a discriminator and asks what makes
+colors believable. Its published runs continued from the `stable` of commit 2c4e2d5, which was
+guided by the evaluation classifier; a new run continues from the present one.
+"""
 
 
 def find_studies(names: Sequence[str]) -> tuple[Study, ...]:
-    """Returns the studies of these names, of these groups, or of `"all"`, in order.
+    """Returns the studies with these names or in these groups, in order; `"all"` names all.
 
     Raises:
-        StudyError: a name that is neither.
+        StudyError: A name is unknown.
     """
     every = (*STUDIES, SEARCH, *DIRECTIONS)
     valid = {study.name for study in every} | {study.group for study in every} | {"all"}
@@ -276,10 +389,10 @@ def find_studies(names: Sequence[str]) -> tuple[Study, ...]:
 
 
 def find_variants(study: Study, names: Iterable[str]) -> Study:
-    """Returns the study with only the variants of these names, and the baseline.
+    """Returns the study reduced to the baseline and the variants with these names.
 
     Raises:
-        StudyError: a name that the study does not have.
+        StudyError: The study has no variant of a name.
     """
     valid = [variant.name for variant in study.variants]
     for name in names:

@@ -1,4 +1,4 @@
-"""The command `experiment`: lists, runs and shows the studies of report section 4.2."""
+"""The command `experiment`: lists, runs and reports the studies of sections 4.2 and 5.3."""
 
 from __future__ import annotations
 
@@ -7,16 +7,8 @@ from pathlib import Path
 
 from ...config import nearest
 from ...errors import ConfigError, StudyError, UsageError
-from ...experiments.studies import (
-    BUDGET,
-    FOLDER,
-    IMAGES,
-    SEARCH,
-    Study,
-    base_config,
-    find_studies,
-    find_variants,
-)
+from ...experiments.studies import SEARCH, find_studies, find_variants
+from ...experiments.study import BUDGET, FOLDER, IMAGES, LAST_COMMIT, Study, Variant, base_config
 from ...startup import start_tensorflow
 from .values import positive
 
@@ -25,44 +17,44 @@ __all__ = ["add_arguments", "run"]
 
 def _seed(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a seed: a whole number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a seed: a whole number, 0 or more")
     return int(text)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what follows `pix2pix-color experiment`."""
+    """Adds the arguments of `pix2pix-color experiment`."""
     parser.add_argument(
         "action",
         metavar="ACTION",
-        help="list: the studies; run NAME...: train and score what is not done yet; "
-        "report NAME...: the results as Markdown",
+        help="list the studies; run NAME... to train and score what is not done yet; "
+        "report NAME... to print the results as Markdown",
     )
     parser.add_argument(
         "names",
         metavar="NAME",
         nargs="*",
         help="studies, groups of studies (generator, discriminator, hyperparameters, "
-        "ablations), or all",
+        "ablations, beyond), or all",
     )
     parser.add_argument(
         "--budget",
         metavar="N",
         type=positive,
-        help=f"images seen by each variant (default: {BUDGET:,}; report: each budget there is)",
+        help=f"images seen by each variant (default: {BUDGET:,}; report: every budget)",
     )
     parser.add_argument(
         "--images",
         metavar="N",
         type=positive,
         default=IMAGES,
-        help=f"test images that score a run (default: the first {IMAGES:,})",
+        help=f"test images to score on (default: the first {IMAGES:,})",
     )
     parser.add_argument(
         "--folder",
         metavar="FOLDER",
         type=Path,
         default=Path(FOLDER),
-        help=f"of results.csv and a folder a run (default: {FOLDER})",
+        help=f"for results.csv and one folder per run (default: {FOLDER})",
     )
     parser.add_argument(
         "--dataset",
@@ -80,18 +72,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         dest="variants",
-        help="only this variant of the study, beside the baseline; any number of times",
+        help="only this variant of the study and the baseline; can be repeated",
     )
-    parser.add_argument(
-        "--rescore", action="store_true", help="score again what is trained already"
-    )
+    parser.add_argument("--rescore", action="store_true", help="score again what has been trained")
     parser.add_argument(
         "--discard-generators",
         action="store_true",
         help="delete each run's generator.keras (25 MB) once it is scored",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be run, and what it costs"
+        "--dry-run", action="store_true", help="print what would be run and what it costs"
     )
     parser.add_argument(
         "--publish",
@@ -102,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Does what the first word says."""
+    """Lists, runs or reports, as the first word says."""
     actions = {"list": _list, "run": _run, "report": _report}
     if options.action not in actions:
         raise UsageError(
@@ -121,7 +111,7 @@ def _chosen(options: argparse.Namespace) -> tuple[Study, ...]:
     try:
         studies = find_studies(options.names)
         if options.variants and len(studies) != 1:
-            raise StudyError("--variant goes with the name of one study.")
+            raise StudyError("--variant needs the name of exactly one study.")
         if options.variants:
             studies = (find_variants(studies[0], options.variants),)
     except StudyError as error:
@@ -136,10 +126,15 @@ def _list(options: argparse.Namespace) -> int:
         _say(f"    {study.question}")
         for variant in study.variants:
             changes = " ".join(variant.changes) or "the report's own configuration"
-            equal = ", equal in FLOPs" if variant.equal == "flops" else ""
-            seeds = f"{len(variant.seeds)} seed{'s' if len(variant.seeds) > 1 else ''}"
-            _say(f"      {variant.name}: {changes} ({seeds}{equal})")
+            _say(f"      {variant.name}: {changes} ({_how(variant)})")
     return 0
+
+
+def _how(variant: Variant) -> str:
+    if variant.retired:
+        return f"removed: published results only, commit {LAST_COMMIT} can run it"
+    seeds = f"{len(variant.seeds)} seed{'s' if len(variant.seeds) > 1 else ''}"
+    return f"{seeds}, equal in FLOPs" if variant.equal == "flops" else seeds
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -151,7 +146,7 @@ def _run(options: argparse.Namespace) -> int:
     start_tensorflow()
     import tensorflow as tf
 
-    tf.get_logger().setLevel("ERROR")  # every run builds its graphs anew: no sign of a mistake
+    tf.get_logger().setLevel("ERROR")  # each run builds its own graphs, which is no mistake
     from ...experiments.jobs import plan
     from ...experiments.runner import Runner
     from ...experiments.search import run_search
@@ -172,7 +167,7 @@ def _run(options: argparse.Namespace) -> int:
         runner.run(jobs)
     if SEARCH in studies:
         run_search(runner, budget=budget)
-    _say(f"All done: {runner.results.path}")
+    _say(f"Finished: {runner.results.path}")
     return 0
 
 
@@ -183,13 +178,13 @@ def _plan(jobs: list, search: bool, budget: int) -> int:
         gflop = flops_per_image(job.config) / 1e9
         _say(
             f"{job}: {job.images:,} images, {job.config.training.steps:,} steps, "
-            f"{gflop:.2f} GFLOP an image, {job.tflop:,.0f} TFLOP"
+            f"{gflop:.2f} GFLOP per image, {job.tflop:,.0f} TFLOP"
         )
     _say(f"{len(jobs)} runs, {sum(job.tflop for job in jobs):,.0f} TFLOP.")
     if search:
         from ...experiments.search import TRIALS
 
-        _say(f"And the search: up to {TRIALS} trials of {budget // 2:,} images.")
+        _say(f"Also the search: up to {TRIALS} trials of {budget // 2:,} images.")
     return 0
 
 
