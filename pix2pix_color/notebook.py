@@ -1,4 +1,4 @@
-"""What every notebook needs: settings from the environment, quiet start, figures shown.
+"""Settings, a quiet start and display functions for the notebooks.
 
 settings = setup()
 images = settings.load("train")
@@ -7,7 +7,6 @@ settings.show(figures.image_grid([...]), "01-samples")
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import os
@@ -29,13 +28,13 @@ __all__ = ["Settings", "plot_network", "say", "setup"]
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a notebook runs.
+    """The settings of a notebook.
 
     Attributes:
-        fast: tiny sizes (`PIX2PIX_COLOR_FAST=1`).
+        fast: use tiny sizes (`PIX2PIX_COLOR_FAST=1`).
         dataset: name or folder for `load_dataset` (`PIX2PIX_COLOR_DATASET`).
         model: name or folder for `Colorizer.load` (`PIX2PIX_COLOR_MODEL`).
-        output: where `show` also saves each figure (`PIX2PIX_COLOR_OUTPUT`), or `None`.
+        output: folder in which `show` also saves each figure (`PIX2PIX_COLOR_OUTPUT`), or `None`.
     """
 
     fast: bool = False
@@ -52,7 +51,8 @@ class Settings:
         """Loads a split of the notebook's data set; see `data.load_dataset`.
 
         Raises:
-            DataError: it is not there; a banner has said what to do. Nothing falls back.
+            DataError: the data set is not available. A banner explains what to do; no other data
+                set replaces it.
         """
         from .data import load_dataset
         from .errors import DataError
@@ -61,20 +61,20 @@ class Settings:
             return load_dataset(self.dataset, split, limit=limit, **options)
         except DataError:
             say(
-                f"> **The data set `{self.dataset}` is not here.** To run this notebook on the "
-                "photographs inside scikit-image instead, put "
-                '`settings = setup(dataset="photographs")` in the set-up cell, or set '
+                f"> **The data set `{self.dataset}` is not available.** To run this notebook on "
+                "the photographs included in scikit-image, write "
+                '`settings = setup(dataset="photographs")` in the set-up cell or set '
                 "`PIX2PIX_COLOR_DATASET=photographs`. Those results are not the report's."
             )
             raise
 
     def show(self, figure: Figure | bytes, name: str, width: int | None = None) -> None:
-        """Displays a figure, or PNG bytes, and saves `name`.png where `output` is set.
+        """Displays a figure and, if `output` is set, saves it as `name`.png.
 
         Args:
             figure: a matplotlib figure or the bytes of a PNG.
-            name: file name without ending.
-            width: in pixels on the page; the default is the picture's own.
+            name: file name without extension.
+            width: displayed width in pixels; the default is that of the PNG.
         """
         from IPython.display import Image, display
 
@@ -89,13 +89,13 @@ class Settings:
 def setup(
     *, dataset: str | None = None, fast: bool | None = None, shows_results: bool = False
 ) -> Settings:
-    """Reads the settings, starts TensorFlow without its start-up noise, shows a banner.
+    """Reads the settings, starts TensorFlow without its start-up messages, and shows a banner.
 
     Args:
         dataset: overrides `PIX2PIX_COLOR_DATASET`; the default is CIFAR-10.
         fast: overrides `PIX2PIX_COLOR_FAST`.
-        shows_results: the notebook only shows what comes with the package, the same in every
-            setting: the banner says this.
+        shows_results: the notebook only shows results that are included in the package, which do
+            not depend on the settings; the banner says so.
     """
     environment = os.environ.get
     output = environment("PIX2PIX_COLOR_OUTPUT")
@@ -109,11 +109,7 @@ def setup(
     with without_stderr():
         import tensorflow as tf
 
-        tf.zeros(()).numpy()  # starts the devices, which log too
-    with contextlib.suppress(ImportError):
-        import tensorflow_datasets as tfds
-
-        tfds.disable_progress_bar()
+        tf.zeros(()).numpy()  # initializes the devices, which log too
     if shows_results:
         say(
             "> **Nothing is trained here.** The results below come with the package; they were "
@@ -122,11 +118,11 @@ def setup(
         return settings
     if not settings.is_cifar10:
         say(
-            f"> **Data: {Path(settings.dataset).name}, not CIFAR-10.** Nothing below can be "
-            "compared with the report's numbers."
+            f"> **Data: {Path(settings.dataset).name}, not CIFAR-10.** Do not compare the results "
+            "below with the report's."
         )
     if settings.fast:
-        say("> **Fast mode:** tiny sizes, to see that everything runs. Read no result from it.")
+        say("> **Fast mode:** tiny sizes that show that everything runs. Draw no conclusions.")
     return settings
 
 
@@ -138,11 +134,10 @@ def say(markdown: str) -> None:
 
 
 def plot_network(model: keras.Model, *, dpi: int = 72) -> bytes:
-    """Draws a network as `keras.utils.plot_model` does, as the report's Figures 1 and 2.
+    """Draws a network like the report's Figures 1 and 2, with Graphviz or graphviz-pure.
 
-    Graphviz need not be installed: the package `graphviz-pure` serves in its place. Keras's
-    own graph is rendered here, because `plot_model` first asks Graphviz for a PostScript file,
-    which graphviz-pure does not write, and gives up.
+    `keras.utils.plot_model` cannot be used: it first asks Graphviz for a PostScript file, which
+    graphviz-pure does not write.
 
     Returns:
         A PNG.
@@ -153,11 +148,6 @@ def plot_network(model: keras.Model, *, dpi: int = 72) -> bytes:
     import keras
 
     graph = keras.utils.model_to_dot(model, show_shapes=True, show_layer_names=True, dpi=dpi)
-    return graph.create(prog=_graphviz(), format="png")
-
-
-def _graphviz() -> str:
-    """Returns the path of Graphviz's `dot`, or of graphviz-pure, which takes its arguments."""
     beside = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", "")))
     program = shutil.which("dot") or shutil.which("graphviz-pure", path=beside)
     if program is None:
@@ -165,7 +155,7 @@ def _graphviz() -> str:
             "Drawing a network needs Graphviz: pip install graphviz-pure, or install Graphviz "
             "itself (https://graphviz.org/download)."
         )
-    return program
+    return graph.create(prog=program, format="png")
 
 
 def _to_png(figure: Figure) -> bytes:

@@ -12,27 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pix2pix_color import build_generator, colorizer, figures, notebook
-from pix2pix_color import startup as quiet
+from pix2pix_color import build_generator, figures, notebook
 from pix2pix_color.config import Config
 from pix2pix_color.errors import DataError
+from pix2pix_color.startup import without_stderr
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
-NAMES = (
-    "01_dataset",
-    "02_networks",
-    "03_training",
-    "04_image_comparison",
-    "05_what_the_scores_mean",
-    "06_architecture_and_hyperparameters",
-    "07_ablations",
-    "08_colorize_your_photos",
-    "09_beyond_the_report",
-)
-# These show the results that come with the package, the same in every setting.
+NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.ipynb")))
+# These show the results that come with the package, whatever the settings.
 OF_RESULTS = ("06_architecture_and_hyperparameters", "07_ablations")
 OF_MANY_IMAGES = (*OF_RESULTS, "09_beyond_the_report")
 MACHINE_PATH = re.compile(r"/(?:root|tmp|home|work|var|Users|content)/|[A-Z]:\\Users")
@@ -47,7 +37,7 @@ def code_cells(name: str) -> list:
 
 
 def texts(cells) -> list[str]:
-    """Returns every text in the outputs: printed, displayed, or of an error."""
+    """Returns every text in the outputs: printed, displayed, or part of an error."""
     found = []
     for output in (output for cell in cells for output in cell.outputs):
         found += [output.get("text", ""), *output.get("traceback", ())]
@@ -62,42 +52,39 @@ def noise(cells) -> list[str]:
     return errors + [o.text for o in outputs if o.get("name") == "stderr"]
 
 
-@pytest.fixture(scope="session")
-def model(tmp_path_factory) -> str:
-    """Returns the shipped model, or, in a checkout without one, an untrained stand-in."""
-    if "report" in colorizer.shipped_models():
-        return "report"
-    folder = tmp_path_factory.mktemp("model")
-    config = Config.fast()
-    build_generator(config.generator).save(folder / "generator.keras")
-    (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
-    columns = "step,epoch,generator_loss,adversarial_loss,l1_loss,discriminator_loss"
-    rows = [f"{columns},discriminator_accuracy"]
-    rows += [f"{step},0,{36 if step == 0 else 8},0.8,0.07,1.39,0.5" for step in range(0, 900, 10)]
-    (folder / "history.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return str(folder)
+@pytest.fixture(scope="module")
+def kernel():
+    """A notebook client whose kernel lives through all notebooks of this test process."""
+    client = nbclient.NotebookClient(
+        nbformat.v4.new_notebook(),
+        timeout=300,
+        kernel_name="python3",
+        shutdown_kernel="immediate",
+        resources={"metadata": {"path": str(FOLDER)}},
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MPLBACKEND")}
+    client.execute(cleanup_kc=False, env=environment)
+    yield client
+    client.nb = nbformat.v4.new_notebook()
+    client.execute(cleanup_kc=True)
 
 
 @pytest.fixture
-def run(model, tmp_path):
-    """Returns a function that runs a notebook in fast mode, in a kernel of its own."""
+def run(kernel, tmp_path):
+    """Returns a function that runs a notebook in fast mode, in an empty namespace."""
 
     def execute(name: str, dataset: str) -> list:
-        document = read(name)
-        environment = {key: v for key, v in os.environ.items() if key != "PYTHONPATH"}
-        environment |= {
+        settings = {
             "PIX2PIX_COLOR_FAST": "1",
             "PIX2PIX_COLOR_DATASET": dataset,
-            "PIX2PIX_COLOR_MODEL": model,
+            "PIX2PIX_COLOR_MODEL": "report",
             "PIX2PIX_COLOR_OUTPUT": str(tmp_path),
         }
-        client = nbclient.NotebookClient(
-            document,
-            timeout=300,
-            kernel_name="python3",
-            resources={"metadata": {"path": str(FOLDER)}},
-        )
-        client.execute(env=environment)
+        set_up = f"%reset -f\n__import__('os').environ.update({settings!r})"
+        kernel.nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(set_up)])
+        kernel.execute(cleanup_kc=False)
+        kernel.nb = document = read(name)
+        kernel.execute(cleanup_kc=False)
         return [cell for cell in document.cells if cell.cell_type == "code"]
 
     return execute
@@ -200,26 +187,16 @@ def test_figures_are_saved_only_when_asked(tmp_path, capsys, monkeypatch):
 
 
 def test_networks_are_drawn_without_graphviz(monkeypatch):
-    everything = shutil.which
+    which = shutil.which
     monkeypatch.setattr(
-        shutil, "which", lambda name, **o: None if name == "dot" else everything(name, **o)
+        shutil, "which", lambda name, **o: None if name == "dot" else which(name, **o)
     )
-    if notebook.shutil.which("graphviz-pure", path=_scripts()) is None:
-        pytest.skip("graphviz-pure is not installed")
-    png = notebook.plot_network(build_generator(Config.fast().generator))
+    network = build_generator(Config.fast().generator)
+    png = notebook.plot_network(network)
     assert png.startswith(b"\x89PNG") and len(png) > 20_000
-
-
-def _scripts() -> str:
-    import sysconfig
-
-    return os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", "")))
-
-
-def test_a_missing_graphviz_is_an_error_and_not_a_blank(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(RuntimeError, match="pip install graphviz-pure"):
-        notebook.plot_network(build_generator(Config.fast().generator))
+        notebook.plot_network(network)
 
 
 def test_start_up_noise_is_silenced_and_stderr_comes_back():
@@ -227,7 +204,7 @@ def test_start_up_noise_is_silenced_and_stderr_comes_back():
         kept = os.dup(2)
         try:
             os.dup2(file.fileno(), 2)
-            with quiet.without_stderr():
+            with without_stderr():
                 os.write(2, b"noise")
             os.write(2, b"kept")
         finally:
