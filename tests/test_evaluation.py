@@ -13,12 +13,12 @@ from scipy.spatial.distance import jensenshannon
 from skimage.color import deltaE_ciede2000, lab2rgb, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from pix2pix_color import classifier as classifier_module
 from pix2pix_color import metrics
-from pix2pix_color.colorizer import Colorizer
 from pix2pix_color.data import ImageDataset, load_dataset
-from pix2pix_color.errors import EvaluationError
-from pix2pix_color.evaluation import BASELINES, REAL, SCORES, evaluate, scoring
+from pix2pix_color.errors import ClassifierError, EvaluationError
+from pix2pix_color.evaluation import BASELINES, REAL, SCORES, evaluate, preparation, scoring
+from pix2pix_color.evaluation.preparation import choose_classifier
+from pix2pix_color.files import shipped_folder
 from pix2pix_color.networks import GeneratorConfig, build_generator
 
 pytestmark = pytest.mark.filterwarnings(
@@ -113,7 +113,7 @@ def hasler_suesstrunk(rgb: np.ndarray) -> float:
     return np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
 
 
-def test_the_report_s_scores_are_of_uint8_images(generator, photographs, evaluation):
+def test_the_report_s_scores_use_uint8_images(generator, photographs, evaluation):
     for i, image in enumerate(images_of(photographs)):
         fake = colorized(image, predicted_ab(generator, image))
         delivered = np.round(255 * np.clip(fake, 0, 1)).astype(np.uint8)
@@ -236,13 +236,15 @@ def test_the_reference_is_the_train_split_unless_another_is_given(generator):
 # The classifier's scores --------------------------------------------------------------------
 
 
-def test_semantic_accuracy_and_fcd_judge_the_delivered_images(generator, photographs, monkeypatch):
+def test_the_classifier_sees_the_delivered_images(generator, photographs, monkeypatch):
     monkeypatch.setattr(scoring, "_BLOCK_PIXELS", 4 * 32**2)  # blocks of 6 and 5, scored in fours
     images = images_of(photographs)
-    judge = StubClassifier()
+    classifier = StubClassifier()
     strongest = images.mean(axis=(1, 2)).argmax(axis=-1)
     labels = np.where(np.arange(len(images)) < 3, (strongest + 1) % 3, strongest)
-    scored = evaluate(generator, labeled(photographs, labels), classifier=judge, progress=False)
+    scored = evaluate(
+        generator, labeled(photographs, labels), classifier=classifier, progress=False
+    )
     recognized = np.arange(len(images)) >= 3
     np.testing.assert_array_equal(scored.per_image[REAL]["recognized"], recognized)
     assert scored.scores[REAL]["semantic_accuracy"] == pytest.approx(recognized.mean())
@@ -251,7 +253,7 @@ def test_semantic_accuracy_and_fcd_judge_the_delivered_images(generator, photogr
     right = delivered.mean(axis=(1, 2)).argmax(axis=-1) == labels
     assert scored.scores["model"]["semantic_accuracy"] == pytest.approx(right.mean())
     real, fake = (
-        metrics.feature_statistics(np.asarray(judge(part)[1])) for part in (images, delivered)
+        metrics.feature_statistics(np.asarray(classifier(part)[1])) for part in (images, delivered)
     )
     expected = metrics.frechet_distance(*real, *fake)
     assert scored.scores["model"]["fcd"] == pytest.approx(expected, rel=0.02)
@@ -260,42 +262,51 @@ def test_semantic_accuracy_and_fcd_judge_the_delivered_images(generator, photogr
     assert scored.left_out == {}
 
 
-@pytest.mark.parametrize(
-    ("options", "left_out"),
-    [
-        ({"classifier": None}, {"semantic_accuracy": "no classifier", "fcd": "no classifier"}),
-        ({"classifier": StubClassifier()}, {"semantic_accuracy": "no labels"}),
-    ],
-)
-def test_what_is_left_out_says_why(options, left_out, generator, photographs):
-    scored = evaluate(generator, photographs, progress=False, **options)
-    assert set(scored.left_out) == set(left_out)
-    for name, reason in left_out.items():
-        assert reason in scored.summary()["left_out"][name]
+def test_what_is_left_out_says_why(generator, photographs):
+    scored = evaluate(generator, photographs, classifier=None, progress=False)
+    assert set(scored.left_out) == {"semantic_accuracy", "fcd"}
+    for name in scored.left_out:
+        assert "no classifier was requested" in scored.summary()["left_out"][name]
         assert name not in scored.scores["model"]
         row = next(x for x in scored.table().splitlines() if f"| {SCORES[name].title}" in x)
         assert row.split(" | ")[1].strip() == "–"  # noqa: RUF001
 
 
-def test_more_reasons_to_leave_out(generator, photographs, monkeypatch):
-    few, judge = labeled(photographs, np.zeros(11)), StubClassifier(feature_count=6)
-    reasons = evaluate(generator, few, classifier=judge, progress=False).left_out
-    assert reasons == {"fcd": "11 images are fewer than twice the classifier's 6 features"}
-    other = labeled(photographs, np.zeros(11), ("cat", "dog", "cow"))
-    reasons = evaluate(generator, other, classifier=StubClassifier(), progress=False).left_out
-    assert "other classes" in reasons["semantic_accuracy"]
-    monkeypatch.setattr(classifier_module, "load_classifier", lambda name: StubClassifier(16))
-    reasons = evaluate(generator, photographs, progress=False).left_out
-    assert "takes 16x16 images, these are 32x32" in reasons["fcd"]
+@pytest.mark.parametrize(
+    ("labels", "names", "options", "expected"),
+    [
+        (None, (), {}, {"semantic_accuracy": "no labels"}),
+        ([0] * 11, ("cat", "dog", "cow"), {}, {"semantic_accuracy": "other classes"}),
+        (
+            [0] * 11,
+            StubClassifier.class_names,
+            {"feature_count": 6},
+            {"fcd": "11 images are fewer than twice the classifier's 6 features"},
+        ),
+        (None, (), {"feature_count": 6}, {"semantic_accuracy": "no labels", "fcd": "11 images"}),
+    ],
+)
+def test_reasons_not_to_use_a_classifier(photographs, labels, names, options, expected):
+    dataset = photographs if labels is None else labeled(photographs, labels, names)
+    classifier = StubClassifier(**options)
+    chosen, left_out = choose_classifier(classifier, dataset, 32)
+    assert chosen is (None if len(expected) == 2 else classifier)
+    assert set(left_out) == set(expected)
+    assert all(text in left_out[name] for name, text in expected.items())
+
+
+def test_the_shipped_classifier_is_left_out_where_it_does_not_fit(photographs, monkeypatch):
+    monkeypatch.setattr(preparation, "load_classifier", lambda name: StubClassifier(16))
+    chosen, left_out = choose_classifier("auto", photographs, 32)
+    assert chosen is None and "takes 16x16 images, these are 32x32" in left_out["fcd"]
 
     def absent(name: str):
-        raise classifier_module.ClassifierError("none is shipped")
+        raise ClassifierError("none is shipped")
 
-    monkeypatch.setattr(classifier_module, "load_classifier", absent)
-    reasons = evaluate(generator, photographs, progress=False).left_out
-    assert reasons["semantic_accuracy"] == "none is shipped"
-    with pytest.raises(classifier_module.ClassifierError):
-        evaluate(generator, photographs, classifier="mine", progress=False)
+    monkeypatch.setattr(preparation, "load_classifier", absent)
+    assert choose_classifier("auto", photographs, 32)[1]["semantic_accuracy"] == "none is shipped"
+    with pytest.raises(ClassifierError):
+        choose_classifier("mine", photographs, 32)
 
 
 # Bad input ----------------------------------------------------------------------------------
@@ -365,7 +376,7 @@ def test_data_that_cannot_be_scored_are_refused(generator):
 
 def test_names_that_would_clash_are_refused(generator, photographs):
     for name in ("no_color", "real"):
-        with pytest.raises(EvaluationError, match=f"'{name}' is the name of a baseline"):
+        with pytest.raises(EvaluationError, match=f"'{name}' is reserved"):
             evaluate({name: generator}, photographs, progress=False)
     with pytest.raises(EvaluationError, match="nothing to score"):
         evaluate({}, photographs, baselines=False, progress=False)
@@ -374,19 +385,28 @@ def test_names_that_would_clash_are_refused(generator, photographs):
 # CIFAR-10 -----------------------------------------------------------------------------------
 
 
+class NoColor(keras.Model):
+    """Predicts no color at all, which is scored faster than all baselines."""
+
+    input_shape, output_shape = (None, 32, 32, 1), (None, 32, 32, 2)
+
+    def __call__(self, lightness, training=None):
+        return tf.zeros_like(lightness[..., :1]) + tf.zeros(2)
+
+
 @pytest.mark.cifar10
-def test_no_color_at_all_scores_what_the_reference_says():
+def test_no_color_at_all_scores_what_is_known_and_what_was_shipped():
     dataset = load_dataset("cifar10", "test")
-    scored = evaluate({}, dataset, reference=dataset, classifier=None, progress=False)
-    scores = scored.summary()["scores"]["no_color"]
+    options = {"baselines": False, "reference": dataset, "classifier": None, "progress": False}
+    scored = evaluate(NoColor(), dataset, **options)
+    scores = scored.summary()["scores"]["model"]
     assert scored.count == 9_894
     # 24.13 dB, 0.932 and 33.4 are known for 2,000 of these images. Two standard errors of those
     # are 0.2 dB, 0.003 and 0.8.
     assert scores["psnr"] == pytest.approx(24.13, abs=0.2)
     assert scores["ssim"] == pytest.approx(0.932, abs=0.003)
     assert scored.scores[REAL]["colorfulness"] == pytest.approx(33.4, abs=0.8)
-    # What was shipped beside the model was measured on these images.
-    shipped = json.loads((Colorizer.load("report").folder / "metrics.json").read_text())
+    shipped = json.loads((shipped_folder() / "report" / "metrics.json").read_text())
     for name, value in shipped["scores"]["no_color"].items():
         if name in scores and name != "chroma_auc_rebalanced":  # which depends on the reference
             assert value == pytest.approx(scores[name], abs=2e-3), name

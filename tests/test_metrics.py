@@ -135,9 +135,7 @@ RGB_SCORES = {
 }
 LAB_SCORES = {
     "chroma_auc": metrics.chroma_auc,
-    "chroma_errors": metrics.chroma_errors,
     "ciede2000": metrics.ciede2000,
-    "ciede2000_map": metrics.ciede2000_map,
     "mae_ab": metrics.mae_ab,
     "nazeri_accuracy": lambda real, fake: metrics.nazeri_accuracy(real, fake, 0.05),
 }
@@ -236,11 +234,7 @@ def test_rgb_scores_refuse_another_range(name):
         SCORES[name](good, good * 255)
     with pytest.raises(ValueError, match=r"RGB in \[0, 1\], not \[-0.5"):
         SCORES[name](good, good - 1)
-    SCORES[name](good, good + np.float32(0.5005))  # what rounding may do is no other range
-
-
-@pytest.mark.parametrize("name", RGB_SCORES)
-def test_rgb_scores_refuse_real_images_of_another_range_too(name):
-    good = np.full((2, 8, 8, 3), 0.5, np.float32)
-    with pytest.raises(ValueError, match=r"real must be RGB in \[0, 1\]"):
-        SCORES[name](good * 255, good)
+    if name in RGB_SCORES:
+        with pytest.raises(ValueError, match=r"real must be RGB in \[0, 1\]"):
+            SCORES[name](good * 255, good)
+    SCORES[name](good, good + np.float32(0.5005))  # within what rounding may add

@@ -1,19 +1,21 @@
-"""Scores a generator against the truth, always beside what needs no model.
+"""Scores a generator against the real images, always beside baselines that need no model.
 
     evaluation = evaluate(Colorizer.load("report").generator, load_dataset("cifar10", "test"))
     print(evaluation.table())
     evaluation.write("scores")
 
 Two protocols stand side by side: the true one, and the report's own, whose names begin with
-`report_` and which cannot see color (see `metrics`).
+`report_` and which cannot see color (see `metrics`). `evaluation.report.write_report` does the
+whole work from a model's name to a folder of tables and figures.
 """
 
 from .batch_norm import with_batch_statistics
-from .comparison import Difference, Gap, compare, gaps, side_by_side
+from .comparison import Difference
 from .images import FIGURE_3, ReportImage, find_image, images_at, sample_images
 from .protocol import BASELINES, PROTOCOL, REAL, SCORES, Score, predictor_title
 from .results import Evaluation
 from .scoring import evaluate
+from .splits import Gap, gaps, side_by_side
 
 __all__ = [
     "BASELINES",
@@ -26,7 +28,6 @@ __all__ = [
     "Gap",
     "ReportImage",
     "Score",
-    "compare",
     "evaluate",
     "find_image",
     "gaps",

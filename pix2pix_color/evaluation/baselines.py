@@ -1,4 +1,4 @@
-"""What a model is compared with: chroma that needs no model, and the reference behind it."""
+"""Baselines: chroma that needs no model, and the reference images that determine it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Reference", "baseline_chroma", "measure_reference", "with_other_imag
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """What is known of colors before an image is seen.
+    """What is known about colors before an image is seen.
 
     Attributes:
-        dataset, split, count: the images that it was measured on.
+        dataset, split, count: the images on which it was measured.
         mean_chroma: float32 (2,), the mean (a, b) / 128 of all pixels.
         bin_weights: float32 (484,), the weight of each ab bin (`metrics.class_rebalancing`).
     """
@@ -31,7 +31,7 @@ class Reference:
     bin_weights: np.ndarray
 
     def described(self) -> dict[str, Any]:
-        """Returns which images it was measured on, for JSON."""
+        """Returns on which images it was measured, for JSON."""
         return {"dataset": self.dataset, "split": self.split, "count": self.count}
 
 
@@ -60,7 +60,7 @@ def measure_reference(dataset: ImageDataset, batch_size: int = 256) -> Reference
 
 
 def with_other_images(dataset: ImageDataset) -> tf.data.Dataset:
-    """Returns (image, the image half the data set away), in order."""
+    """Returns pairs of an image and the one half the data set away, in order."""
     half = dataset.count // 2
     others = dataset.images.skip(half).concatenate(dataset.images.take(half))
     return tf.data.Dataset.zip(dataset.images, others)
@@ -76,7 +76,7 @@ def baseline_chroma(
         mean_chroma: (2,), (a, b) / 128.
 
     Returns:
-        baseline's name to (a, b) / 128, (batch, height, width, 2).
+        the name of each baseline to (a, b) / 128, (batch, height, width, 2).
     """
     _, chroma = color.split(images)
     own = tf.reduce_mean(chroma, axis=[1, 2], keepdims=True)

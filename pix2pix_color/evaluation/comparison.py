@@ -1,140 +1,111 @@
-"""Two evaluations side by side: two models on the same images, or one model on two splits."""
+"""The paired difference of two predictors that were scored on the same images."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
+from typing import Any
 
-from ..errors import EvaluationError
-from .differences import Difference, difference
-from .protocol import REAL, SCORES, predictor_title
-from .results import Evaluation
-from .statistics import bootstrap_ratios, percentile_interval
-from .tables import markdown, value_text
-from .totals import UNKNOWN, Interval, score_parts
+import numpy as np
 
-__all__ = ["Gap", "compare", "gaps", "side_by_side"]
+from .protocol import SCORES, predictor_title
+from .statistics import ratios_with_intervals
+from .tables import NOTHING, json_value, markdown, value_text
+from .totals import Interval, PerImage, score_parts
 
-
-def compare(
-    first: Evaluation, second: Evaluation, titles: tuple[str, str] = ("first", "second")
-) -> Difference:
-    """Returns the paired differences between the models of two evaluations.
-
-    Args:
-        first, second: each of one model, on the same images.
-        titles: of the two models.
-
-    Raises:
-        EvaluationError: the images differ, or an evaluation has several models.
-    """
-    for name in ("dataset", "split", "reference"):
-        one, other = getattr(first, name), getattr(second, name)
-        if one != other:
-            raise EvaluationError(
-                f"Only scores with the same {name} can be compared, not {one} and {other}."
-            )
-    if first.images != second.images:
-        raise EvaluationError(
-            f"Only scores of the same images can be compared: these are {first.count:,} and "
-            f"{second.count:,} images of {first.dataset} ({first.split}), at least some of them "
-            "different or in another order."
-        )
-    for evaluation in (first, second):
-        if len(evaluation.models) != 1:
-            names = ", ".join(evaluation.models) or "no model"
-            raise EvaluationError(f"compare() needs evaluations of one model each, not of {names}.")
-    pair = {"1": first.per_image[first.models[0]], "2": second.per_image[second.models[0]]}
-    return difference({**pair, REAL: first.per_image[REAL]}, "1", "2", titles)
+__all__ = ["Difference", "ScoreDifference", "difference"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Gap:
-    """The difference between a score on the train split and on the test split.
+class ScoreDifference:
+    """How far apart two predictors are in one score.
 
     Attributes:
-        train, test: the two scores.
-        gap: train minus test.
-        interval: its 95 % interval; the two splits are resampled independently.
+        mean: first minus second.
+        interval: 95 % bootstrap percentile interval of `mean` over images, paired: both
+            predictors are resampled together. nan where it is unknown.
+        share_better: the share of images on which the first is better; `None` for a score
+            without a direction.
     """
 
-    train: float
-    test: float
-    gap: float
+    mean: float
     interval: Interval
+    share_better: float | None
 
 
-def gaps(train: Evaluation, test: Evaluation) -> dict[str, dict[str, Gap]]:
-    """Returns how much better or worse each predictor scores on its training images.
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """The paired differences of two predictors, score by score.
 
-    The baselines have not been trained: their gap is the difference between the splits.
-
-    Returns:
-        predictor to score to gap, for what both evaluations have.
-
-    Raises:
-        EvaluationError: the evaluations are of different data sets or of the same split.
+    Attributes:
+        first, second: their titles.
+        count: number of images.
+        scores: score name to its difference. Distances between sets have none.
     """
-    if train.dataset != test.dataset or train.split == test.split:
-        raise EvaluationError(
-            "Only two splits of one data set can stand side by side, not "
-            f"{train.dataset} ({train.split}) and {test.dataset} ({test.split})."
-        )
-    return {
-        predictor: {
-            name: _gap(train, test, predictor, name)
-            for name in train.scores[predictor]
-            if name in test.scores[predictor]
-        }
-        for predictor in train.predictors
-        if predictor in test.predictors
-    }
 
+    first: str
+    second: str
+    count: int
+    scores: dict[str, ScoreDifference]
 
-def _gap(train: Evaluation, test: Evaluation, predictor: str, name: str) -> Gap:
-    values = train.scores[predictor][name], test.scores[predictor][name]
-    gap = values[0] - values[1]
-    parts = [score_parts(e.per_image, predictor, name) for e in (train, test)]
-    if not math.isfinite(gap) or min(train.count, test.count) < 2:
-        return Gap(*values, gap, UNKNOWN)
-    if None in parts:  # a distance, whose intervals are symmetric: independent errors add up
-        half = math.hypot(
-            *(e.intervals[predictor][name][1] - e.scores[predictor][name] for e in (train, test))
-        )
-        return Gap(*values, gap, (gap - half, gap + half))
-    resampled = [
-        bootstrap_ratios(above[:, None], below[:, None], seed=seed)
-        for seed, (above, below) in enumerate(parts)
-    ]
-    low, high = percentile_interval(resampled[0] - resampled[1])[:, 0]
-    return Gap(*values, gap, (float(low), float(high)))
-
-
-def side_by_side(train: Evaluation, test: Evaluation) -> str:
-    """Returns the scores of both splits and their gap, one Markdown table per predictor.
-
-    Raises:
-        EvaluationError: the evaluations are of different data sets or of the same split.
-    """
-    lines = []
-    for predictor, found in gaps(train, test).items():
+    def table(self) -> str:
+        """Returns a Markdown table with one row per score."""
         rows = []
-        for score in SCORES.values():
-            if (gap := found.get(score.name)) is None:
-                continue
-            texts = [
-                value_text(
-                    e.scores[predictor][score.name],
-                    score.digits,
-                    e.intervals[predictor][score.name],
-                )
-                for e in (train, test)
-            ]
-            rows.append([score.heading, *texts, value_text(gap.gap, score.digits, gap.interval)])
-        head = [
-            predictor_title(predictor),
-            *(f"{e.split}, {e.count:,} images" for e in (train, test)),
-            f"{train.split} - {test.split}",
-        ]
-        lines.append(markdown(head, rows))
-    return "\n".join(lines)
+        for name, found in self.scores.items():
+            score, share = SCORES[name], found.share_better
+            value = value_text(found.mean, score.digits, found.interval)
+            rows.append([score.heading, value, NOTHING if share is None else f"{share:.1%}"])
+        head = [f"{self.first} - {self.second}, {self.count:,} images"]
+        return markdown([*head, "difference", f"images where {self.first} is better"], rows)
+
+    def summary(self) -> dict[str, Any]:
+        """Returns the differences ready for JSON; what is unknown is `None`."""
+        return {
+            "first": self.first,
+            "second": self.second,
+            "count": self.count,
+            "scores": {
+                name: {
+                    "difference": json_value(found.mean),
+                    "interval": json_value(found.interval),
+                    "share_better": found.share_better,
+                }
+                for name, found in self.scores.items()
+            },
+        }
+
+
+def difference(per_image: PerImage, first: str, second: str) -> Difference:
+    """Returns the paired differences of two predictors on the same images.
+
+    Args:
+        per_image: predictor to per-image scores, float64 (count,).
+        first, second: the two predictors.
+    """
+    pairs = {
+        name: (one, other)
+        for name in SCORES
+        if (one := score_parts(per_image, first, name)) is not None
+        and (other := score_parts(per_image, second, name)) is not None
+    }
+    found = {}
+    if pairs:
+        # Both have the same denominator: ones, or a score of the real images.
+        with np.errstate(invalid="ignore"):
+            above = np.stack([one[0] - other[0] for one, other in pairs.values()], axis=-1)
+        below = np.stack([one[1] for one, _ in pairs.values()], axis=-1)
+        means, ends = ratios_with_intervals(above, below)
+        for name, mean, low, high in zip(pairs, means, *ends, strict=True):
+            share = _share_better(per_image, first, second, name)
+            found[name] = ScoreDifference(float(mean), (float(low), float(high)), share)
+    count = len(next(iter(per_image[first].values())))
+    return Difference(predictor_title(first), predictor_title(second), count, found)
+
+
+def _share_better(per_image: PerImage, first: str, second: str, name: str) -> float | None:
+    score = SCORES[name]
+    if score.better not in ("higher", "lower"):
+        return None
+    one, other = per_image[first][score.column], per_image[second][score.column]
+    better = one > other if score.better == "higher" else one < other
+    # Values that agree in the digits of scores.csv are equal, wherever either was read from.
+    return float(np.mean(better & ~np.isclose(one, other, rtol=2e-6, atol=0.0)))

@@ -1,4 +1,4 @@
-"""Images by the hash of their pixels: the report's Figure 3, and choices no eye has made."""
+"""Images found by the hash of their pixels: the report's Figure 3, and uncurated samples."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class ReportImage:
     """One of the four images of the report's Figure 3.
 
     Attributes:
-        split: the CIFAR-10 split it is in; two of the four were training images.
-        file_name: its name in the original archive.
+        split: of CIFAR-10; two of the four images were used for training.
+        file_name: in the original archive.
         sha256: of its 3,072 RGB bytes, row-major, channels last.
         report_psnr, report_ssim: as printed in the report.
-        recomputed: PSNR in dB and SSIM in the report's protocol, from the pictures that the
-            report prints. The first row's picture is probably not the one that was scored.
-        true: PSNR and SSIM in true color of the same pictures.
-        no_color: the same of no color at all (L of the real image, a = b = 0).
+        recomputed: PSNR in dB and SSIM under the report's protocol, from the pictures that the
+            report prints. The picture of the first row is probably not the one that was scored.
+        true: true PSNR and SSIM of the same pictures.
+        no_color: true PSNR and SSIM of no color at all (L of the real image, a = b = 0).
     """
 
     split: str
@@ -80,7 +80,7 @@ FIGURE_3 = (
         (24.411, 0.9542),
     ),
 )
-"""The rows of the report's Figure 3, found by the hash of their pixels, never by index."""
+"""The rows of the report's Figure 3."""
 
 
 def digest(image: np.ndarray) -> str:
@@ -97,7 +97,7 @@ def find_image(dataset: ImageDataset, sha256: str) -> np.ndarray | None:
 
 
 def sample_images(dataset: ImageDataset, count: int) -> np.ndarray:
-    """Returns the images with the smallest SHA-256: a fixed choice that no eye has made.
+    """Returns the images with the smallest SHA-256: fixed and uncurated.
 
     Returns:
         uint8 (count, size, size, 3).
@@ -107,7 +107,7 @@ def sample_images(dataset: ImageDataset, count: int) -> np.ndarray:
 
 
 def images_at(dataset: ImageDataset, indices: Sequence[int]) -> np.ndarray:
-    """Returns the images with these numbers, in the order asked for.
+    """Returns the images with these indices, in the given order.
 
     Returns:
         uint8 (count, size, size, 3).

@@ -15,7 +15,7 @@ _ARROWS = {"higher": "↑", "lower": "↓", "one": "→ 1", "": ""}
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """One number about a predictor on a data set.
+    """One number about a predictor on a data set; `PROTOCOL` has the definitions.
 
     It is either a sum over images divided by another sum (such as a mean), or a distance between
     the set of predicted and the set of real images, which no single image has.
@@ -25,7 +25,6 @@ class Score:
         title: shown in tables and figures, with the unit.
         better: `"higher"`, `"lower"`, `"one"` (the closer to 1) or `""` (no direction).
         digits: decimals in tables.
-        text: the definition, for the protocol in `metrics.json`.
         averaged: the per-image score that is averaged, where it has another name.
         weight: the per-image score of the real images by which each image is weighted.
         relative_to: the per-image score of the real images whose sum is the denominator.
@@ -35,7 +34,6 @@ class Score:
     title: str
     better: str
     digits: int
-    text: str
     averaged: str = ""
     weight: str = ""
     relative_to: str = ""
@@ -52,105 +50,31 @@ class Score:
 
 
 _SCORES = (
-    Score("psnr", "true PSNR (dB)", "higher", 2, "float RGB in [0, 1], peak 1, all three channels"),
+    Score("psnr", "true PSNR (dB)", "higher", 2),
+    Score("ssim", "true SSIM", "higher", 4),
+    Score("mae_rgb", "mean absolute error, RGB", "lower", 4),
+    Score("mae_ab", "mean absolute error, ab", "lower", 2),
+    Score("ciede2000", "CIEDE2000", "lower", 2),
+    Score("chroma_auc", "AuC", "higher", 4),
     Score(
-        "ssim",
-        "true SSIM",
-        "higher",
-        4,
-        "float RGB, the defaults of scikit-image with channel_axis=-1 and data_range=1",
+        "chroma_auc_rebalanced", "AuC, class-rebalanced", "higher", 4, weight="rebalancing_weight"
     ),
-    Score("mae_rgb", "mean absolute error, RGB", "lower", 4, "float RGB in [0, 1], all channels"),
-    Score("mae_ab", "mean absolute error, ab", "lower", 2, "a and b, in units of CIE Lab"),
-    Score(
-        "ciede2000",
-        "CIEDE2000",
-        "lower",
-        2,
-        "mean CIEDE2000 color difference over pixels; about 1 is just noticeable",
-    ),
-    Score(
-        "chroma_auc",
-        "AuC",
-        "higher",
-        4,
-        "area under the curve: the share of pixels within a distance of their true ab, averaged "
-        "over distances from 0 to 150 (Zhang et al. 2016)",
-    ),
-    Score(
-        "chroma_auc_rebalanced",
-        "AuC, class-rebalanced",
-        "higher",
-        4,
-        "as AuC, over all pixels together, each weighted by how rare its true color is in the "
-        "reference (Zhang et al. 2016)",
-        weight="rebalancing_weight",
-    ),
-    Score(
-        "accuracy_2",
-        "accuracy, epsilon 2 %",
-        "higher",
-        4,
-        "share of pixels whose rounded L, a and b are all within 2 % of their ranges of 100, 220 "
-        "and 220 (Nazeri et al. 2018)",
-    ),
-    Score("accuracy_5", "accuracy, epsilon 5 %", "higher", 4, "the same within 5 %"),
-    Score(
-        "colorfulness",
-        "colorfulness",
-        "",
-        2,
-        "mean colorfulness (Hasler and Suesstrunk 2003), on the scale of 8-bit RGB",
-    ),
+    Score("accuracy_2", "accuracy, epsilon 2 %", "higher", 4),
+    Score("accuracy_5", "accuracy, epsilon 5 %", "higher", 4),
+    Score("colorfulness", "colorfulness", "", 2),
     Score(
         "colorfulness_ratio",
         "colorfulness / real",
         "one",
         3,
-        "mean colorfulness divided by that of the real images",
         averaged="colorfulness",
         relative_to="colorfulness",
     ),
-    Score(
-        "chroma_distance",
-        "chroma-histogram distance",
-        "lower",
-        4,
-        "Jensen-Shannon distance (base 2, from 0 to 1) between the ab histograms of all predicted "
-        "and of all real pixels; the bins are 10 wide, one of them centered on gray",
-    ),
-    Score(
-        "semantic_accuracy",
-        "semantic accuracy",
-        "higher",
-        4,
-        "share of images whose class the evaluation classifier recognizes (after Zhang et al. "
-        "2016)",
-        averaged="recognized",
-    ),
-    Score(
-        "fcd",
-        "FCD",
-        "lower",
-        2,
-        "the Fréchet distance between the evaluation classifier's features of colorized and of "
-        "real images; comparable only with values of the same classifier and number of images, "
-        "and not with FID",
-    ),
-    Score(
-        "report_psnr",
-        "report-protocol PSNR (dB)",
-        "higher",
-        2,
-        "PSNR as the report computes it: the uint8 difference is squared in uint8, which wraps",
-    ),
-    Score(
-        "report_ssim",
-        "report-protocol SSIM",
-        "higher",
-        4,
-        "SSIM as the report computes it: between the gray versions of both images, in uint8",
-    ),
+    Score("chroma_distance", "chroma-histogram distance", "lower", 4),
+    Score("semantic_accuracy", "semantic accuracy", "higher", 4, averaged="recognized"),
+    Score("fcd", "FCD", "lower", 2),
+    Score("report_psnr", "report-protocol PSNR (dB)", "higher", 2),
+    Score("report_ssim", "report-protocol SSIM", "higher", 4),
 )
 
 SCORES: dict[str, Score] = {score.name: score for score in _SCORES}
@@ -168,7 +92,32 @@ BASELINES: dict[str, str] = {
 """The names of the baselines and their titles in tables."""
 
 PROTOCOL: dict[str, str] = {
-    **{score.name: score.text for score in _SCORES},
+    "psnr": "peak signal-to-noise ratio of float RGB in [0, 1], peak 1, over all three channels",
+    "ssim": "structural similarity of float RGB, the defaults of scikit-image with channel_axis=-1 "
+    "and data_range=1",
+    "mae_rgb": "float RGB in [0, 1], over all three channels",
+    "mae_ab": "a and b, in units of CIE Lab",
+    "ciede2000": "mean CIEDE2000 color difference over pixels; about 1 is just noticeable",
+    "chroma_auc": "area under the curve: the share of pixels within a distance of their true ab, "
+    "averaged over distances from 0 to 150 (Zhang et al. 2016)",
+    "chroma_auc_rebalanced": "as AuC, over all pixels together, each weighted by how rare its true "
+    "color is in the reference (Zhang et al. 2016)",
+    "accuracy_2": "share of pixels whose rounded L, a and b are all within 2 % of their ranges of "
+    "100, 220 and 220 (Nazeri et al. 2018)",
+    "accuracy_5": "the same within 5 %",
+    "colorfulness": "mean colorfulness (Hasler and Suesstrunk 2003), on the scale of 8-bit RGB",
+    "colorfulness_ratio": "mean colorfulness divided by that of the real images",
+    "chroma_distance": "Jensen-Shannon distance (base 2, from 0 to 1) between the ab histograms of "
+    "all predicted and of all real pixels; the bins are 10 wide, one of them centered on gray",
+    "semantic_accuracy": "share of images whose class the evaluation classifier recognizes (after "
+    "Zhang et al. 2016)",
+    "fcd": "the Fréchet distance between the evaluation classifier's features of colorized and of "
+    "real images; comparable only with values of the same classifier and number of images, and "
+    "not with FID",
+    "report_psnr": "PSNR as the report computes it: the uint8 difference is squared in uint8, "
+    "which wraps",
+    "report_ssim": "SSIM as the report computes it: between the gray versions of both images, in "
+    "uint8",
     "image": "scored as delivered: the predicted chroma with the true lightness, clipped to sRGB",
     "no_color": "a = b = 0: what a model that does nothing would return",
     "mean_chroma": "the mean (a, b) of all pixels of the reference, at every pixel",

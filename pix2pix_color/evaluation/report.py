@@ -20,11 +20,11 @@ from ..config import Config
 from ..data import ImageDataset, load_dataset
 from ..errors import EvaluationError
 from ..files import write_atomically
-from .comparison import side_by_side
 from .images import images_at, sample_images
 from .protocol import BASELINES, SCORES, predictor_title
 from .results import Evaluation
 from .scoring import evaluate
+from .splits import side_by_side
 from .tables import aligned
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import numpy as np
 
 from ..errors import EvaluationError
 from ..files import write_atomically
-from .differences import Difference, difference
+from .comparison import Difference, difference
 from .protocol import BASELINES, PROTOCOL, REAL, SCORES, predictor_title
-from .tables import markdown, value_text
+from .tables import json_value, markdown, value_text
 from .totals import Interval, PerImage
 
 __all__ = ["Evaluation"]
@@ -96,17 +96,8 @@ class Evaluation:
             "reference": self.reference,
             "protocol": PROTOCOL,
             "left_out": self.left_out,
-            "scores": {
-                predictor: {name: _json(value) for name, value in self.scores[predictor].items()}
-                for predictor in self.predictors
-            },
-            "intervals": {
-                predictor: {
-                    name: [_json(end) for end in ends]
-                    for name, ends in self.intervals[predictor].items()
-                }
-                for predictor in self.predictors
-            },
+            "scores": json_value({name: self.scores[name] for name in self.predictors}),
+            "intervals": json_value({name: self.intervals[name] for name in self.predictors}),
         }
 
     # Tables and figures -----------------------------------------------------------------------
@@ -218,64 +209,3 @@ class Evaluation:
             title = SCORES[name].title if name in SCORES else BASELINES.get(name, name)
             lines.append(f"- {title}: {text}")
         return "\n".join(lines) + "\n"
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Evaluation:
-        """Reads what `write` wrote; per-image scores have six significant digits.
-
-        Raises:
-            EvaluationError: a file is missing or is not what `write` wrote.
-        """
-        folder = Path(folder)
-        try:
-            summary = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-            images, labels, per_image = _read_csv(folder / "scores.csv")
-            known = {name: summary.pop(name) for name in ("dataset", "split", "reference")}
-            left_out, scores = summary.pop("left_out"), summary.pop("scores")
-            intervals, count = summary.pop("intervals"), summary.pop("count")
-            summary.pop("protocol")
-        except (OSError, KeyError, ValueError, AttributeError) as error:
-            raise EvaluationError(
-                f"{folder} does not hold the metrics.json and scores.csv that pix2pix-color "
-                f"evaluate -o writes: {error!r}."
-            ) from error
-        if count != len(images) or set(scores) != set(per_image):
-            raise EvaluationError(f"{folder}: metrics.json and scores.csv do not match.")
-        return cls(
-            **known,
-            images=images,
-            labels=labels,
-            per_image=per_image,
-            scores={p: {n: _number(v) for n, v in part.items()} for p, part in scores.items()},
-            intervals={
-                p: {n: (_number(low), _number(high)) for n, (low, high) in part.items()}
-                for p, part in intervals.items()
-            },
-            left_out=left_out,
-            extra=summary,
-        )
-
-
-def _json(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _read_csv(
-    path: Path,
-) -> tuple[tuple[str, ...], np.ndarray | None, dict[str, dict[str, np.ndarray]]]:
-    """Returns the digests, the labels (or `None`) and the per-image scores."""
-    with open(path, encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    if header[:2] != ["image", "label"] or any(len(row) != len(header) for row in rows):
-        raise ValueError(f"{path.name} has other columns")
-    images, labels = [row[0] for row in rows], [row[1] for row in rows]
-    per_image: dict[str, dict[str, np.ndarray]] = {}
-    values = np.array([row[2:] for row in rows], np.float64)
-    for column, series in zip(header[2:], values.T, strict=True):
-        predictor, _, name = column.rpartition(".")
-        per_image.setdefault(predictor, {})[name] = series.copy()
-    return tuple(images), np.array(labels, np.int64) if all(labels) else None, per_image

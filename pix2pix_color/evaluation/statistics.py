@@ -65,10 +65,11 @@ def bootstrap_ratios(
     # The residuals around the estimate are small, so float32 sums lose nothing.
     rest = (numerators - estimate * denominators).astype(np.float32)
     below = denominators.astype(np.float32)
-    chunks = [
-        (weights @ rest).astype(np.float64) / (weights @ below)
-        for weights in resample_weights(len(numerators), resamples, seed)
-    ]
+    with np.errstate(invalid="ignore"):  # all denominators of a resample may be zero
+        chunks = [
+            (weights @ rest).astype(np.float64) / (weights @ below)
+            for weights in resample_weights(len(numerators), resamples, seed)
+        ]
     return estimate + np.concatenate(chunks)
 
 

@@ -1,11 +1,12 @@
-"""Numbers and tables as Markdown."""
+"""Numbers as Markdown and JSON."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-__all__ = ["NOTHING", "aligned", "markdown", "value_text"]
+__all__ = ["NOTHING", "aligned", "json_value", "markdown", "value_text"]
 
 NOTHING = "–"  # noqa: RUF001
 """Stands where there is no number."""
@@ -40,3 +41,12 @@ def value_text(value: float | None, digits: int, interval: Sequence[float] | Non
         numbers += interval
     text, *ends = (f"{round(number, digits) + 0.0:.{digits}f}" for number in numbers)  # no -0.00
     return f"{text} [{', '.join(ends)}]" if ends else text
+
+
+def json_value(value: Any) -> Any:
+    """Returns numbers, also inside mappings and tuples, for JSON: `None` if not finite."""
+    if isinstance(value, Mapping):
+        return {name: json_value(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return [json_value(part) for part in value]
+    return round(value, 6) if math.isfinite(value) else None

@@ -1,14 +1,14 @@
-"""What every score asks of its input."""
+"""Checks of the input that all scores share."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-_TOLERANCE = 1e-3  # what rounding may add to RGB; a quarter of an 8-bit level
+_TOLERANCE = 1e-3  # that rounding may add to RGB: a quarter of an 8-bit level
 
 
 def image_batch(images: tf.Tensor, name: str, dtype: tf.DType) -> tf.Tensor:
-    """Returns images as a tensor, or raises ValueError: another dtype or shape."""
+    """Returns images as a tensor. Raises ValueError if dtype or shape is wrong."""
     images = tf.convert_to_tensor(images)
     if images.dtype != dtype:
         raise ValueError(f"{name} must be {dtype.name}, not {images.dtype.name}.")
@@ -20,7 +20,7 @@ def image_batch(images: tf.Tensor, name: str, dtype: tf.DType) -> tf.Tensor:
 def image_pair(
     real: tf.Tensor, fake: tf.Tensor, dtype: tf.DType = tf.float32
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns both as tensors of one shape, or raises ValueError."""
+    """Returns both as tensors. Raises ValueError if dtype or shape is wrong or they differ."""
     real, fake = image_batch(real, "real", dtype), image_batch(fake, "fake", dtype)
     if not real.shape.is_compatible_with(fake.shape):
         raise ValueError(f"real {real.shape} and fake {fake.shape} differ in shape.")
@@ -28,9 +28,10 @@ def image_pair(
 
 
 def rgb_batch(rgb: tf.Tensor, name: str) -> tf.Tensor:
-    """Returns float32 RGB as a tensor, or raises ValueError.
+    """Returns float32 RGB as a tensor.
 
-    Values far outside [0, 1] are refused where they can be seen, outside a graph.
+    Raises:
+        ValueError: dtype or shape is wrong, or, outside a graph, values are outside [0, 1].
     """
     rgb = image_batch(rgb, name, tf.float32)
     if tf.executing_eagerly():
@@ -43,16 +44,16 @@ def rgb_batch(rgb: tf.Tensor, name: str) -> tf.Tensor:
 
 
 def rgb_pair(real: tf.Tensor, fake: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns both as float32 RGB tensors of one shape, or raises ValueError."""
+    """Returns both as float32 RGB tensors. Raises ValueError as `image_pair` and `rgb_batch` do."""
     real, fake = image_pair(real, fake)
     return rgb_batch(real, "real"), rgb_batch(fake, "fake")
 
 
 def per_pixel(values: tf.Tensor, images: tf.Tensor, name: str) -> tf.Tensor:
-    """Returns one float32 a pixel of `images`, or raises ValueError: another shape."""
+    """Returns one float32 per pixel of `images`. Raises ValueError if the shape is wrong."""
     values = tf.cast(values, tf.float32)
     if not values.shape.is_compatible_with(images.shape[:3]):
         raise ValueError(
-            f"{name} must be one value a pixel, {images.shape[:3]}, not {values.shape}."
+            f"{name} must be one value per pixel, {images.shape[:3]}, not {values.shape}."
         )
     return values

@@ -1,4 +1,4 @@
-"""How far predicted colors are from the true ones, pixel by pixel, in CIE Lab."""
+"""The difference between predicted and true colors, pixel by pixel, in CIE Lab."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from ._checks import image_pair, per_pixel
 
 __all__ = [
     "chroma_auc",
-    "chroma_errors",
     "ciede2000",
-    "ciede2000_map",
     "mae_ab",
     "nazeri_accuracy",
 ]
@@ -33,27 +31,10 @@ def mae_ab(real_lab: tf.Tensor, fake_lab: tf.Tensor) -> tf.Tensor:
         float32 (batch,), at least 0, in units of CIE Lab.
 
     Raises:
-        ValueError: another dtype or shape.
+        ValueError: dtype or shape is wrong.
     """
     real, fake = image_pair(real_lab, fake_lab)
     return tf.reduce_mean(tf.abs(real[..., 1:] - fake[..., 1:]), axis=[1, 2, 3])
-
-
-def chroma_errors(real_lab: tf.Tensor, fake_lab: tf.Tensor) -> tf.Tensor:
-    """Euclidean distance in the ab plane, of each pixel.
-
-    Args:
-        real_lab, fake_lab: float32 Lab, (batch, height, width, 3).
-
-    Returns:
-        float32 (batch, height, width), at least 0, in units of CIE Lab.
-
-    Raises:
-        ValueError: another dtype or shape.
-    """
-    real, fake = image_pair(real_lab, fake_lab)
-    squares = tf.square(real[..., 1:] - fake[..., 1:])
-    return tf.sqrt(squares[..., 0] + squares[..., 1])
 
 
 def chroma_auc(
@@ -61,25 +42,26 @@ def chroma_auc(
 ) -> tf.Tensor:
     """The raw accuracy AuC of Zhang, Isola and Efros 2016 (Colorful image colorization).
 
-    The share of pixels whose predicted ab lies within a distance t of the true ab, averaged
-    over t from 0 to 150. This is the exact integral, which is the mean over pixels of
-    max(0, 1 - distance / 150); sums over whole t, as in published implementations, differ
-    from it by at most 1/150. Much of it is luck: gray scores high, as most colors are near it.
+    The share of pixels whose predicted ab is within a distance t of the true ab, averaged over t
+    from 0 to 150. This is the exact integral, which equals the mean over pixels of
+    max(0, 1 - distance / 150); published implementations sum over integers t, which differs by at
+    most 1/150. Even gray scores high, because most colors are close to it.
 
     Args:
         real_lab, fake_lab: float32 Lab, (batch, height, width, 3).
-        pixel_weights: (batch, height, width), at least 0: what each pixel counts. Those of the
-            function `pixel_weights` give the class-rebalanced AuC.
+        pixel_weights: (batch, height, width), at least 0. Those of the function `pixel_weights`
+            give the class-rebalanced AuC.
 
     Returns:
         float32 (batch,) in [0, 1], 1 for equal images; NaN where the weights of an image sum
         to zero.
 
     Raises:
-        ValueError: another dtype or shape.
+        ValueError: dtype or shape is wrong.
     """
-    distances = chroma_errors(real_lab, fake_lab)
-    shares = tf.nn.relu(1.0 - distances / _AUC_LIMIT)  # unlike tf.maximum sure to keep NaN
+    real, fake = image_pair(real_lab, fake_lab)
+    distances = _length(*tf.unstack(real[..., 1:] - fake[..., 1:], axis=-1))
+    shares = tf.nn.relu(1.0 - distances / _AUC_LIMIT)  # unlike tf.maximum, always keeps NaN
     if pixel_weights is None:
         return tf.reduce_mean(shares, axis=[1, 2])
     weights = per_pixel(pixel_weights, distances, "pixel_weights")
@@ -90,23 +72,23 @@ def chroma_auc(
 def nazeri_accuracy(real_lab: tf.Tensor, fake_lab: tf.Tensor, epsilon: float) -> tf.Tensor:
     """Accuracy of Nazeri, Ng and Ebrahimi 2018 (Image colorization using GANs).
 
-    The share of pixels that are right: all three channels of Lab, each rounded to whole
-    numbers, are within `epsilon` of the channel's range. As in the authors' code
-    (`pixelwise_accuracy` of Colorizing-with-GANs), L ranges over 100, a and b over 220: at
-    2 % L may be off by 2, a and b by 4.4, which after rounding is 4.
+    The share of pixels whose Lab channels, each rounded to an integer, are all within `epsilon`
+    times the channel's range of the true ones. As in the authors' code (`pixelwise_accuracy` of
+    Colorizing-with-GANs), the range of L is 100 and that of a and b is 220: at 2 %, L may be off
+    by 2 and a and b by 4.4, which after rounding is 4.
 
     Args:
         real_lab, fake_lab: float32 Lab, (batch, height, width, 3).
-        epsilon: the tolerance as a share; the paper gives 0.02 and 0.05.
+        epsilon: the tolerance as a fraction; 0.02 and 0.05 in the paper.
 
     Returns:
         float32 (batch,) in [0, 1].
 
     Raises:
-        ValueError: another dtype or shape, or an epsilon that is not in [0, 1].
+        ValueError: dtype or shape is wrong, or epsilon is not in [0, 1].
     """
     if not 0.0 <= epsilon <= 1.0:
-        raise ValueError(f"epsilon must be a share in [0, 1] such as 0.02, not {epsilon}.")
+        raise ValueError(f"epsilon must be a fraction in [0, 1] such as 0.02, not {epsilon}.")
     real, fake = image_pair(real_lab, fake_lab)
     # 100 * 0.29 is 28.999...: without rounding, a difference of 29 would not be within it.
     limits = [round(epsilon * length, 6) for length in _NAZERI_RANGES]
@@ -116,22 +98,7 @@ def nazeri_accuracy(real_lab: tf.Tensor, fake_lab: tf.Tensor, epsilon: float) ->
 
 
 def ciede2000(real_lab: tf.Tensor, fake_lab: tf.Tensor) -> tf.Tensor:
-    """Mean over pixels of the color difference CIEDE2000; see `ciede2000_map`.
-
-    Args:
-        real_lab, fake_lab: float32 Lab, (batch, height, width, 3).
-
-    Returns:
-        float32 (batch,), at least 0; 1 is about what an eye can just see.
-
-    Raises:
-        ValueError: another dtype or shape.
-    """
-    return tf.reduce_mean(ciede2000_map(real_lab, fake_lab), axis=[1, 2])
-
-
-def ciede2000_map(real_lab: tf.Tensor, fake_lab: tf.Tensor) -> tf.Tensor:
-    """The color difference CIEDE2000 of each pixel, with k_L = k_C = k_H = 1.
+    """Mean CIEDE2000 color difference over pixels, with k_L = k_C = k_H = 1.
 
     Sharma, Wu and Dalal 2005 (The CIEDE2000 color-difference formula: implementation notes,
     supplementary test data, and mathematical observations).
@@ -140,27 +107,28 @@ def ciede2000_map(real_lab: tf.Tensor, fake_lab: tf.Tensor) -> tf.Tensor:
         real_lab, fake_lab: float32 Lab, (batch, height, width, 3).
 
     Returns:
-        float32 (batch, height, width), at least 0; within 0.0001 of the paper's 34 pairs and
-        within 0.001 of `skimage.color.deltaE_ciede2000` in float64, unless two hues are
-        exactly opposite, where the rounding of that one decides which mean hue it takes.
+        float32 (batch,), at least 0; about 1 is just noticeable. A pixel is within 0.0001 of the
+        paper's 34 pairs and within 0.001 of `skimage.color.deltaE_ciede2000` in float64, except
+        for exactly opposite hues, for which rounding decides which mean hue scikit-image takes.
 
     Raises:
-        ValueError: another dtype or shape.
+        ValueError: dtype or shape is wrong.
     """
-    return _ciede2000(*image_pair(real_lab, fake_lab))
+    return tf.reduce_mean(_ciede2000(*image_pair(real_lab, fake_lab)), axis=[1, 2])
 
 
-# Compiled, a pixel costs a third: the many short operations become one pass.
+# Compiling fuses the many short operations into one pass, which takes a third of the time.
 @tf.function(jit_compile=True, reduce_retracing=True)
 def _ciede2000(real: tf.Tensor, fake: tf.Tensor) -> tf.Tensor:
+    """Returns the color difference of each pixel, (batch, height, width)."""
     (lightness_1, a_1, b_1), (lightness_2, a_2, b_2) = (
         tf.unstack(lab, axis=-1) for lab in (real, fake)
     )
     stretch = 1.5 - 0.5 * _saturation(0.5 * (_length(a_1, b_1) + _length(a_2, b_2)))
     a_1, a_2 = stretch * a_1, stretch * a_2
     chroma_1, chroma_2 = _length(a_1, b_1), _length(a_2, b_2)
-    # Hues are unit vectors here, not angles: no arctangent, and no wrap at 360 degrees. Gray
-    # has no hue; its zero vector leaves the mean to the other color, as the standard asks.
+    # Hues are unit vectors instead of angles: no arctangent, and no wrap at 360 degrees. Gray
+    # has no hue; its zero vector leaves the mean to the other color, as the standard requires.
     sign, chord, cosine, sine = _mean_hue(
         *(part / tf.maximum(chroma_1, _TINY) for part in (a_1, b_1)),
         *(part / tf.maximum(chroma_2, _TINY) for part in (a_2, b_2)),
@@ -180,7 +148,7 @@ def _length(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 
 
 def _saturation(chroma: tf.Tensor) -> tf.Tensor:
-    """Returns sqrt(C^7 / (C^7 + 25^7)), written so that no chroma overflows."""
+    """Returns sqrt(C^7 / (C^7 + 25^7)) in a form that does not overflow."""
     inverse = 25.0 / chroma
     square = inverse * inverse
     return 1.0 / tf.sqrt(1.0 + square * square * square * inverse)
@@ -189,21 +157,21 @@ def _saturation(chroma: tf.Tensor) -> tf.Tensor:
 def _mean_hue(
     x_1: tf.Tensor, y_1: tf.Tensor, x_2: tf.Tensor, y_2: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns how two hues, unit vectors, differ, and the hue halfway between them.
+    """Returns the difference of two hues (unit vectors) and the hue halfway between them.
 
     Returns:
-        the sign of the hue difference; twice the sine of its half; the halfway hue's cosine
-        and sine.
+        the sign of the hue difference; twice the sine of half of it; cosine and sine of the
+        halfway hue.
     """
     cross = x_1 * y_2 - y_1 * x_2
-    # Opposite hues have two halfway hues: the standard takes the mean of the angles in [0, 360).
+    # Opposite hues have two halfway hues; the standard takes the mean of the angles in [0, 360).
     first_is_less = (y_1 > 0.0) | ((y_1 == 0.0) & (x_1 > 0.0))
     positive = tf.where(tf.abs(cross) > _TIE, cross > 0.0, first_is_less)
     sign = tf.where(positive, 1.0, -1.0)
     sum_x, sum_y = x_1 + x_2, y_1 + y_2
     chord_x, chord_y = x_2 - x_1, y_2 - y_1
     sum_length, chord = _length(sum_x, sum_y), _length(chord_x, chord_y)
-    # The halfway hue lies along the sum and across the chord: the longer one is more exact.
+    # The halfway hue is parallel to the sum and normal to the chord; the longer is more accurate.
     along = sum_length >= chord
     length = tf.maximum(tf.maximum(sum_length, chord), _TINY)
     cosine = tf.where(along, sum_x, sign * chord_y) / length
@@ -217,13 +185,13 @@ def _lightness_weight(lightness_1: tf.Tensor, lightness_2: tf.Tensor) -> tf.Tens
 
 
 def _turned(cosine: tf.Tensor, sine: tf.Tensor, degrees: float) -> tf.Tensor:
-    """Returns the cosine of an angle less `degrees`."""
+    """Returns the cosine of an angle minus `degrees`."""
     angle = math.radians(degrees)
     return math.cos(angle) * cosine + math.sin(angle) * sine
 
 
 def _hue_weight(cosine: tf.Tensor, sine: tf.Tensor) -> tf.Tensor:
-    """Returns T of the standard; the cosines of multiples by the addition theorem."""
+    """Returns T of the standard, with multiple angles by the addition theorem."""
     cosine_2, sine_2 = cosine * cosine - sine * sine, 2.0 * cosine * sine
     cosine_3, sine_3 = cosine_2 * cosine - sine_2 * sine, sine_2 * cosine + cosine_2 * sine
     cosine_4, sine_4 = cosine_2 * cosine_2 - sine_2 * sine_2, 2.0 * cosine_2 * sine_2
@@ -239,9 +207,9 @@ def _hue_weight(cosine: tf.Tensor, sine: tf.Tensor) -> tf.Tensor:
 def _blue_rotation(cosine: tf.Tensor, sine: tf.Tensor) -> tf.Tensor:
     """Returns sin(2 * 30 degrees * exp(-((hue - 275 degrees) / 25 degrees)^2)).
 
-    Both functions are their power series: the square of an angle in the square of its half's
-    sine, exact to 1e-3 up to 90 degrees, where the exponential is below 1e-5; and the sine up
-    to 60 degrees, exact to 1e-7.
+    Both functions are computed as power series: the square of an angle in terms of the squared
+    sine of its half, accurate to 1e-3 up to 90 degrees, beyond which the exponential is below
+    1e-5; and the sine, accurate to 1e-7 up to 60 degrees.
     """
     half = 0.5 - 0.5 * _turned(cosine, sine, 275.0)
     series = 1 / 3 + half * (8 / 45 + half * (4 / 35 + half * (128 / 1575)))

@@ -1,4 +1,4 @@
-"""How colorful an image looks, by itself."""
+"""How colorful a single image looks."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["colorfulness"]
 def colorfulness(rgb: tf.Tensor) -> tf.Tensor:
     """Colorfulness M3 of Hasler and Suesstrunk 2003.
 
-    With rg = R - G and yb = (R + G) / 2 - B, the length of their standard deviations plus 0.3
-    times the length of their means, on the scale of 8-bit RGB.
+    With rg = R - G and yb = (R + G) / 2 - B, it is the norm of their standard deviations plus 0.3
+    times the norm of their means, on the scale of 8-bit RGB.
 
     Args:
         rgb: float32 RGB in [0, 1], (batch, height, width, 3).
 
     Returns:
-        float32 (batch,), 0 for a gray image; their observers called 15 slightly, 45 averagely
-        and 82 highly colorful.
+        float32 (batch,), 0 for a gray image; the paper's observers called 15 slightly, 45
+        averagely and 82 highly colorful.
 
     Raises:
-        ValueError: another dtype or shape, or, outside a graph, another range.
+        ValueError: dtype or shape is wrong, or, outside a graph, values are outside [0, 1].
     """
     red, green, blue = tf.unstack(rgb_batch(rgb, "rgb"), axis=-1)
     opponents = tf.stack([red - green, 0.5 * (red + green) - blue], axis=1)

@@ -1,4 +1,4 @@
-"""Colors and features as distributions: histograms, class rebalancing, distances."""
+"""Distributions of colors and of features: histograms, class rebalancing, distances."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..color import CHROMA_BIN, CHROMA_LIMIT
-from ._checks import image_batch, per_pixel
+from ._checks import image_batch
 
 __all__ = [
     "CHROMA_BIN",
@@ -25,13 +25,13 @@ _SMOOTHING = 5.0  # sigma of Zhang et al. 2016, in units of CIE Lab
 
 
 def chroma_bins(lab: tf.Tensor) -> tf.Tensor:
-    """The ab bin of each pixel, of those of `chroma_histogram`.
+    """The ab bin of each pixel, as `chroma_histogram` counts them.
 
     Args:
         lab: float32 Lab, (batch, height, width, 3).
 
     Returns:
-        int32 (batch, height, width); of NaN any.
+        int32 (batch, height, width); undefined for NaN.
     """
     places = tf.floor((lab[..., 1:] + CHROMA_LIMIT) / CHROMA_BIN)
     places = tf.where(tf.math.is_nan(places), 0.0, places)
@@ -39,53 +39,49 @@ def chroma_bins(lab: tf.Tensor) -> tf.Tensor:
     return _SIDE * places[..., 0] + places[..., 1]
 
 
-def chroma_histogram(lab: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
-    """How many pixels of each image fall in each bin of the ab plane.
+def chroma_histogram(lab: tf.Tensor) -> tf.Tensor:
+    """The number of pixels of each image in each bin of the ab plane.
 
     Args:
         lab: float32 Lab, (batch, height, width, 3).
-        weights: (batch, height, width): what each pixel counts, instead of 1.
 
     Returns:
         float32 (batch, 484). Bin 22 i + j holds a from 10 i - 110 and b from 10 j - 110, each
-        up to but without the next ten; what lies outside [-110, 110] falls in the outermost
-        bins. An image with NaN has NaN in all.
+        up to but excluding the next ten. Values outside [-110, 110] count in the outermost bins.
+        An image with NaN has NaN in all bins.
 
     Raises:
-        ValueError: another dtype or shape.
+        ValueError: dtype or shape is wrong.
     """
     lab = image_batch(lab, "lab", tf.float32)
-    ones = tf.ones(tf.shape(lab)[:3])
-    weights = ones if weights is None else per_pixel(weights, lab, "weights")
     batch = tf.shape(lab)[0]
     numbers = chroma_bins(lab) + _BINS * tf.range(batch)[:, None, None]
-    counts = tf.math.unsorted_segment_sum(weights, numbers, _BINS * batch)
+    counts = tf.math.unsorted_segment_sum(tf.ones(tf.shape(lab)[:3]), numbers, _BINS * batch)
     missing = tf.reduce_any(tf.math.is_nan(lab[..., 1:]), axis=[1, 2, 3])
     counts = tf.reshape(counts, [batch, _BINS])
     return tf.where(missing[:, None], np.float32("nan"), counts)
 
 
 def class_rebalancing(histogram: np.ndarray, uniform: float = 0.0) -> np.ndarray:
-    """What a pixel of each ab bin should count, so that rare colors count as much as gray.
+    """The weight of a pixel in each ab bin that makes rare colors count as much as gray.
 
-    Zhang, Isola and Efros 2016 (Colorful image colorization, equation 4): the weight is one
-    over the share of the bin, after the shares were smoothed over the ab plane with a Gaussian
-    whose sigma is 5, half a bin, and mixed with equal shares of all bins seen. A bin that was
-    never seen and is not beside one that was would get a boundless weight: it gets that of the
-    rarest bin seen.
+    Zhang, Isola and Efros 2016 (Colorful image colorization, equation 4): the weight is the
+    inverse of the bin's share of pixels, after the shares have been smoothed over the ab plane
+    with a Gaussian of sigma 5 (half a bin) and mixed with equal shares of all bins that occur. A
+    bin far from all that occur would get an unbounded weight; it gets that of the rarest one.
 
     Args:
         histogram: (484,) counts of a whole training set, as from `chroma_histogram`.
-        uniform: lambda, how much of the equal shares is mixed in, 0 to 1 (Zhang et al. train
-            with 0.5); 1 makes all pixels count alike.
+        uniform: lambda, the proportion of the equal shares, from 0 to 1 (Zhang et al. train with
+            0.5); 1 gives all pixels the same weight.
 
     Returns:
         float64 (484,), above 0, scaled so that the mean weight of the counted pixels is 1.
-        (Zhang et al. scale by the smoothed shares, which changes no weighted mean.)
+        (Zhang et al. scale by the smoothed shares, which does not change a weighted mean.)
 
     Raises:
-        ValueError: another shape, a count that is negative or not finite, no pixel, or a
-            lambda out of range.
+        ValueError: the shape is wrong, a count is negative or not finite, there is no pixel, or
+            lambda is out of range.
     """
     counts = np.asarray(histogram, np.float64)
     if counts.shape != (_BINS,):
@@ -106,17 +102,17 @@ def class_rebalancing(histogram: np.ndarray, uniform: float = 0.0) -> np.ndarray
 
 
 def pixel_weights(real_lab: tf.Tensor, bin_weights: tf.Tensor) -> tf.Tensor:
-    """The weight of the ab bin that each pixel's true color falls in.
+    """The weight of each pixel: that of the ab bin of its true color.
 
     Args:
         real_lab: float32 Lab, (batch, height, width, 3).
         bin_weights: (484,), such as those of `class_rebalancing`.
 
     Returns:
-        float32 (batch, height, width); NaN where a or b is.
+        float32 (batch, height, width); NaN where a or b is NaN.
 
     Raises:
-        ValueError: another dtype or shape.
+        ValueError: dtype or shape is wrong.
     """
     lab = image_batch(real_lab, "real", tf.float32)
     bin_weights = tf.cast(bin_weights, tf.float32)
@@ -127,16 +123,16 @@ def pixel_weights(real_lab: tf.Tensor, bin_weights: tf.Tensor) -> tf.Tensor:
 
 
 def jensen_shannon_distance(p: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
-    """Square root of the Jensen-Shannon divergence, with logarithms to base 2 (Lin 1991).
+    """Square root of the Jensen-Shannon divergence with base-2 logarithms (Lin 1991).
 
     Args:
-        p, q: histograms or distributions in the last axis, of any number type, at least 0;
+        p, q: histograms or distributions along the last axis, of any number type, at least 0;
             each is divided by its sum, and the leading axes broadcast.
 
     Returns:
-        float64, without the last axis, in [0, 1]: 0 for equal distributions, 1 for those that
-        have no bin in common; `scipy.spatial.distance.jensenshannon(base=2)`. NaN for a
-        histogram that is empty.
+        float64 in [0, 1], without the last axis: 0 for equal distributions, 1 for distributions
+        without a common bin, NaN for an empty histogram; the same as
+        `scipy.spatial.distance.jensenshannon` with `base=2`.
 
     Raises:
         ValueError: the last axes differ.
@@ -145,7 +141,7 @@ def jensen_shannon_distance(p: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
     if p.shape[-1:] != q.shape[-1:]:
         raise ValueError(f"p {p.shape} and q {q.shape} differ in their last axis.")
     p, q = (values / tf.reduce_sum(values, axis=-1, keepdims=True) for values in (p, q))
-    # log(p / mean) as log1p of a small number: of nearly equal distributions it loses nothing.
+    # log(p / mean) as log1p of a small number keeps precision for nearly equal distributions.
     relative = tf.math.divide_no_nan(p - q, p + q)
     nats = tf.math.xlog1py(p, relative) + tf.math.xlog1py(q, -relative)
     bits = tf.reduce_sum(nats, axis=-1) / (2.0 * np.log(2.0))
@@ -162,7 +158,7 @@ def feature_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         float64 (dimensions,) and (dimensions, dimensions), divided by count - 1.
 
     Raises:
-        ValueError: another shape, or fewer than two rows.
+        ValueError: the shape is wrong, or there are fewer than two rows.
     """
     features = np.asarray(features, np.float64)
     if features.ndim != 2 or len(features) < 2:
@@ -179,9 +175,9 @@ def frechet_distance(
 ) -> float:
     """Squared Fréchet distance between two normal distributions (Heusel et al. 2017).
 
-    |m1 - m2|^2 + trace(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2). The last trace is the sum of the
-    singular values of C1^1/2 C2^1/2, which unlike a root of the product is exact for singular
-    covariances too, as of fewer images than features.
+    |m1 - m2|^2 + trace(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2). The trace of the last term is the sum
+    of the singular values of C1^1/2 C2^1/2. Unlike a root of the product, this is also exact for
+    singular covariances, such as those of fewer images than features.
 
     Args:
         mean1, mean2: (dimensions,).
@@ -189,10 +185,10 @@ def frechet_distance(
             eigenvalues.
 
     Returns:
-        At least 0, in squared units of the features; 0 up to rounding for equal distributions.
+        At least 0, in squared units of the features; 0 (up to rounding) for equal distributions.
 
     Raises:
-        ValueError: other shapes, or values that are not finite.
+        ValueError: shapes are wrong, or values are not finite.
     """
     mean1, mean2 = np.asarray(mean1, np.float64), np.asarray(mean2, np.float64)
     roots, traces = [], 0.0
@@ -214,7 +210,7 @@ def frechet_distance(
 def _square_root(matrix: np.ndarray) -> np.ndarray:
     """Returns the symmetric root of a symmetric matrix without negative eigenvalues."""
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
-    # What rounding leaves of a zero eigenvalue has a root that is no longer small.
+    # Rounding makes zero eigenvalues tiny, but the roots of those would no longer be tiny.
     rounding = len(values) * np.finfo(np.float64).eps * np.abs(values).max(initial=0.0)
     values = np.where(values > rounding, values, 0.0)
     return (vectors * np.sqrt(values)) @ vectors.T

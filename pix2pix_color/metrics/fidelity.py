@@ -1,4 +1,4 @@
-"""How near two RGB images are, in their numbers and in their structure."""
+"""The similarity of two RGB images, in their values and in their structure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def mae_rgb(real_rgb: tf.Tensor, fake_rgb: tf.Tensor) -> tf.Tensor:
         real_rgb, fake_rgb: float32 RGB in [0, 1], (batch, height, width, 3).
 
     Returns:
-        float32 (batch,) in [0, 1], in units of RGB: 1/255 is one 8-bit level.
+        float32 (batch,) in [0, 1], where 1/255 is one 8-bit level.
 
     Raises:
-        ValueError: another dtype or shape, or, outside a graph, another range.
+        ValueError: dtype or shape is wrong, or, outside a graph, values are outside [0, 1].
     """
     real, fake = rgb_pair(real_rgb, fake_rgb)
     return tf.reduce_mean(tf.abs(real - fake), axis=[1, 2, 3])
@@ -35,11 +35,11 @@ def psnr(real_rgb: tf.Tensor, fake_rgb: tf.Tensor) -> tf.Tensor:
         real_rgb, fake_rgb: float32 RGB in [0, 1], (batch, height, width, 3).
 
     Returns:
-        float64 (batch,) in dB, infinite for equal images; `skimage.metrics`
-        `peak_signal_noise_ratio(data_range=1)`.
+        float64 (batch,) in dB, infinite for equal images; the same as
+        `skimage.metrics.peak_signal_noise_ratio` with `data_range=1`.
 
     Raises:
-        ValueError: another dtype or shape, or, outside a graph, another range.
+        ValueError: dtype or shape is wrong, or, outside a graph, values are outside [0, 1].
     """
     real, fake = rgb_pair(real_rgb, fake_rgb)
     difference = tf.cast(real, tf.float64) - tf.cast(fake, tf.float64)
@@ -47,25 +47,25 @@ def psnr(real_rgb: tf.Tensor, fake_rgb: tf.Tensor) -> tf.Tensor:
 
 
 def decibels(mean_squared_error: tf.Tensor) -> tf.Tensor:
-    """Returns a float64 mean squared error, of a peak of 1, in dB."""
+    """Returns a float64 mean squared error, relative to a peak of 1, in dB."""
     ten = tf.constant(10.0, tf.float64)
     return -ten * tf.math.log(mean_squared_error) / tf.math.log(ten)
 
 
 def ssim(real_rgb: tf.Tensor, fake_rgb: tf.Tensor) -> tf.Tensor:
-    """True structural similarity in RGB, the mean of the three channels' (Wang et al. 2004).
+    """True structural similarity (Wang et al. 2004), the mean over the three RGB channels.
 
     Args:
         real_rgb, fake_rgb: float32 RGB in [0, 1], (batch, height, width, 3), at least 7x7.
 
     Returns:
-        float64 (batch,) in [-1, 1], 1 for equal images; `skimage.metrics`
-        `structural_similarity` with `channel_axis=-1, data_range=1`: a uniform 7x7 window and
-        sample covariance.
+        float64 (batch,) in [-1, 1], 1 for equal images; the same as
+        `skimage.metrics.structural_similarity` with `channel_axis=-1, data_range=1`: a uniform
+        7x7 window and sample covariance.
 
     Raises:
-        ValueError: another dtype or shape, images smaller than the window, or, outside a
-            graph, another range.
+        ValueError: dtype or shape is wrong, images are smaller than the window, or, outside a
+            graph, values are outside [0, 1].
     """
     real, fake = rgb_pair(real_rgb, fake_rgb)
     return structural_similarity(
@@ -74,12 +74,12 @@ def ssim(real_rgb: tf.Tensor, fake_rgb: tf.Tensor) -> tf.Tensor:
 
 
 def structural_similarity(real: tf.Tensor, fake: tf.Tensor, data_range: float) -> tf.Tensor:
-    """Returns the SSIM of float64 (batch, height, width, channels), whose span is `data_range`."""
+    """Returns the SSIM of float64 images (batch, height, width, channels)."""
     if any(side is not None and side < _SSIM_WINDOW for side in real.shape[1:3]):
         raise ValueError(f"SSIM needs images of at least 7x7 pixels, not {real.shape[1:3]}.")
 
     def window_mean(values: tf.Tensor) -> tf.Tensor:
-        # Sums of shifted slices: a pooling in float64 takes ten times as long on a CPU.
+        # Sums of shifted slices: pooling in float64 takes ten times as long on a CPU.
         rows = tf.shape(values)[1] - _SSIM_WINDOW + 1
         columns = tf.shape(values)[2] - _SSIM_WINDOW + 1
         values = tf.add_n([values[:, i : i + rows] for i in range(_SSIM_WINDOW)])
