@@ -1,4 +1,4 @@
-"""Figures of the report and of the scores: arrays in, a matplotlib `Figure` out.
+"""Figures of the report and of scores: arrays in, a matplotlib `Figure` out.
 
 No function here runs a model, reads or writes a file, or touches pyplot's global state.
 Save a figure with `figure.savefig(path)`; notebooks use `pix2pix_color.notebook.show`.

@@ -1,4 +1,4 @@
-"""Colors: the planes of Lab, and where in the ab plane the pixels of images lie."""
+"""Colors: the planes of Lab, and how pixels are distributed over the ab plane."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ __all__ = ["chroma_histogram", "lab_planes"]
 
 
 def _ab_colormap(channel: int, limit: float) -> ListedColormap:
-    """Returns the real colors of a (channel 1) or b (channel 2) from -limit to limit."""
+    """Returns the colors of a (channel 1) or b (channel 2) from -limit to limit at L = 65."""
     lab = np.zeros((256, 3), np.float32)
     lab[:, 0], lab[:, channel] = 65.0, np.linspace(-limit, limit, 256)
     return ListedColormap(np.asarray(color.lab_to_rgb(lab)))
 
 
 def lab_planes(rgb: np.ndarray) -> Figure:
-    """Splits one image into L, a and b, each in the colors that it stands for.
+    """Splits one image into L, a and b, each drawn in the colors that it encodes.
 
     Args:
         rgb: (h, w, 3), uint8 or float in [0, 1].
 
     Returns:
-        Four images with their scales: the image, L in [0, 100], and a and b on one common
-        scale, symmetric about gray.
+        The image, L in [0, 100], and a and b on a common scale that is symmetric about gray.
 
     Raises:
         ValueError: not a single RGB image.
@@ -59,7 +58,7 @@ def lab_planes(rgb: np.ndarray) -> Figure:
 
 
 def chroma_histogram(chroma: np.ndarray, *, limit: int = 100, bin_size: int = 2) -> Figure:
-    """Draws how often each chroma occurs, beside the colors it stands for.
+    """Draws how often each chroma occurs, beside the colors of the ab plane.
 
     Args:
         chroma: (..., 2), (a, b) / 128 as from `color.split`.
@@ -67,11 +66,11 @@ def chroma_histogram(chroma: np.ndarray, *, limit: int = 100, bin_size: int = 2)
         bin_size: side of a bin, in units of a and b.
 
     Returns:
-        Two plots on the same axes: the colors that sRGB can show at L = 65, and the share of
-        pixels in each bin on a logarithmic scale, with the mean and the median marked.
+        Two plots with the same axes: the colors of sRGB at L = 65, and the share of pixels in
+        each bin on a logarithmic scale, with mean and median.
 
     Raises:
-        ValueError: the last axis is not of length 2, or there is no value.
+        ValueError: the last axis does not have length 2, or there is no value.
     """
     chroma = np.asarray(chroma)
     require(
@@ -108,11 +107,12 @@ def chroma_histogram(chroma: np.ndarray, *, limit: int = 100, bin_size: int = 2)
         axes.set_xlabel("a: green to red")
         axes.spines[:].set_visible(False)
     key.set_ylabel("b: blue to yellow")
+    figure.get_layout_engine().set(wspace=0.06)  # or the tick labels would touch
     return figure
 
 
 def _ab_plane(limit: int, size: int = 201) -> np.ndarray:
-    """Returns RGBA (size, size, 4) of the plane at L = 65, clear where sRGB has no such color."""
+    """Returns RGBA (size, size, 4) of the plane at L = 65, transparent outside sRGB."""
     steps = np.linspace(-limit, limit, size, dtype=np.float32)
     a, b = np.meshgrid(steps, steps)
     lab = np.stack([np.full_like(a, 65.0), a, b], axis=-1)

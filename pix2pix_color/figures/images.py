@@ -1,4 +1,4 @@
-"""Images in rows: grids, samples of classes, the report's Figure 3, maps."""
+"""Images in rows: grids, class samples, the report's Figure 3, maps."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ def image_grid(
 
     Args:
         rows: images, (h, w), (h, w, 1) or (h, w, 3), uint8 or float in [0, 1]; an array
-            (rows, columns, h, w, 3) will do. Rows may differ in length.
-        row_titles: a text to the left of each row.
-        column_titles: a text above each column.
-        captions: a text below each image.
+            (rows, columns, h, w, 3) works too. Rows may differ in length.
+        row_titles: to the left of each row.
+        column_titles: above each column.
+        captions: below each image.
         inches: side of one image.
 
     Raises:
-        ValueError: no image, an image of another shape, or titles that do not fit the rows.
+        ValueError: there is no image, an image has another shape, or titles or captions are
+            missing.
     """
     columns = max((len(row) for row in rows), default=0)
     require(columns > 0, "image_grid needs at least one image.")
-    require(len(row_titles) in (0, len(rows)), "image_grid needs one title a row.")
-    require(len(column_titles) in (0, columns), "image_grid needs one title a column.")
+    require(len(row_titles) in (0, len(rows)), "image_grid needs one title per row.")
+    require(len(column_titles) in (0, columns), "image_grid needs one title per column.")
     require(
         not captions or [len(c) for c in captions] == [len(row) for row in rows],
-        "image_grid needs one caption an image.",
+        "image_grid needs one caption per image.",
     )
     margin = 0.085 * max(map(len, row_titles), default=0)
     height = inches + (0.24 if captions else 0.06)
@@ -62,32 +63,32 @@ def image_grid(
 
 
 def class_samples(images: Mapping[str, Sequence[np.ndarray]]) -> Figure:
-    """Draws one row of images for each class (report section 4.1).
+    """Draws one row of images per class (report section 4.1).
 
     Args:
         images: class name to images, uint8 or float in [0, 1], (h, w, 3).
 
     Raises:
-        ValueError: no image.
+        ValueError: there is no image.
     """
     return image_grid(list(images.values()), row_titles=list(images))
 
 
 def heat_maps(maps: Mapping[str, np.ndarray]) -> Figure:
-    """Draws non-negative maps beside each other, each scaled to its own maximum.
+    """Draws non-negative maps side by side, each scaled to its own maximum.
 
     Args:
         maps: title to (h, w) values; exact zeros stay white.
 
     Raises:
-        ValueError: no map, or a map that is not (h, w).
+        ValueError: there is no map, or a map is not (h, w).
     """
     require(len(maps) > 0, "heat_maps needs at least one map.")
     figure = Figure((1.75 * len(maps), 2.2), layout="constrained")
     grid = figure.subplots(1, len(maps), squeeze=False)[0]
     for axes, (title, values) in zip(grid, maps.items(), strict=True):
         values = np.asarray(values)
-        require(values.ndim == 2, f"A map has the shape (h, w), not {values.shape}.")
+        require(values.ndim == 2, f"A map must be (h, w), not {values.shape}.")
         seen = np.ma.masked_equal(values, 0.0)
         axes.imshow(seen, cmap="cividis", vmin=0.0, interpolation="nearest")
         axes.set_title(title, fontsize=SMALL)
@@ -109,21 +110,19 @@ def comparison_table(
 
     Args:
         gray, real, fake: (count, h, w, 3) or (count, h, w, 1), uint8 or float in [0, 1].
-        row_titles: a text to the left of each row.
-        columns: heading to a text for each row, for example both protocols' scores.
+        row_titles: to the left of each row.
+        columns: heading to one text per row, such as the scores in both protocols.
 
     Raises:
-        ValueError: the three differ in number, or a column has not one text a row.
+        ValueError: the three differ in length, or a title or text is missing.
     """
     columns = columns or {}
     count = len(real)
-    require(
-        len(gray) == len(fake) == count > 0, "gray, real and fake must hold as many images each."
-    )
-    require(len(row_titles) in (0, count), "comparison_table needs one title a row.")
+    require(len(gray) == len(fake) == count > 0, "gray, real and fake must have the same length.")
+    require(len(row_titles) in (0, count), "comparison_table needs one title per row.")
     require(
         all(len(texts) == count for texts in columns.values()),
-        "Each column needs one text a row.",
+        "Each column needs one text per row.",
     )
     margin = 0.085 * max(map(len, row_titles), default=0)
     widths = [1.3] * 3 + [1.55] * len(columns)

@@ -1,4 +1,4 @@
-"""What the scores say: intervals, one score against another, the images behind them."""
+"""Scores: their intervals, one score against another, and the images behind them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from .images import image_grid
-from .style import BLUE, GRAY, GREEN, SMALL, VERMILION, require
+from .style import BLUE, GRAY, GREEN, SMALL, VERMILION, plain_axes, require
 
 __all__ = [
     "best_median_worst",
@@ -31,16 +31,16 @@ def score_intervals(
     highlight: Sequence[str] = (),
     reference: str = "",
 ) -> Figure:
-    """Draws each score as a panel: a point and its interval for every predictor.
+    """Draws one panel per score, with a point and an interval for every predictor.
 
     Args:
         scores: score title to predictor title to (value, low, high); low and high are `None`
-            where nothing is known. A predictor may lack a score.
-        highlight: predictors in another color than the baselines.
-        reference: a predictor whose values are drawn as a line through all others.
+            if the interval is unknown. A predictor may lack a score.
+        highlight: predictors in another color than the rest.
+        reference: a predictor whose value is also drawn as a vertical line.
 
     Raises:
-        ValueError: no score.
+        ValueError: there is no score.
     """
     require(len(scores) > 0, "score_intervals needs at least one score.")
     predictors = list(dict.fromkeys(name for panel in scores.values() for name in panel))
@@ -72,9 +72,8 @@ def score_intervals(
         axes.tick_params(axis="y", length=0)
         axes.locator_params(axis="x", nbins=4)
         axes.margins(x=0.12)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.grid(axis="x", color="0.92", lw=0.8)
-        axes.set_axisbelow(True)
+        plain_axes(axes, grid="x")
+        axes.spines["left"].set_visible(False)
     return figure
 
 
@@ -88,13 +87,13 @@ def score_plane(
     """Draws predictors as points in the plane of two scores.
 
     Args:
-        points: predictor title to its two scores, across and up.
+        points: predictor title to its two scores, horizontal and vertical.
         titles: of the two scores.
         highlight: predictors in another color.
         named: predictors whose titles are written beside them; the default is all.
 
     Raises:
-        ValueError: no point.
+        ValueError: there is no point.
     """
     require(len(points) > 0, "score_plane needs at least one point.")
     figure = Figure((6.4, 4.2), layout="constrained")
@@ -109,9 +108,7 @@ def score_plane(
     axes.set_ylabel(titles[1], fontsize=SMALL)
     axes.tick_params(labelsize=8)
     axes.margins(x=0.12)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="0.92", lw=0.8)
-    axes.set_axisbelow(True)
+    plain_axes(axes)
     return figure
 
 
@@ -121,15 +118,15 @@ def quality_curves(
     goals: Mapping[str, tuple[float, float]],
     goal_title: str,
 ) -> Figure:
-    """Draws scores against the seconds of training, on a logarithmic axis.
+    """Draws scores against training time on a logarithmic axis.
 
     Args:
-        curves: score title to runner to its (seconds, score), in order.
-        goals: score title to the (seconds, score) of where another runner ends.
-        goal_title: what that is.
+        curves: score title to runner to its (seconds, score) pairs in order.
+        goals: score title to the (seconds, score) at which another run ended.
+        goal_title: the name of that run.
 
     Raises:
-        ValueError: no curve, or a score without a goal.
+        ValueError: there is no curve, or a score has no goal.
     """
     require(len(curves) > 0, "quality_curves needs at least one score.")
     require(set(curves) == set(goals), "quality_curves needs a goal for every score.")
@@ -146,9 +143,7 @@ def quality_curves(
         axes.set_xlabel("seconds of training", fontsize=SMALL)
         axes.set_title(score, fontsize=SMALL)
         axes.tick_params(labelsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color="0.92", lw=0.8)
-        axes.set_axisbelow(True)
+        plain_axes(axes)
     figure.axes[0].legend(fontsize=8, frameon=False)
     return figure
 
@@ -159,21 +154,21 @@ def psnr_scatter(
     """Draws the report's PSNR of each image against its true PSNR.
 
     Args:
-        report_psnr, psnr: (count,) in dB. Images where either is not finite are left out.
-        title: above the plot; the default says how many images there are.
-        bins: hexagons across.
+        report_psnr, psnr: (count,) in dB. Images for which either is not finite are left out.
+        title: above the plot; the default is the number of images.
+        bins: number of hexagons in the horizontal direction.
 
     Returns:
         The number of images in each hexagon, with Pearson's and Spearman's correlation and
         the line of equal scores.
 
     Raises:
-        ValueError: the two differ in length, or fewer than two images are left.
+        ValueError: the two differ in length, or fewer than two images remain.
     """
     report_psnr, psnr = (np.asarray(values, np.float64) for values in (report_psnr, psnr))
     require(
         report_psnr.ndim == 1 and report_psnr.shape == psnr.shape,
-        f"report_psnr {report_psnr.shape} and psnr {psnr.shape} need one value an image each.",
+        f"report_psnr {report_psnr.shape} and psnr {psnr.shape} need one value per image.",
     )
     known = np.isfinite(report_psnr) & np.isfinite(psnr)
     report_psnr, psnr = report_psnr[known], psnr[known]
@@ -183,52 +178,45 @@ def psnr_scatter(
     drawn = axes.hexbin(
         psnr, report_psnr, gridsize=bins, mincnt=1, cmap="cividis", norm=LogNorm(), lw=0.1
     )
-    bar = figure.colorbar(drawn, ax=axes, label="images", shrink=0.9)
+    bar = figure.colorbar(drawn, ax=axes, label="number of images", shrink=0.9)
     bar.outline.set_visible(False)
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     bar.ax.minorticks_off()
-    # The limits are those of the images: the line of equal scores must not move them.
-    limits = axes.get_xlim(), axes.get_ylim()
+    axes.axis(axes.axis())  # the line of equal scores must not change the limits
     span = [min(psnr.min(), report_psnr.min()), max(psnr.max(), report_psnr.max())]
     axes.plot(span, span, color=GRAY, lw=1.0, ls="--", label="equal scores", zorder=3)
-    axes.set_xlim(*limits[0])
-    axes.set_ylim(*limits[1])
     axes.set_xlabel("true PSNR (dB)")
     axes.set_ylabel("report-protocol PSNR (dB)")
     axes.set_title(title or f"{len(psnr):,} images", fontsize=10)
-    pearson, spearman = (
-        _correlation(psnr, report_psnr),
-        _correlation(*map(_ranks, (psnr, report_psnr))),
-    )
+    pearson = _correlation(psnr, report_psnr)
+    spearman = _correlation(_ranks(psnr), _ranks(report_psnr))
     axes.text(
         0.98,
         0.03,
-        f"correlation {pearson:.2f}, of ranks {spearman:.2f}",
+        f"correlation: Pearson {pearson:.2f}, Spearman {spearman:.2f}",
         transform=axes.transAxes,
         ha="right",
         fontsize=SMALL,
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2},
     )
     axes.legend(fontsize=8, frameon=False, loc="upper left")
-    axes.spines[["top", "right"]].set_visible(False)
+    plain_axes(axes, grid=None)
     return figure
 
 
 def wrapped_squares() -> Figure:
-    """Draws the square of every error of an 8-bit number, and what is left of it in 8 bits.
+    """Draws the square of every difference of two 8-bit numbers, and what 8 bits keep of it.
 
-    The report's PSNR is made of the latter (`metrics.report_psnr`).
+    The report's PSNR averages the latter (`metrics.report_psnr`).
     """
     error = np.arange(256)
     square = error.astype(np.uint8) ** 2  # wraps around: that is the point
     figure = Figure((7.0, 3.4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(error, error**2, color=BLUE, lw=2.2, label="the square")
-    axes.plot(
-        error, square, color=VERMILION, lw=0.8, marker=".", ms=3.5, label="the same in 8 bits"
-    )
+    axes.plot(error, error**2, color=BLUE, lw=2.2, label="squared error")
+    axes.plot(error, square, ".-", color=VERMILION, lw=0.8, ms=3.5, label="squared error in uint8")
     axes.annotate(
-        "15 levels: the last whose square fits",
+        "15: the largest error whose square fits in 8 bits",
         (15, 225),
         (33, 330),
         fontsize=SMALL,
@@ -236,22 +224,22 @@ def wrapped_squares() -> Figure:
     )
     axes.set_xlim(0, 130)
     axes.set_ylim(0, 650)
-    axes.set_xlabel("error of a channel of a pixel, in levels of 255")
+    axes.set_xlabel("error in one channel of a pixel (8-bit levels)")
     axes.set_ylabel("squared error")
     axes.legend(fontsize=8, frameon=False, loc="center right", bbox_to_anchor=(1.0, 0.62))
-    axes.spines[["top", "right"]].set_visible(False)
+    plain_axes(axes, grid=None)
     return figure
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Returns Pearson's correlation; nan where one of the two is constant."""
+    """Returns Pearson's correlation; nan if either is constant."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
     return float(np.corrcoef(first, second)[0, 1])
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Returns the rank of each value, equal ones sharing the mean of theirs."""
+    """Returns the rank of each value; equal values share their mean rank."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return (ends - (counts - 1) / 2.0)[place]
@@ -260,22 +248,23 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 def best_median_worst(
     scores: np.ndarray, each: int = 8, *, better: str = "higher"
 ) -> dict[str, np.ndarray]:
-    """Returns which images score best, about the median, and worst.
+    """Returns which images score best, closest to the median, and worst.
 
     Args:
-        scores: (count,); images with a score that is not a number come last.
-        each: images in each of the three; a third of all where there are fewer.
+        scores: (count,); NaN ranks last.
+        each: number of images per group, at most a third of all.
         better: `"higher"` or `"lower"`.
 
     Returns:
-        Indices into `scores`, from better to worse. Equal scores keep their order.
+        `"best"`, `"median"` and `"worst"` to indices into `scores`, from better to worse. Equal
+        scores keep their order.
 
     Raises:
-        ValueError: no score, or another `better`.
+        ValueError: there is no score, or `better` is neither.
     """
     scores = np.asarray(scores, np.float64)
-    require(scores.ndim == 1 and scores.size > 0, "best_median_worst needs one score an image.")
-    require(better in ("higher", "lower"), f"better is 'higher' or 'lower', not {better!r}.")
+    require(scores.ndim == 1 and scores.size > 0, "best_median_worst needs one score per image.")
+    require(better in ("higher", "lower"), f"better must be 'higher' or 'lower', not {better!r}.")
     order = np.argsort(-scores if better == "higher" else scores, kind="stable")
     each = max(1, min(each, len(order) // 3))
     middle = (len(order) - each) // 2
@@ -297,20 +286,21 @@ def ranked_images(
 
     Args:
         real, fake: (count, h, w, 3), uint8 or float in [0, 1].
-        scores: (count,), of `fake` against `real`; the caption of each pair.
-        better: `"higher"` or `"lower"`.
-        each: images in each group; a third of all where there are fewer.
+        scores: (count,), of `fake` against `real`; the captions.
+        better, each: as in `best_median_worst`.
         digits: decimals of the captions.
         title: above the images, such as the name of the score.
 
     Returns:
-        For each group a row of real images above a row of colorized ones, from better to
-        worse. Given the images of `best_median_worst` alone, it draws the same as given all.
+        For each group a row of real images above a row of colorized ones, from better to worse.
+        The images of `best_median_worst` alone give the same figure as all images.
 
     Raises:
-        ValueError: the three differ in number, or there is no image.
+        ValueError: the three differ in length, or there is no image.
     """
-    require(len(real) == len(fake) == len(scores), "real, fake and scores must be as many.")
+    require(
+        len(real) == len(fake) == len(scores), "real, fake and scores must have the same length."
+    )
     rows, titles, captions = [], [], []
     for group, chosen in best_median_worst(scores, each, better=better).items():
         rows += [[real[i] for i in chosen], [fake[i] for i in chosen]]

@@ -1,11 +1,11 @@
-"""What the figures share: colors, sizes, and the drawing of one image."""
+"""What the figures share: colors, sizes, plain axes, and how an image is drawn."""
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
 
-# Okabe and Ito's palette: told apart by readers with any kind of color vision.
+# The palette of Okabe and Ito, for readers with any kind of color vision.
 BLUE, VERMILION, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#8C8C8C"
 SMALL = 9
 
@@ -33,12 +33,20 @@ def draw_image(axes: Axes, image: np.ndarray) -> None:
 
 
 def hide_frame(axes: Axes) -> None:
-    """Leaves an image without ticks and frame."""
+    """Removes the ticks and the frame of an image."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
 
 
+def plain_axes(axes: Axes, grid: str | None = "both") -> None:
+    """Leaves only the left and the bottom axis, with a light grid along `grid` behind the data."""
+    axes.spines[["top", "right"]].set_visible(False)
+    if grid is not None:
+        axes.grid(axis=grid, color="0.92", lw=0.8)
+        axes.set_axisbelow(True)
+
+
 def row_title(axes: Axes, text: str) -> None:
-    """Writes a text to the left of a row's first image."""
+    """Writes a text to the left of the first image of a row."""
     axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=SMALL, labelpad=6)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import BLUE, GRAY, GREEN, VERMILION, require
+from .style import BLUE, GRAY, GREEN, VERMILION, plain_axes, require
 
 __all__ = ["REPORT_BANDS", "REPORT_STEPS", "accuracy_curve", "loss_curves", "loss_parts"]
 
@@ -64,10 +64,10 @@ REPORT_BANDS: dict[str, tuple[tuple[int, float, float], ...]] = {
         (REPORT_STEPS, 0.65, 1.00),
     ),
 }
-"""(step, lower edge, upper edge) of each curve of the report's Figures 4 and 5.
+"""(step, lower edge, upper edge) of the curves in the report's Figures 4 and 5.
 
-Read off the printed plots, which give no numbers: good to about 0.3 in the generator's loss,
-0.1 in the discriminator's and 0.03 in its accuracy. The generator's loss starts at 38.
+Read off the printed plots, which give no numbers: accurate to about 0.3 for the generator's loss,
+0.1 for the discriminator's and 0.03 for its accuracy. The generator's loss starts at 38.
 """
 
 
@@ -78,7 +78,7 @@ def _column(history: Mapping[str, np.ndarray], name: str) -> np.ndarray:
 
 
 def _running_mean(steps: np.ndarray, values: np.ndarray, window: int) -> tuple:
-    """Returns the centered means of `window` rows, at their middle steps."""
+    """Returns means over `window` rows, at the mean step of each window."""
     kernel = np.ones(window) / window
     return np.convolve(steps, kernel, "valid"), np.convolve(values, kernel, "valid")
 
@@ -109,7 +109,7 @@ def _draw_curve(
 def _draw_band(axes: Axes, name: str, label: str | None) -> None:
     steps, low, high = np.array(REPORT_BANDS[name]).T
     axes.fill_between(steps, low, high, color=GRAY, alpha=0.3, lw=0, label=label, gid=name)
-    for edge in (low, high):  # stays visible where the run's own curve lies over it
+    for edge in (low, high):  # stays visible under the curve of the run
         axes.plot(steps, edge, color="0.25", lw=0.9, ls="--", zorder=3, gid=f"{name}_edge")
 
 
@@ -121,9 +121,7 @@ def _curve_axes(x_max: float, y_range: tuple[float, float], y_label: str) -> tup
     axes.set_xlabel("iteration")
     axes.set_ylabel(y_label)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="0.92", lw=0.8)
-    axes.set_axisbelow(True)
+    plain_axes(axes)
     return figure, axes
 
 
@@ -144,10 +142,10 @@ def loss_curves(
     Args:
         history: columns `step`, `generator_loss`, `discriminator_loss` of a `history.csv`, as
             from `numpy.genfromtxt(path, delimiter=",", names=True)`.
-        x_max: last iteration on the axis; the report's by default, `None` for the run's own.
+        x_max: last iteration on the axis; the default is the report's, `None` is the run's own.
         y_max: largest loss on the axis (Figure 4: 40).
-        smooth: rows to average over the raw curve; 0 for the raw curve alone.
-        report: draw the range of the report's curves too (`REPORT_BANDS`).
+        smooth: also draw the mean over this many rows; 0 draws only the raw curve.
+        report: also draw the range of the report's curves (`REPORT_BANDS`).
 
     Raises:
         ValueError: a column is missing.
@@ -184,8 +182,7 @@ def accuracy_curve(
         x_max or _last_step(history), (-0.03, 1.03), "discriminator accuracy"
     )
     if report:
-        name = "discriminator_accuracy"
-        _draw_band(axes, name, "report, range read off its Figure 5")
+        _draw_band(axes, "discriminator_accuracy", "report, range read off its Figure 5")
     _draw_curve(axes, history, "discriminator_accuracy", "accuracy", BLUE, smooth)
     axes.axhline(0.5, color="0.4", lw=0.8, ls=":")
     axes.legend(fontsize=8, framealpha=0.85, edgecolor="none", loc="lower right")
@@ -195,11 +192,11 @@ def accuracy_curve(
 def loss_parts(
     history: Mapping[str, np.ndarray], *, l1_weight: float = 100.0, smooth: int = 0
 ) -> Figure:
-    """Draws what the generator's loss is made of: weighted L1 and adversarial part.
+    """Draws the parts of the generator's loss: weighted L1 and adversarial.
 
     Args:
-        history: columns `step`, `l1_loss` (not yet weighted) and `adversarial_loss`.
-        l1_weight: what L1 is multiplied by in the sum (report: 100).
+        history: columns `step`, `l1_loss` (unweighted) and `adversarial_loss`.
+        l1_weight: the factor of L1 in the sum (report: 100).
         smooth: as in `loss_curves`.
 
     Raises:
