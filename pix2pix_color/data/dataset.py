@@ -1,4 +1,4 @@
-"""The images of a split, and the batches that are made of them."""
+"""The images of a split, and the batches made from them."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ __all__ = ["ImageDataset"]
 # Compiled into one pass over the pixels: three times as fast as operation by operation.
 _split = tf.function(color.split, jit_compile=True, reduce_retracing=True)
 
-_PREFETCHED = 4  # batches made ahead of the training step
+_PREFETCHED = 4  # batches prepared ahead of the training step
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageDataset:
-    """Images of one split, read once, gray ones left out, kept in memory.
+    """The images of one split, read once and kept in memory, without the gray ones.
 
     Attributes:
-        name: what `load_dataset` was asked for: shown beside every result.
+        name: the argument of `load_dataset`; shown next to every result.
         split: `"train"` or `"test"`.
-        images: uint8 (size, size, 3) RGB, in a fixed order.
+        images: uint8 RGB (size, size, 3), in a fixed order.
         count: number of images.
         gray_count: number of gray images that were left out.
-        labels: int64 (count,), what each image shows, or `None` where nobody has said (the
-            report does not use labels; the reference classifier does).
-        class_names: the meaning of each label.
-        load_split: reads another split of the same data in the same way.
-        parts: of a mixture, whose images are in the order of its parts, the number of images
-            of each and its share of every training epoch; the shares sum to one.
+        labels: int64 (count,), the class of each image, or `None` if the images are not labeled
+            (the report does not use labels; the classifier does).
+        class_names: name of the class of each label.
+        load_split: loads another split of the same data with the same options.
+        parts: of a mixture, whose images are in the order of its parts: the number of images of
+            each part and its share of every training epoch. The shares sum to one.
     """
 
     name: str
@@ -51,7 +51,7 @@ class ImageDataset:
     parts: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
-        # Fewer images under the same parts would draw from the wrong ones.
+        # With fewer images, the same parts would draw the wrong ones.
         if self.parts and sum(count for count, _ in self.parts) != self.count:
             raise DataError(
                 f"{self.name} is a mixture, which cannot be cut to {self.count} images: use one "
@@ -59,13 +59,13 @@ class ImageDataset:
             )
 
     def other_split(self, split: str) -> ImageDataset:
-        """Returns another split, read with the same options, without a limit.
+        """Returns another split, loaded with the same options but without a limit.
 
         Raises:
-            DataError: it cannot be read, or this data set was made by hand.
+            DataError: it cannot be loaded, or this data set does not come from `load_dataset`.
         """
         if self.load_split is None:
-            raise DataError(f"{self.name} was not read by load_dataset: it has no other split.")
+            raise DataError(f"{self.name} does not come from load_dataset: it has no other split.")
         return self.load_split(split)
 
     def batches(self, batch_size: int = 256) -> tf.data.Dataset:
@@ -78,12 +78,12 @@ class ImageDataset:
 
     @functools.cached_property
     def _examples(self) -> tf.data.Dataset:
-        # One element that holds every image in Lab, cached. Shuffling and flipping must come
-        # after the cache, or every epoch would see the same ones.
+        # One cached element that holds every image in Lab. Shuffling and flipping must come after
+        # the cache; otherwise every epoch would see the same order and flips.
         return self.batches(256).unbatch().batch(self.count).cache()
 
     def steps_per_epoch(self, batch_size: int, drop_remainder: bool = False) -> int:
-        """Returns batches an epoch: 773 for the report's 49,438 images in batches of 64."""
+        """Returns the batches per epoch: 773 for the report's 49,438 images in batches of 64."""
         steps = self.count / batch_size
         return math.floor(steps) if drop_remainder else math.ceil(steps)
 
@@ -97,23 +97,24 @@ class ImageDataset:
         shift: int = 0,
         drop_remainder: bool = False,
     ) -> tf.data.Dataset:
-        """Returns endless shuffled (lightness, chroma) batches from step `start_step` on.
+        """Returns endless shuffled (lightness, chroma) batches, starting at step `start_step`.
 
-        Every epoch is a new order of all images; of a mixture, of as many, each part's share
-        drawn as `mixture.draw` says. Order, flips and shifts depend on `seed` and the step
-        alone, so a run that resumes at a step sees what an uninterrupted one would.
+        Every epoch contains all images in a new order; of a mixture, equally many images, drawn
+        from each part as `mixture.draw` describes. Order, flips and shifts depend only on `seed`
+        and the step, so that a resumed run sees the same batches as an uninterrupted one.
 
         Args:
-            batch_size: images a (global) batch.
-            seed: of order, flips and shifts.
-            start_step: batches already used, over all epochs.
+            batch_size: images per (global) batch.
+            seed: random seed of the order, the flips and the shifts.
+            start_step: number of batches already used, over all epochs.
             flip: mirror each image left to right with probability one half.
-            shift: move each image by up to so many pixels in each direction, below its size;
-                what comes in at the border is mirrored.
-            drop_remainder: leave out an epoch's last, smaller batch.
+            shift: move each image by up to this many pixels in each direction, less than its
+                size; the border is filled by reflection.
+            drop_remainder: leave out the last, smaller batch of each epoch.
 
         Raises:
-            DataError: fewer images than one batch, or a part of a mixture without any.
+            DataError: there are fewer images than one batch, or a part of a mixture contributes
+                no image to an epoch.
         """
         steps = self.steps_per_epoch(batch_size, drop_remainder)
         if steps == 0 or self.count == 0:
@@ -123,14 +124,14 @@ class ImageDataset:
             )
         if self.parts and 0 in mixture.portions([share for _, share in self.parts], self.count):
             raise DataError(
-                f"A part of {self.name} has a weight so low that it gives no image to an epoch of "
-                f"{self.count}: leave it out or raise its weight."
+                f"A part of {self.name} has so low a weight that it contributes no image to an "
+                f"epoch of {self.count}: remove it or raise its weight."
             )
         start_epoch, start_batch = divmod(start_step, steps)
 
         def one_epoch(epoch: tf.Tensor, examples: tuple[tf.Tensor, tf.Tensor]) -> tf.data.Dataset:
-            # Stateless operations: an epoch's order and flips are functions of its number,
-            # which a resumed run knows, whatever else has drawn random numbers.
+            # Stateless operations: the order and the flips of an epoch are functions of its
+            # number, which a resumed run knows, whatever other random numbers have been drawn.
             order = tf.random.experimental.stateless_shuffle(
                 tf.range(self.count), seed=[seed, 2 * epoch]
             )
@@ -141,10 +142,10 @@ class ImageDataset:
             )
 
             def take(chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                # An image that an epoch draws twice is flipped and moved anew each time.
+                # An image drawn twice in an epoch is flipped and shifted independently.
                 numbers = chosen if drawn is None else tf.gather(drawn, chosen)
                 batch = tuple(tf.gather(part, numbers) for part in examples)
-                # Both parts of an image must face the same way, and stay on each other.
+                # Lightness and chroma of an image must be flipped and shifted alike.
                 if flip:
                     side = tf.gather(mirrored, chosen)[:, None, None, None]
                     batch = tuple(tf.where(side, tf.reverse(part, [2]), part) for part in batch)
@@ -159,20 +160,20 @@ class ImageDataset:
 
         epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max)
         both = tf.data.Dataset.zip(epochs, self._examples.repeat())
-        # Several workers must share out the batches: of the files each would have a part only.
         options = tf.data.Options()
+        # Workers must divide each batch; sharded by file, each would see only some of the images.
         by_data = tf.data.experimental.AutoShardPolicy.DATA
         options.experimental_distribute.auto_shard_policy = by_data
-        # The end of an iterator waits for the autotuner, which sleeps for up to a minute.
+        # Closing an iterator waits for the autotuner, which sleeps for up to a minute.
         options.autotune.enabled = False
         return both.flat_map(one_epoch).prefetch(_PREFETCHED).with_options(options)
 
 
 def _shifted(images: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
-    """Returns images (batch, size, size, channels), each moved by its (rows, columns)."""
+    """Returns images (batch, size, size, channels), each shifted by its (rows, columns)."""
     size = images.shape[1]
     for axis in (1, 2):
         places = tf.range(size) + moves[:, axis - 1, None]
-        places = size - 1 - tf.abs(size - 1 - tf.abs(places))  # mirrored at either border
+        places = size - 1 - tf.abs(size - 1 - tf.abs(places))  # reflected at either border
         images = tf.gather(images, places, axis=axis, batch_dims=1)
     return images

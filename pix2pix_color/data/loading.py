@@ -1,8 +1,7 @@
-"""Reads a split of whatever is named."""
+"""Loads one split of a named data set, a folder of images, or a mixture of these."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 from pathlib import Path
@@ -15,9 +14,7 @@ from ..config import nearest
 from ..errors import DataError
 from . import mixture
 from .dataset import ImageDataset
-from .embedded import photographs
-from .image_folder import SPLITS, decode, explain, list_images
-from .tfds import load_tfds
+from .sources import SPLITS, decode_files, explain, list_images, load_tfds, photographs
 
 __all__ = ["is_gray", "load_dataset"]
 
@@ -27,8 +24,7 @@ FITS = ("crop", "resize")
 
 def is_gray(image: tf.Tensor) -> tf.Tensor:
     """Returns whether R == G == B at every pixel of an image (..., height, width, 3)."""
-    first = image[..., :1]
-    return tf.reduce_all(tf.equal(image, first), axis=[-3, -2, -1])
+    return tf.reduce_all(tf.equal(image, image[..., :1]), axis=[-3, -2, -1])
 
 
 def load_dataset(
@@ -40,34 +36,38 @@ def load_dataset(
     fit: str = "crop",
     limit: int | None = None,
 ) -> ImageDataset:
-    """Reads one split of a data set.
+    """Loads one split of a data set.
 
     Args:
-        dataset: `"cifar10"` (through TFDS, which honors `TFDS_DATA_DIR` and downloads the
-            data where there is a network), `"photographs"` (32x32 crops of the color
-            photographs inside scikit-image: no network, no download), `"tfds:NAME"` (any
-            data set of TFDS with an `image` feature, or `"tfds:NAME/CONFIG"`), a folder of
-            images, searched to any depth, or a mixture of these, `"NAME=WEIGHT,NAME=WEIGHT"`.
-            What exists as a folder is one, whatever its name looks like. The weights of a
-            mixture, of any sum, are the parts' shares of every training epoch, which is as long
-            as all parts together (see `mixture.draw`); its `images`, which evaluation sees, are
-            all images of all parts, part by part, whatever the weights, without labels.
-        split: `"train"` or `"test"`. A folder with subfolders of these names uses them;
-            any other gives every tenth file, in sorted order, to the test split. Of TFDS,
-            `"test"` is `"validation"` where there is no test split.
-        image_size: height and width in pixels of what is returned.
+        dataset: one of
+            `"cifar10"`: through TensorFlow Datasets (TFDS), which honors `TFDS_DATA_DIR` and
+            downloads the data if necessary;
+            `"photographs"`: 32x32 crops of the color photographs inside scikit-image, without a
+            download;
+            `"tfds:NAME"` or `"tfds:NAME/CONFIG"`: any TFDS data set with an `image` feature;
+            a folder of images, searched recursively (an existing folder takes precedence over
+            any other reading of its name);
+            `"NAME=WEIGHT,NAME=WEIGHT"`: a mixture. The weights, of any sum, are the parts'
+            shares of every training epoch, which is as long as all parts together (see
+            `mixture.draw`). Its `images`, which evaluation uses, are all images of all parts,
+            part by part, regardless of the weights, without labels.
+        split: `"train"` or `"test"`. A folder with subfolders of these names uses them; of any
+            other folder, every tenth file in sorted order is a test image. A TFDS data set
+            without a test split uses its `"validation"` split instead.
+        image_size: height and width in pixels of the returned images.
         drop_gray: leave out images with R == G == B at every pixel (report section 4.1).
-        fit: `"crop"` or `"resize"`, see `DataConfig.fit`; used where an image is not of
-            `image_size` already.
-        limit: stop after so many images (for quick looks). A mixture's parts stop after their
-            shares of it, each after one image at least.
+        fit: `"crop"` or `"resize"`, see `DataConfig.fit`; applied to images that are not
+            `image_size` pixels already.
+        limit: read only the first `limit` images. The parts of a mixture divide it by their
+            weights; each part reads at least one image.
 
     Returns:
-        The images, counted.
+        The images and their number.
 
     Raises:
-        DataError: unknown name, split or fit, a mixture that is none, missing data or split,
-            images that are not uint8 gray or RGB, an unreadable file, nothing left.
+        DataError: the name, split or fit is unknown, the mixture is invalid, the data or the
+            split is missing, the images are not uint8 gray or RGB, a file is unreadable, or no
+            image is left.
     """
     if split not in SPLITS:
         raise DataError(f"Unknown split {split!r}: {nearest(split, SPLITS)}")
@@ -76,12 +76,13 @@ def load_dataset(
     name = str(dataset)
     options = {"image_size": image_size, "drop_gray": drop_gray, "fit": fit}
     if {"=", ","} & {*name} and not os.path.exists(name):
-        return _mix(name, split, limit, options)
-    return _read(name, split, limit, options)
+        return _load_mixture(name, split, limit, options)
+    return _load_single(name, split, limit, options)
 
 
-def _mix(name: str, split: str, limit: int | None, options: dict[str, Any]) -> ImageDataset:
-    """Reads the parts of a mixture and joins them."""
+def _load_mixture(
+    name: str, split: str, limit: int | None, options: dict[str, Any]
+) -> ImageDataset:
     try:
         weights = mixture.parse_name(name)
     except ValueError as error:
@@ -89,17 +90,25 @@ def _mix(name: str, split: str, limit: int | None, options: dict[str, Any]) -> I
             f"{error} A mixture is NAME=WEIGHT,NAME=WEIGHT,..., and there is no folder named "
             f"{name!r}."
         ) from error
+    total = sum(weights.values())
+    shares = [weight / total for weight in weights.values()]
     limits: list[int | None] = [None] * len(weights)
     if limit is not None:
-        limits = [max(1, n) for n in mixture.portions(mixture.normalized(weights), limit)]
-    parts = [_read(part, split, n, options) for part, n in zip(weights, limits, strict=True)]
-    joined = mixture.join(parts, weights)
-    load_split = functools.partial(load_dataset, joined.name, **options)
-    return dataclasses.replace(joined, load_split=load_split)
+        limits = [max(1, portion) for portion in mixture.portions(shares, limit)]
+    parts = [_load_single(part, split, n, options) for part, n in zip(weights, limits, strict=True)]
+    name = ",".join(f"{part}={weight:.15g}" for part, weight in weights.items())
+    return ImageDataset(
+        name,
+        split,
+        images=functools.reduce(tf.data.Dataset.concatenate, [part.images for part in parts]),
+        count=sum(part.count for part in parts),
+        gray_count=sum(part.gray_count for part in parts),
+        load_split=functools.partial(load_dataset, name, **options),
+        parts=tuple((part.count, share) for part, share in zip(parts, shares, strict=True)),
+    )
 
 
-def _read(name: str, split: str, limit: int | None, options: dict[str, Any]) -> ImageDataset:
-    """Reads what is no mixture."""
+def _load_single(name: str, split: str, limit: int | None, options: dict[str, Any]) -> ImageDataset:
     files: list[str] | None = None
     labels, class_names = None, ()
     if name == "photographs":
@@ -108,26 +117,27 @@ def _read(name: str, split: str, limit: int | None, options: dict[str, Any]) -> 
         images, labels, class_names = load_tfds(name.removeprefix("tfds:"), split)
     elif os.path.isdir(name):
         files = list_images(Path(name), split)
-        images = decode(files)
+        images = decode_files(files)
     elif os.path.exists(name):
         raise DataError(
-            f"{name} is a file: a data set is {' or '.join(NAMES)}, tfds:NAME, or a folder."
+            f"{name} is a file; a data set is {' or '.join(NAMES)}, tfds:NAME, or a folder."
         )
     else:
         raise DataError(
             f"There is no data set or folder named {name!r}: {nearest(name, NAMES)} "
-            "Or give tfds:NAME, or the path of a folder of images."
+            "Or use tfds:NAME or the path of a folder of images."
         )
     square = functools.partial(_square, size=options["image_size"], fit=options["fit"])
     images = images.map(square, num_parallel_calls=tf.data.AUTOTUNE)
     if limit is not None:
         images = images.take(limit)
-    numbered = images.enumerate()
+    numbered = images.enumerate()  # so that labels stay with their images
     if options["drop_gray"]:
         numbered = numbered.filter(lambda _, image: not is_gray(image))
     numbered = numbered.cache()
-    try:
-        kept = _numbers(numbered)  # which fills the cache
+    numbers = numbered.map(lambda number, _: number).batch(1_024)
+    try:  # one pass reads everything and fills the cache
+        kept = np.concatenate([np.empty(0, np.int64), *numbers.as_numpy_iterator()])
     except tf.errors.OpError as error:
         raise DataError(explain(error, files)) from error
     total = int(images.cardinality())
@@ -136,18 +146,13 @@ def _read(name: str, split: str, limit: int | None, options: dict[str, Any]) -> 
     return ImageDataset(
         name,
         split,
-        numbered.map(lambda _, image: image),
-        len(kept),
-        total - len(kept),
-        labels[kept] if labels is not None else None,
-        class_names,
-        functools.partial(load_dataset, name, **options),
+        images=numbered.map(lambda _, image: image),
+        count=len(kept),
+        gray_count=total - len(kept),
+        labels=labels[kept] if labels is not None else None,
+        class_names=class_names,
+        load_split=functools.partial(load_dataset, name, **options),
     )
-
-
-def _numbers(numbered: tf.data.Dataset) -> np.ndarray:
-    numbers = numbered.map(lambda number, _: number).batch(1_024)
-    return np.concatenate([np.empty(0, np.int64), *numbers.as_numpy_iterator()])
 
 
 def _square(image: tf.Tensor, *, size: int, fit: str) -> tf.Tensor:
