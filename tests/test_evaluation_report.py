@@ -13,29 +13,37 @@ from pix2pix_color.errors import EvaluationError
 from pix2pix_color.evaluation import report
 from pix2pix_color.networks import build_generator
 
-
-@pytest.fixture(autouse=True)
-def small_grids(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One image per group instead of eight: drawing takes longer than scoring so few."""
-    monkeypatch.setattr(report, "IMAGES_PER_GROUP", 1)
+DATA = {"dataset": "photographs", "limit": 12}
 
 
-def test_a_report_of_two_models_on_both_splits(tiny_run, tiny_export, tmp_path, capsys):
-    said, seen = [], []
-    done = report.write_report(
-        tiny_run,
-        tmp_path,
-        against=tiny_export,
-        dataset="photographs",
-        splits=("train", "test"),
-        limit=12,
-        say=said.append,
-        on_split=seen.append,
-    )
-    assert seen == list(done.values()) and list(done) == ["train", "test"]
-    assert (
-        f"Saved metrics.json, scores.csv, table.md and 14 figures in {tmp_path / 'test'}." in said
-    )
+def test_a_folder_holds_scores_table_and_figures(tiny_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "IMAGES_PER_GROUP", 1)  # drawing takes longer than scoring so few
+    folder, said = tmp_path / "scores", []
+    (evaluation,) = report.write_report(tiny_run, folder, **DATA, say=said.append).values()
+    assert said[-1] == f"Saved metrics.json, scores.csv, table.md and 14 figures in {folder}."
+    made = {path.name for path in folder.iterdir()}
+    assert {"table.md", "scores.png", "psnr-against-report-psnr.png", "images-by-psnr.png"} < made
+    assert {"images-by-report-ssim.png", "images-by-chroma-auc.png"} < made and len(made) == 17
+    with Image.open(folder / "samples.png") as samples:
+        assert samples.width > samples.height
+    first = (folder / "scores.csv").read_text().splitlines()[1].split(",")
+    assert first[:2] == [evaluation.images[0], ""]  # photographs have no labels
+
+    command = ["evaluate", "--model", str(tiny_run), "--dataset", "photographs", "--limit", "3"]
+    assert cli.main([*command, "-o", str(folder)]) == 1
+    assert "metrics.json exists" in capsys.readouterr().err
+    assert json.loads((folder / "metrics.json").read_text())["count"] == 12
+    monkeypatch.setattr(report, "make_figures", lambda *_: {})
+    assert cli.main([*command, "-o", str(folder), "--overwrite"]) == 0
+    assert json.loads((folder / "metrics.json").read_text())["count"] == 3
+
+
+def test_two_models_on_both_splits(tiny_run, tiny_export, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "make_figures", lambda *_: {})
+    seen, splits = [], ("train", "test")
+    options = {**DATA, "against": tiny_export, "splits": splits, "on_split": seen.append}
+    done = report.write_report(tiny_run, tmp_path, **options)
+    assert seen == list(done.values()) and tuple(done) == splits
     for split, evaluation in done.items():
         saved = json.loads((tmp_path / split / "metrics.json").read_text())
         assert saved == {**evaluation.extra, **evaluation.summary()}
@@ -43,23 +51,10 @@ def test_a_report_of_two_models_on_both_splits(tiny_run, tiny_export, tmp_path, 
         # No path of this machine.
         assert (saved["model"], saved["against"]) == (tiny_run.name, tiny_export.name)
         assert saved["reference"]["split"] == "train" and saved["reference"]["count"] > 12
+        # The one was exported from the other.
         assert saved["difference"]["scores"]["psnr"]["difference"] == pytest.approx(0, abs=1e-3)
-        made = {path.name for path in (tmp_path / split).iterdir()}
-        assert {"scores.csv", "table.md", "scores.png", "psnr-against-report-psnr.png"} < made
-        assert {"images-by-psnr.png", "images-by-report-ssim.png"} < made
-        with Image.open(tmp_path / split / "samples.png") as samples:
-            assert samples.width > samples.height
-    first = (tmp_path / "test" / "scores.csv").read_text().splitlines()[1].split(",")
-    assert first[:2] == [done["test"].images[0], ""]  # photographs have no labels
     table = (tmp_path / "side_by_side.md").read_text()
     assert "| the other model | train, 12 images | test, 12 images | train - test |" in table
-
-    command = ["evaluate", "--model", tiny_run, "--dataset", "photographs", "-o", tmp_path]
-    assert cli.main([*map(str, command), "--split", "both"]) == 1
-    assert "metrics.json exists" in capsys.readouterr().err
-    assert report.write_report(
-        tiny_run, tmp_path / "test", dataset="photographs", limit=3, overwrite=True
-    )["test"].models == ("model",)
 
 
 def test_the_command_prints_tables_or_json(tiny_run, tiny_export, capsys):
