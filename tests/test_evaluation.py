@@ -16,7 +16,15 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from pix2pix_color import metrics
 from pix2pix_color.data import ImageDataset, load_dataset
 from pix2pix_color.errors import ClassifierError, EvaluationError
-from pix2pix_color.evaluation import BASELINES, REAL, SCORES, evaluate, preparation, scoring
+from pix2pix_color.evaluation import (
+    BASELINES,
+    FIGURE_3,
+    REAL,
+    SCORES,
+    evaluate,
+    preparation,
+    scoring,
+)
 from pix2pix_color.evaluation.preparation import choose_classifier
 from pix2pix_color.files import shipped_folder
 from pix2pix_color.networks import GeneratorConfig, build_generator
@@ -394,6 +402,9 @@ def test_no_color_at_all_scores_what_is_known_and_what_was_shipped():
     scored = evaluate(Gray(), dataset, **options)  # faster than all baselines
     scores = scored.summary()["scores"]["model"]
     assert scored.count == 9_894
+    # The report's Figure 3 shows two of them.
+    shown = {image.sha256[:16] for image in FIGURE_3 if image.split == "test"}
+    assert len(shown) == 2 and shown <= set(scored.images)
     # 24.13 dB, 0.932 and 33.4 are known for 2,000 of these images. Two standard errors of those
     # are 0.2 dB, 0.003 and 0.8.
     assert scores["psnr"] == pytest.approx(24.13, abs=0.2)

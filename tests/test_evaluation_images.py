@@ -30,11 +30,10 @@ def test_images_are_found_by_their_hash_and_chosen_by_it():
 
 
 @pytest.mark.cifar10
-def test_the_report_s_four_images_are_found_in_their_splits():
-    for split in ("train", "test"):
-        batches = load_dataset("cifar10", split).images.batch(1_000).as_numpy_iterator()
-        digests = {digest(image) for images in batches for image in images}
-        assert {image.sha256 for image in FIGURE_3 if image.split == split} <= digests
+def test_the_report_s_training_images_are_found_in_the_train_split():
+    batches = load_dataset("cifar10", "train").images.batch(1_000).as_numpy_iterator()
+    digests = {digest(image) for images in batches for image in images}
+    assert {image.sha256 for image in FIGURE_3 if image.split == "train"} <= digests
 
 
 def picture(row: int, kind: str) -> np.ndarray:
