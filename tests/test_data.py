@@ -466,9 +466,7 @@ class TestMixedTrainingBatches:
 
     def test_a_part_that_gives_nothing_is_an_error(self):
         dataset = dataclasses.replace(as_dataset(random_images(21)), parts=((6, 0.99), (15, 0.01)))
-        with pytest.raises(
-            DataError, match=r"no image to an epoch of 21.*raise its weight"
-        ):
+        with pytest.raises(DataError, match=r"no image to an epoch of 21.*raise its weight"):
             dataset.training_batches(4)
 
     def test_a_mixture_cannot_be_cut_unnoticed(self, mixed):
