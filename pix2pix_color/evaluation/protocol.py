@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-__all__ = ["BASELINES", "PROTOCOL", "REAL", "SCORES", "Score", "predictor_title"]
+__all__ = ["BASELINES", "PROTOCOL", "REAL", "SCORES", "Score", "predictor_title", "score_title"]
 
 _ARROWS = {"higher": "↑", "lower": "↓", "one": "→ 1", "": ""}
 
@@ -132,6 +132,11 @@ PROTOCOL: dict[str, str] = {
     "no test-time augmentation",
 }
 """How every number of an evaluation was measured."""
+
+
+def score_title(name: str) -> str:
+    """Returns what tables call a score or a baseline."""
+    return SCORES[name].title if name in SCORES else BASELINES.get(name, name)
 
 
 def predictor_title(name: str) -> str:

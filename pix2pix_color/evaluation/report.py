@@ -21,7 +21,7 @@ from ..data import ImageDataset, load_dataset
 from ..errors import EvaluationError
 from ..files import write_atomically
 from .images import images_at, sample_images
-from .protocol import BASELINES, SCORES, predictor_title
+from .protocol import SCORES, predictor_title, score_title
 from .results import Evaluation
 from .scoring import evaluate
 from .splits import side_by_side
@@ -195,8 +195,7 @@ def as_text(evaluation: Evaluation) -> str:
     lines += ["", aligned(evaluation.table(intervals=False))]
     if "against" in extra:
         lines.append(aligned(evaluation.difference("model", "against").table()))
-    titles = {name: score.title for name, score in SCORES.items()} | BASELINES
-    lines += [f"Left out: {titles[name]}: {why}." for name, why in evaluation.left_out.items()]
+    lines += [f"Left out: {score_title(name)}: {why}." for name, why in evaluation.left_out.items()]
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import EvaluationError
 from ..files import write_atomically
 from .comparison import Difference, difference
-from .protocol import BASELINES, PROTOCOL, REAL, SCORES, predictor_title
+from .protocol import BASELINES, PROTOCOL, REAL, SCORES, predictor_title, score_title
 from .tables import json_value, markdown, value_text
 from .totals import Interval, PerImage
 
@@ -198,14 +198,11 @@ class Evaluation:
         ]
         if self.left_out:
             lines += ["## Left out", ""]
-            titles = {name: score.title for name, score in SCORES.items()} | BASELINES
-            lines += [f"- {titles.get(name, name)}: {why}" for name, why in self.left_out.items()]
+            lines += [f"- {score_title(name)}: {why}" for name, why in self.left_out.items()]
             lines.append("")
         lines += ["## How it was measured", ""]
         if self.reference:
             source = "{dataset}, {split}, {count:,} images".format(**self.reference)
             lines.append(f"- reference (mean chroma, class rebalancing): {source}")
-        for name, text in PROTOCOL.items():
-            title = SCORES[name].title if name in SCORES else BASELINES.get(name, name)
-            lines.append(f"- {title}: {text}")
+        lines += [f"- {score_title(name)}: {text}" for name, text in PROTOCOL.items()]
         return "\n".join(lines) + "\n"
