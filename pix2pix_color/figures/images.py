@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from .style import GRAY, SMALL, draw_image, require, row_title
+from .style import GRAY, SMALL, draw_image, require
 
 __all__ = ["class_samples", "comparison_table", "heat_maps", "image_grid"]
 
@@ -42,11 +42,8 @@ def image_grid(
         not captions or [len(c) for c in captions] == [len(row) for row in rows],
         "image_grid needs one caption per image.",
     )
-    margin = 0.085 * max(map(len, row_titles), default=0)
     height = inches + (0.24 if captions else 0.06)
-    figure = Figure((columns * (inches + 0.06) + margin, len(rows) * height + 0.3))
-    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
-    grid = figure.subplots(len(rows), columns, squeeze=False)
+    figure, grid = _rows_of_axes([inches + 0.06] * columns, height, row_titles, len(rows))
     for i, row in enumerate(rows):
         for j, axes in enumerate(grid[i]):
             if j >= len(row):
@@ -55,11 +52,23 @@ def image_grid(
             draw_image(axes, row[j])
             if captions:
                 axes.set_xlabel(captions[i][j], fontsize=7, labelpad=2)
-        if row_titles:
-            row_title(grid[i, 0], row_titles[i])
     for axes, title in zip(grid[0], column_titles, strict=False):
         axes.set_title(title, fontsize=SMALL)
     return figure
+
+
+def _rows_of_axes(
+    widths: Sequence[float], height: float, row_titles: Sequence[str], rows: int
+) -> tuple[Figure, np.ndarray]:
+    """Returns a figure and its axes (rows, columns), with titles to the left of the rows."""
+    margin = 0.085 * max(map(len, row_titles), default=0)
+    figure = Figure((sum(widths) + margin, rows * height + 0.4))
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
+    grid = figure.subplots(rows, len(widths), squeeze=False, width_ratios=widths)
+    style = {"rotation": 0, "ha": "right", "va": "center", "fontsize": SMALL, "labelpad": 6}
+    for axes, title in zip(grid[:, 0], row_titles, strict=False):
+        axes.set_ylabel(title, **style)
+    return figure, grid
 
 
 def class_samples(images: Mapping[str, Sequence[np.ndarray]]) -> Figure:
@@ -124,19 +133,14 @@ def comparison_table(
         all(len(texts) == count for texts in columns.values()),
         "Each column needs one text per row.",
     )
-    margin = 0.085 * max(map(len, row_titles), default=0)
     widths = [1.3] * 3 + [1.55] * len(columns)
-    figure = Figure((sum(widths) + margin, 1.36 * count + 0.5))
-    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
-    grid = figure.subplots(count, len(widths), squeeze=False, width_ratios=widths)
+    figure, grid = _rows_of_axes(widths, 1.36, row_titles, count)
     for i in range(count):
         for axes, image in zip(grid[i], (gray[i], real[i], fake[i]), strict=False):
             draw_image(axes, image)
         for axes, texts in zip(grid[i, 3:], columns.values(), strict=True):
             axes.set_axis_off()
             axes.text(0.5, 0.5, texts[i], ha="center", va="center", fontsize=SMALL)
-        if row_titles:
-            row_title(grid[i, 0], row_titles[i])
     for axes, title in zip(grid[0], ("gray", "real", "colorized", *columns), strict=True):
         axes.set_title(title, fontsize=SMALL)
     return figure

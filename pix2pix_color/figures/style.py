@@ -45,8 +45,3 @@ def plain_axes(axes: Axes, grid: str | None = "both") -> None:
     if grid is not None:
         axes.grid(axis=grid, color="0.92", lw=0.8)
         axes.set_axisbelow(True)
-
-
-def row_title(axes: Axes, text: str) -> None:
-    """Writes a text to the left of the first image of a row."""
-    axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=SMALL, labelpad=6)
