@@ -25,6 +25,7 @@ __all__ = [
     "Interrupted",
     "ModelError",
     "NonFiniteLossError",
+    "PhotographError",
     "Pix2PixColorError",
     "StudyError",
     "TrainingError",
@@ -130,6 +131,10 @@ class VideoError(Pix2PixColorError):
 
 class DemoError(Pix2PixColorError):
     """The web page cannot be served."""
+
+
+class PhotographError(Pix2PixColorError):
+    """A photograph or a setting that the web page cannot use; the message is for the visitor."""
 
 
 class StudyError(Pix2PixColorError, ValueError):

@@ -1,7 +1,7 @@
-"""The web page `pix2pix-color demo`: colorizes photographs in a browser, without a network.
+"""The web page of `pix2pix-color demo`, which colorizes photographs in a browser.
 
-`photographs` does the work and knows no page, `page` lays it out with Gradio, `server` serves
-it. Gradio comes with the extra `[demo]` and is imported when the page starts.
+`photographs` does the work without Gradio, `page` lays out the page, `server` serves it. Gradio
+comes with the extra `[demo]`; importing this package does not load it.
 """
 
 from .server import demo

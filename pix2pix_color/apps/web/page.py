@@ -1,4 +1,4 @@
-"""How the page looks and which function answers what, in Gradio."""
+"""The layout of the page and the functions behind its controls, in Gradio."""
 
 from __future__ import annotations
 
@@ -11,20 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import skimage.data
 
 from ...colorizer import MAX_VIVIDNESS
+from ...errors import PhotographError
 from ...image_files import FORMATS
-from .photographs import (
-    Limits,
-    Models,
-    Photograph,
-    PhotographError,
-    Settings,
-    colorize_batch,
-    colorize_photograph,
-)
+from .photographs import Limits, Models, Settings, colorize_batch, colorize_photograph
 
-__all__ = ["build_page", "launch_options"]
+__all__ = ["LOOK", "build_page"]
 
 _EXAMPLES = {
     "camera.png": "camera",
@@ -34,177 +28,96 @@ _EXAMPLES = {
     "rocket.jpg": "rocket",
     "coins.png": "coins",
 }
-_OWN_SIZE = "the model's own"
-_GRAY, _ORIGINAL = "gray", "as it was sent"
-_PNG, _SAME = "PNG", "same format"
 _HOUR = 3600
 _REPLACED_SECONDS = 60
 
-_ANYWHERE = """
-<script>
-(() => {
-  const areas = "#photograph, #photographs";
-  const give = (files, tries) => {
-    const area = [...document.querySelectorAll(areas)].find((one) => one.offsetParent);
-    if (!area || !files.length || !tries) return;
-    const input = area.querySelector("input[type=file]");
-    if (!input) {  // it shows a file: taken away, and asked again when the area is back
-      area.querySelector(".icon-button-wrapper button")?.click();
-      setTimeout(() => give(files, tries - 1), 50);
-      return;
-    }
-    const transfer = new DataTransfer();
-    files.slice(0, input.multiple ? files.length : 1).forEach((f) => transfer.items.add(f));
-    input.files = transfer.files;
-    input.dispatchEvent(new Event("change", { bubbles: true }));
-  };
-  const take = (event, data) => {
-    const files = [...(data ? data.files : [])];
-    if (!files.length) return;
-    event.preventDefault();
-    give(files, 40);
-  };
-  document.addEventListener("paste", (event) => take(event, event.clipboardData));
-  document.addEventListener("dragover", (event) => event.preventDefault());
-  document.addEventListener("drop", (event) => {
-    if (!event.defaultPrevented) take(event, event.dataTransfer);
-  });
-})();
-</script>
-"""
-"""Files pasted or dropped anywhere on the page go to the tab's upload area."""
-
-_CSS = """
-.gradio-container > main { max-width: 1280px !important; margin: 0 auto !important; }
-#title h1 { margin-bottom: 0; }
-#limits { opacity: 0.7; }
-#limits p { font-size: 0.85em; }
-.problem {
-  border-left: 4px solid #d33; padding: 0.3em 0.8em; white-space: pre-line;
-  overflow-wrap: anywhere; max-height: 24em; overflow-y: auto;
-}
-"""
-
-
-def _upload(**options: Any) -> gr.File:
-    """Returns a place for files that are sent; any kind, since the content decides."""
-    component = gr.File(**options)
-    keep = component.async_move_resource_to_block_cache
-
-    # Gradio would fetch whatever address a request names. Replaced in the object: of a subclass
-    # it writes a stub file beside the source.
-    async def keep_sent(path: str | None) -> str | None:
-        if "://" in str(path or ""):
-            raise gr.Error("Send the file itself, not its address.", print_exception=False)
-        return await keep(path)
-
-    component.async_move_resource_to_block_cache = keep_sent
-    return component
-
-
-def launch_options(folder: Path) -> dict[str, Any]:
-    """Returns what belongs to the look and is given to Gradio's `launch`."""
-    fonts = ["system-ui", "-apple-system", "Segoe UI", "Liberation Sans", "sans-serif"]
-    theme = gr.themes.Soft(
-        primary_hue="rose", neutral_hue="slate", font=fonts, font_mono=["ui-monospace", "monospace"]
+LOOK: dict[str, Any] = {
+    "theme": gr.themes.Soft(
+        primary_hue="rose",
+        neutral_hue="slate",
+        # Gradio's own fonts would come from the network.
+        font=["system-ui", "-apple-system", "Segoe UI", "Liberation Sans", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
     ).set(
         block_title_background_fill="none",
         block_title_padding="0",
         block_title_text_color="*body_text_color",
         block_label_background_fill="*background_fill_primary",
         block_label_text_color="*body_text_color",
-    )
-    return {"theme": theme, "css": _CSS, "head": _ANYWHERE, "footer_links": ["api"]}
+    ),
+    "css_paths": Path(__file__).with_name("page.css"),
+    "head": f"<script>{Path(__file__).with_name('page.js').read_text()}</script>",
+    "footer_links": ["api"],
+}
+"""Arguments of Gradio's `launch` that concern the look."""
 
 
 def build_page(models: Models, limits: Limits, folder: Path) -> gr.Blocks:
     """Returns the page, ready to be launched.
 
     Args:
-        models: that a visitor may choose.
-        limits: said on the page; enforced by the functions behind it, the queue and the server.
-        folder: for results; the one that Gradio keeps its files in, and cleans.
+        models: the models that a visitor may choose from.
+        limits: stated on the page and enforced by the functions behind it and by the queue.
+        folder: for results; it must be Gradio's folder for temporary files.
     """
     with gr.Blocks(
         title="pix2pix-color",
-        analytics_enabled=False,
         fill_width=True,
-        delete_cache=(_HOUR // 6, _HOUR),  # looked for every ten minutes
+        delete_cache=(_HOUR // 6, _HOUR),  # checked every ten minutes
     ) as page:
         gr.Markdown(
-            "# Colors for gray photographs\n"
-            "A pix2pix GAN guesses the colors; the luminance stays yours, at full size.",
+            "# Colorize black-and-white photographs\n"
+            "A pix2pix GAN predicts plausible colors. The luminance and the size of your "
+            "photograph stay as they are.",
             elem_id="title",
         )
         settings = _add_settings(models)
         with gr.Tabs():
             with gr.Tab("One photograph"):
                 _add_photograph(settings, models, limits, folder)
-            with gr.Tab("Several files"):
+            with gr.Tab("Several photographs"):
                 _add_batch(settings, models, limits, folder)
         gr.Markdown(
-            f"{', '.join(FORMATS).upper()}; at most {limits.megabytes} MB and "
-            f"{limits.megapixels} megapixels a file, {limits.files} files a batch, and "
-            f"{limits.queue} requests that wait. Files are deleted after an hour, and when the "
-            "server stops. Nothing leaves the server.",
+            f"{', '.join(FORMATS).upper()} files of up to {limits.megabytes} MB and "
+            f"{limits.megapixels} megapixels, up to {limits.files} per batch; up to "
+            f"{limits.queue} requests may wait. Photographs are deleted after an hour and when "
+            "the server stops, and never leave the server.",
             elem_id="limits",
         )
-    # One request at a time uses all cores already, and two would need twice the memory.
+    # One request already uses all cores, and a second would double the memory.
     return page.queue(max_size=limits.queue, default_concurrency_limit=1, api_open=False)
 
 
 def _add_settings(models: Models) -> list[gr.components.Component]:
-    """Adds what both tabs use; in the order of `_settings`."""
+    """Adds the settings of both tabs and returns them in the order of `Settings`."""
     colorizer = models[models.default]
+    names = [(Path(name).name, name) for name in models.names]
+    vividness = 1.0 if colorizer.vividness is None else colorizer.vividness
     sizes = [colorizer.multiple * times for times in (1, 2, 3, 4, 6, 8, 12, 16)]
     with gr.Row(equal_height=True):
-        model = gr.Dropdown(
-            [(Path(name).name, name) for name in models.names],
-            value=models.default,
-            label="Model",
-            info="that guesses the colors",
-            elem_id="model",
-        )
-        strength = gr.Slider(
-            0,
-            2,
-            value=1,
-            step=0.05,
-            label="Strength",
-            info="0 is gray",
-            elem_id="strength",
-        )
-        vividness = gr.Slider(
-            0,
-            MAX_VIVIDNESS,
-            value=1.0 if colorizer.vividness is None else colorizer.vividness,
-            step=0.05,
-            label="Vividness",
-            info="0 is faithful, 1 vivid",
-            elem_id="vividness",
-        )
-        size = gr.Dropdown(
-            [(_OWN_SIZE, 0), *((f"{n} pixels", n) for n in sizes)],
-            value=0,
-            label="Render size",
-            info="shorter side of what the model sees",
-            elem_id="render-size",
-        )
-        file_format = gr.Radio(
-            [_PNG, _SAME],
-            value=_PNG,
-            label="Save as",
-            info="the file to download",
-            elem_id="save-as",
-        )
-    return [model, strength, vividness, size, file_format]
-
-
-def _settings(
-    model: str, strength: float, vividness: float, size: int, file_format: str
-) -> Settings:
-    size = int(size) or None
-    return Settings(model, float(strength), size, file_format == _SAME, float(vividness))
+        return [
+            gr.Dropdown(names, value=models.default, label="Model", elem_id="model"),
+            gr.Slider(
+                0, 2, 1, step=0.05, label="Color strength", info="0 stays gray", elem_id="strength"
+            ),
+            gr.Slider(
+                *(0, MAX_VIVIDNESS, vividness),
+                step=0.05,
+                label="Vividness",
+                info="0 faithful, 1 vivid",
+                elem_id="vividness",
+            ),
+            gr.Dropdown(
+                [("Automatic", 0), *((f"{size} pixels", size) for size in sizes)],
+                value=0,
+                label="Render size",
+                info="Shorter side the model sees",
+                elem_id="render-size",
+            ),
+            gr.Checkbox(
+                label="Keep the file format", info="Otherwise saves a PNG", elem_id="keep-format"
+            ),
+        ]
 
 
 def _add_photograph(settings: list, models: Models, limits: Limits, folder: Path) -> None:
@@ -212,13 +125,10 @@ def _add_photograph(settings: list, models: Models, limits: Limits, folder: Path
     previous = gr.State([])  # paths of a visitor's results
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
-            source = _upload(
-                label="Drop, paste or choose",
-                height=190,
-                elem_id="photograph",
-            )
+            # Any file is accepted, since its content decides whether it is a photograph.
+            source = gr.File(label="Drop, paste or choose", height=190, elem_id="photograph")
             gallery = gr.Gallery(
-                [(str(path), caption) for path, caption in examples],
+                examples,
                 label="Examples",
                 columns=2,
                 height="auto",
@@ -240,10 +150,7 @@ def _add_photograph(settings: list, models: Models, limits: Limits, folder: Path
             message = gr.HTML(elem_id="message")
             with gr.Row(equal_height=True):
                 left = gr.Radio(
-                    [_GRAY, _ORIGINAL],
-                    value=_GRAY,
-                    label="Left of the line",
-                    elem_id="left-side",
+                    ["Gray", "Original"], value="Gray", label="Left side", elem_id="left-side"
                 )
                 download = gr.DownloadButton(
                     "Download the result", variant="primary", interactive=False, elem_id="download"
@@ -254,27 +161,35 @@ def _add_photograph(settings: list, models: Models, limits: Limits, folder: Path
         model: str,
         strength: float,
         vividness: float,
-        size: int,
-        file_format: str,
+        render_size: int,
+        keep_format: bool,
         left: str,
         previous: list[str],
     ) -> Iterator[tuple]:
-        previous = _drop_replaced(previous)
+        previous = _remove_replaced(previous)
         if source is None:
             yield None, None, "", previous
             return
         try:
-            chosen = _settings(model, strength, vividness, size, file_format)
+            chosen = Settings(model, strength, vividness, render_size, keep_format)
             result = colorize_photograph(source, chosen, models, limits, folder)
         except PhotographError as error:
-            # Said in the page, where it stays, and to a program, which gets an error.
+            # The page keeps the message, and a program gets an error.
             yield None, None, _problem(error), previous
             raise gr.Error(str(error), duration=8, print_exception=False) from error
-        before, path = result.gray if left == _GRAY else result.original, str(result.path)
-        yield (before, result.colored), path, _describe(result), [*previous, path]
+        name, (width, height) = html.escape(result.path.name), result.size
+        text = (
+            f"<p><b>{name}</b>, {width:,} &times; {height:,} pixels, colorized in "
+            f"{result.seconds:.1f} s at a render size of {result.render_size} pixels.</p>"
+        )
+        pair = (result.gray if left == "Gray" else result.original, result.colored)
+        path = str(result.path)
+        yield pair, path, text + _remarks(result.notes), [*previous, path]
 
+    # Resetting a slider is a change but no input.
+    changes = [s.change if isinstance(s, gr.Slider) else s.input for s in settings]
     colorized = gr.on(
-        [source.change, left.input, *_changes(settings)],
+        [source.change, left.input, *changes],
         colorize,
         [source, *settings, left, previous],
         [slider, download, message, previous],
@@ -286,24 +201,20 @@ def _add_photograph(settings: list, models: Models, limits: Limits, folder: Path
     _enable(download, colorized)
 
     def choose(event: gr.SelectData) -> tuple[str, gr.Gallery]:
-        # A copy: the cleaning takes away whatever was given to a visitor. None is selected
-        # afterwards, so that the same one can be chosen again.
+        # A copy, because the hourly cleaning removes whatever a visitor was given. The selection
+        # is cleared so that the same example can be chosen again.
         place = tempfile.mkdtemp(dir=folder)
         return shutil.copy(examples[event.index][0], place), gr.Gallery(selected_index=None)
 
     gallery.select(
-        choose,
-        None,
-        [source, gallery],
-        api_visibility="private",
-        show_progress="hidden",
+        choose, None, [source, gallery], api_visibility="private", show_progress="hidden"
     )
 
 
 def _add_batch(settings: list, models: Models, limits: Limits, folder: Path) -> None:
     with gr.Row():
         with gr.Column(scale=1):
-            sources = _upload(
+            sources = gr.File(
                 file_count="multiple",
                 label=f"Up to {limits.files} photographs",
                 height=320,
@@ -319,23 +230,24 @@ def _add_batch(settings: list, models: Models, limits: Limits, folder: Path) -> 
         model: str,
         strength: float,
         vividness: float,
-        size: int,
-        file_format: str,
+        render_size: int,
+        keep_format: bool,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  how Gradio finds it
     ) -> Iterator[tuple]:
         def show(done: int, count: int, name: str) -> None:
             progress((done, count), desc=name, unit="files")
 
         try:
-            chosen = _settings(model, strength, vividness, size, file_format)
+            chosen = Settings(model, strength, vividness, render_size, keep_format)
             batch = colorize_batch(sources or [], chosen, models, limits, folder, show)
         except PhotographError as error:
             yield None, _problem(error)
             raise gr.Error(str(error).splitlines()[0], duration=8, print_exception=False) from error
-        text = f"<p>{len(batch.names)} of {len(batch.names) + len(batch.failures)} colorized.</p>"
+        count = len(batch.names) + len(batch.failures)
+        text = f"<p>{len(batch.names)} of {count} photographs colorized.</p>"
         text += _remarks(batch.notes)
         if batch.failures:
-            text += _problem("\n".join(f"{name}: {reason}" for name, reason in batch.failures))
+            text += _problem("\n".join(batch.failures))
         yield str(batch.path), text
 
     colorized = start.click(
@@ -349,23 +261,8 @@ def _add_batch(settings: list, models: Models, limits: Limits, folder: Path) -> 
     _enable(download, colorized)
 
 
-def _drop_replaced(results: list[str]) -> list[str]:
-    """Removes a visitor's results that newer ones replaced a while ago; returns the others.
-
-    Otherwise each move of the strength would leave a full-size file until the hour is over. The
-    while is for a download that has just begun, and for programs that ask for several at once.
-    """
-    left = []
-    for path in map(Path, results):
-        if path.exists() and time.time() - path.stat().st_mtime < _REPLACED_SECONDS:
-            left.append(str(path))
-        else:
-            shutil.rmtree(path.parent, ignore_errors=True)
-    return left
-
-
 def _enable(button: gr.DownloadButton, event: Any) -> None:
-    """Lets a download button be pressed after an event that gave it a file, and only then."""
+    """Enables a download button while it has a file."""
     event.then(
         lambda path: gr.DownloadButton(interactive=path is not None),
         button,
@@ -376,19 +273,19 @@ def _enable(button: gr.DownloadButton, event: Any) -> None:
     )
 
 
-def _changes(settings: list) -> list:
-    """Returns the events that mean a new choice."""
-    # A slider's reset button is no input.
-    return [s.change if isinstance(s, gr.Slider) else s.input for s in settings]
+def _remove_replaced(results: list[str]) -> list[str]:
+    """Removes a visitor's results that were replaced a minute ago; returns the others.
 
-
-def _describe(result: Photograph) -> str:
-    name, (width, height) = html.escape(result.path.name), result.size
-    text = (
-        f"<b>{name}</b>, {width:,} &times; {height:,} pixels, in {result.seconds:.1f} s. "
-        f"The model saw {result.render_size} pixels of the shorter side."
-    )
-    return f"<p>{text}</p>" + _remarks(result.notes)
+    Without this, each change of a setting would keep a full-size file for an hour. The minute is
+    for a download that has just begun and for programs that send several requests at once.
+    """
+    kept = []
+    for path in map(Path, results):
+        if path.exists() and time.time() - path.stat().st_mtime < _REPLACED_SECONDS:
+            kept.append(str(path))
+        else:
+            shutil.rmtree(path.parent, ignore_errors=True)
+    return kept
 
 
 def _remarks(notes: list[str]) -> str:
@@ -400,13 +297,11 @@ def _problem(text: object) -> str:
 
 
 def _copy_examples(folder: Path) -> list[tuple[Path, str]]:
-    """Copies the photographs that lie in scikit-image's wheel to where Gradio may serve them."""
-    import skimage.data
-
+    """Copies photographs from scikit-image's wheel to where Gradio may serve them."""
     wheel, place = Path(skimage.data.__file__).parent, folder / "examples"
     place.mkdir(exist_ok=True)
-    examples = []
-    for name, caption in _EXAMPLES.items():
-        if (wheel / name).is_file():
-            examples.append((Path(shutil.copy(wheel / name, place)), caption))
-    return examples
+    return [
+        (Path(shutil.copy(wheel / name, place)), caption)
+        for name, caption in _EXAMPLES.items()
+        if (wheel / name).is_file()
+    ]

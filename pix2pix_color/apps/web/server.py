@@ -1,227 +1,222 @@
-"""Serves the page: on this machine alone unless told otherwise, without asking any network."""
+"""Serves the page: by default on this machine only, and without contacting any other."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
-import shutil
 import signal
 import socket
 import tempfile
 import threading
+import time
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import DemoError
 from ...files import DEFAULT_MODEL
+from .photographs import Limits, Models
+
+if TYPE_CHECKING:
+    import gradio
 
 __all__ = ["demo"]
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")
-_JSON_BYTES = 1_000_000  # of a request that carries no file
-_BYTES_AROUND = 10_000  # a file of an upload, and to name it in a request
+_JSON_BYTES = 1_000_000  # limit of a request without files
+_BYTES_PER_FILE = 10_000  # of headers in an upload, and of its path in a request
 
 
 def demo(
     host: str = "127.0.0.1",
     port: int = 7860,
     model: str | Path = DEFAULT_MODEL,
+    limits: Limits | None = None,
     *,
     open_browser: bool = False,
-    max_megabytes: int = 50,
-    max_megapixels: int = 50,
-    max_files: int = 50,
-    max_queue: int = 20,
 ) -> None:
-    """Serves the page until Ctrl-C or SIGTERM, and leaves nothing behind.
+    """Serves the page until Ctrl-C or SIGTERM, and leaves no files behind.
 
     Args:
-        host: address to listen on. The default is for this machine alone; `0.0.0.0` is for
-            everybody who can reach it.
-        port: to listen on; 0 takes any free one, which is printed.
-        model: a shipped model's name, or the path of a model, as in `Colorizer.load`.
+        host: address to listen on. Only this machine can reach the default; anyone on the
+            network can reach `0.0.0.0`.
+        port: port to listen on; 0 takes any free port, which is printed.
+        model: name of a shipped model or path of a model, as in `Colorizer.load`.
+        limits: what the server accepts; `Limits()` by default.
         open_browser: also open the page in a browser.
-        max_megabytes: size of a file.
-        max_megapixels: size of a photograph.
-        max_files: files in a batch.
-        max_queue: requests that may wait.
 
     Raises:
-        DemoError: no Gradio, or the port or address is not to be had.
+        DemoError: Gradio is missing, or the address cannot be used.
         ColorizerError, ChecksumError: the model cannot be loaded.
-        ValueError: a limit is not a positive whole number.
     """
-    with _settings(host), _folder() as folder:
-        page = _import_page()
-        from .photographs import Limits, Models
-
-        limits = Limits(max_megabytes, max_megapixels, max_files, max_queue)
-        port = _free_port(host, port)  # before the seconds that a model takes
-        blocks = page.build_page(Models(model), limits, folder)
+    limits = limits or Limits()
+    with _sigterm_as_ctrl_c(), _environment(host) as folder:
         try:
-            _launch(blocks, page.launch_options(folder), host, port, limits)
+            import gradio  # noqa: F401
+        except ImportError as error:
+            raise DemoError(
+                f'The web page needs Gradio ({error}): pip install "pix2pix_color[demo]"'
+            ) from error
+        from .page import LOOK, build_page
+
+        port = _free_port(host, port)  # before the model, which takes seconds to load
+        page = build_page(Models(model), limits, folder)
+        try:
+            _launch(page, host, port, limits, LOOK)
             url = f"http://{_in_url(host)}:{port}/"
-            print(f"Colorize photographs at {url} (Ctrl-C stops).", flush=True)
+            print(f"Colorize photographs at {url} (press Ctrl-C to stop).", flush=True)
             if host not in _LOCAL:
-                print("Everybody who can reach this machine can use it.", flush=True)
+                print("Anyone who can reach this machine can use the page.", flush=True)
             if open_browser:
                 webbrowser.open(url)
-            _wait()
+            while True:
+                time.sleep(1)
+        except KeyboardInterrupt:
+            pass
         finally:
-            _stop(blocks)
-
-
-def _import_page() -> Any:
-    try:
-        import gradio  # noqa: F401
-    except ImportError as error:
-        raise DemoError(
-            f'The web page needs Gradio ({error}): pip install "pix2pix_color[demo]"'
-        ) from error
-    from . import page
-
-    return page
+            _stop(page)
 
 
 @contextlib.contextmanager
-def _settings(host: str) -> Iterator[None]:
-    """Sets what Gradio reads from the environment: no telemetry, no proxy to this machine."""
-    direct = [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), *_LOCAL, host]
-    direct = ",".join(filter(None, direct))
-    changes = {
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "GRADIO_RUN_HISTORY": "False",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "OTEL_SDK_DISABLED": "true",  # FastAPI's
-        "NO_PROXY": direct,
-        "no_proxy": direct,
-    }
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    """Yields a folder for everything that Gradio and the page write, and removes it."""
-    before = os.environ.get("GRADIO_TEMP_DIR")
-    if before:
-        Path(before).mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="pix2pix-color-", dir=before)).resolve()
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)
-    try:
-        yield folder
-    finally:
-        if before is None:
-            del os.environ["GRADIO_TEMP_DIR"]
-        else:
-            os.environ["GRADIO_TEMP_DIR"] = before
-        shutil.rmtree(folder, ignore_errors=True)
+def _environment(host: str) -> Iterator[Path]:
+    """Yields the folder of all temporary files; sets what Gradio reads from the environment."""
+    before = os.environ.copy()
+    proxied = before.get("NO_PROXY") or before.get("no_proxy")
+    direct = ",".join(filter(None, [proxied, *_LOCAL, host]))
+    with tempfile.TemporaryDirectory(prefix="pix2pix-color-", ignore_cleanup_errors=True) as folder:
+        changes = {
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "GRADIO_RUN_HISTORY": "False",
+            "GRADIO_TEMP_DIR": os.path.realpath(folder),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "OTEL_SDK_DISABLED": "true",  # FastAPI's telemetry
+            "NO_PROXY": direct,
+            "no_proxy": direct,
+        }
+        os.environ.update(changes)
+        try:
+            yield Path(changes["GRADIO_TEMP_DIR"])
+        finally:
+            for name in changes:
+                del os.environ[name]
+            os.environ.update({name: before[name] for name in changes if name in before})
 
 
 def _free_port(host: str, port: int) -> int:
-    """Returns the port, or a free one for 0; Gradio's own message names neither cause nor cure.
+    """Returns the port, or any free port for 0.
+
+    Gradio cannot pick any free port, and its message names neither the cause nor a remedy.
 
     Raises:
-        DemoError: it is taken, not allowed, or `host` is not an address of this machine.
+        DemoError: this machine cannot listen there.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.create_server((host, port), family=family) as server:
             return server.getsockname()[1]
     except (OSError, OverflowError) as error:
-        if isinstance(error, socket.gaierror) or getattr(error, "errno", None) in (99, 10049):
-            raise DemoError(
-                f"{host} is not an address of this machine: try --host 127.0.0.1."
-            ) from error
-        if isinstance(error, PermissionError):
-            raise DemoError(
-                f"Port {port} is not for ordinary users: choose one from 1024 on with --port."
-            ) from error
-        if isinstance(error, OverflowError):
-            raise DemoError(f"{port} is no port: choose one from 1024 to 65535.") from error
+        reason = os.strerror(error.errno) if getattr(error, "errno", 0) > 0 else str(error)
         raise DemoError(
-            f"Port {port} of {host} is taken. Stop what uses it, choose another with --port, "
-            "or --port 0 for any free one."
+            f"The page cannot be served at {_in_url(host)}:{port}: {reason}. Choose another --host "
+            "or --port (0 takes any free port)."
         ) from error
 
 
-def _launch(blocks: Any, options: dict, host: str, port: int, limits: Any) -> None:
+def _launch(page: gradio.Blocks, host: str, port: int, limits: Limits, look: dict) -> None:
     from starlette.middleware import Middleware
 
-    around = _JSON_BYTES + limits.files * _BYTES_AROUND
-    sizes = {"upload": limits.files * limits.file_bytes + around, "other": around}
-    blocks.launch(
+    other = _JSON_BYTES + limits.files * _BYTES_PER_FILE
+    guard = Middleware(_Guard, upload=limits.files * limits.file_bytes + other, other=other)
+    page.launch(
         server_name=_in_url(host),
         server_port=port,
-        share=False,  # said, since an environment variable or a notebook may turn it on
+        # Stated, since environment variables and notebooks would change these defaults.
+        share=False,
+        mcp_server=False,
+        enable_monitoring=False,
         prevent_thread_lock=True,
         quiet=True,
-        show_error=False,
         max_file_size=limits.file_bytes,
-        app_kwargs={"middleware": [Middleware(_LimitedBodies, **sizes)]},
-        **options,
+        app_kwargs={"middleware": [guard]},
+        **look,
     )
 
 
-def _stop(blocks: Any) -> None:
-    if not blocks.is_running:
-        return
-    # Open pages hold connections for ever; that they are cut is no error to report.
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    blocks.server.config.timeout_graceful_shutdown = 1
-    blocks.close(verbose=False)
+def _stop(page: gradio.Blocks) -> None:
+    if page.is_running:
+        # Cutting the connections of open pages is not an error to report.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        page.server.config.timeout_graceful_shutdown = 1
+        page.close(verbose=False)
 
 
-class _LimitedBodies:
-    """Refuses requests whose body is larger than any that the page sends."""
+class _Guard:
+    """Refuses what Gradio would accept: oversized requests, and addresses that it would fetch.
+
+    Gradio limits each file, but neither a whole request nor a request without files. It downloads
+    `http` addresses in place of an uploaded file, and for `GET .../file=ADDRESS`.
+    """
 
     def __init__(self, app: Any, upload: int, other: int) -> None:
         self.app, self.upload, self.other = app, upload, other
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["method"] in ("POST", "PUT", "PATCH"):
-            length = dict(scope["headers"]).get(b"content-length")
-            is_upload = scope["path"].rstrip("/").endswith("/upload")
-            if length is None:
-                await self._refuse(411, "Say the length of the body.", scope, receive, send)
-                return
-            if int(length) > (self.upload if is_upload else self.other):
-                await self._refuse(413, "The request is too large.", scope, receive, send)
-                return
-        await self.app(scope, receive, send)
-
-    async def _refuse(self, status: int, text: str, scope: dict, receive: Any, send: Any) -> None:
+        from starlette.requests import Request
         from starlette.responses import PlainTextResponse
 
-        await PlainTextResponse(text, status)(scope, receive, send)
+        refusal = None
+        if scope["type"] == "http":
+            is_upload = scope["path"].rstrip("/").endswith("/upload")
+            length = dict(scope["headers"]).get(b"content-length")
+            if "://" in scope["path"]:
+                refusal = 403, "Upload the file instead of its address."
+            elif scope["method"] not in ("POST", "PUT", "PATCH"):
+                pass
+            elif length is None:
+                refusal = 411, "The request must state its length."
+            elif int(length) > (self.upload if is_upload else self.other):
+                refusal = 413, "The request is too large."
+            elif not is_upload:
+                body = await Request(scope, receive).body()
+                if _names_an_address(body):
+                    refusal = 403, "Upload the file instead of its address."
+                receive = _replay(body, receive)
+        app = PlainTextResponse(refusal[1], refusal[0]) if refusal else self.app
+        await app(scope, receive, send)
+
+
+def _replay(body: bytes, receive: Any) -> Any:
+    """Returns `receive` with a body put back."""
+    messages = [{"type": "http.request", "body": body}]
+
+    async def receive_again() -> dict:
+        return messages.pop() if messages else await receive()
+
+    return receive_again
+
+
+def _names_an_address(body: bytes) -> bool:
+    """Returns whether any file in a JSON body is an address."""
+    found = []
+    with contextlib.suppress(ValueError, RecursionError):  # not JSON: Gradio refuses it
+        json.loads(body, object_hook=lambda item: found.append("://" in str(item.get("path"))))
+    return any(found)
 
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _wait() -> None:
-    """Returns at Ctrl-C or SIGTERM."""
-    stop = threading.Event()
-    before = None
-    if threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        while not stop.wait(1.0):  # Windows lets no Ctrl-C through an endless wait
-            pass
-    except KeyboardInterrupt:
-        pass
+        yield
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, before)
