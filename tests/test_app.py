@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import socket
 import sys
 import zipfile
@@ -18,37 +19,28 @@ from pix2pix_color.apps.web.photographs import (
     PREVIEW_SIZE,
     Limits,
     Models,
-    PhotographError,
     Settings,
     colorize_batch,
     colorize_photograph,
 )
-from pix2pix_color.config import GeneratorConfig
-from pix2pix_color.errors import ColorizerError, DemoError
-from pix2pix_color.networks import build_generator
-
-MODEL = "generator.keras"
+from pix2pix_color.errors import ColorizerError, DemoError, PhotographError
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory) -> Models:
-    path = tmp_path_factory.mktemp("model") / MODEL
-    build_generator(GeneratorConfig(depth=5, filters=4), 32, seed=0).save(path)
-    return Models(path)
+def models(tiny_export) -> Models:
+    return Models(tiny_export)
 
 
 @pytest.fixture
 def sent(tmp_path) -> Path:
-    folder = tmp_path / "sent"
-    folder.mkdir()
-    return folder
+    (tmp_path / "sent").mkdir()
+    return tmp_path / "sent"
 
 
 @pytest.fixture
 def made(tmp_path) -> Path:
-    folder = tmp_path / "made"
-    folder.mkdir()
-    return folder
+    (tmp_path / "made").mkdir()
+    return tmp_path / "made"
 
 
 def save(path: Path, size=(50, 40), mode="RGB", seed=0, **options) -> Path:
@@ -62,35 +54,30 @@ def save(path: Path, size=(50, 40), mode="RGB", seed=0, **options) -> Path:
     return path
 
 
-def changed(models: Models, **changes) -> Settings:
-    return Settings(models.default, **changes)
-
-
 def colorize(models: Models, source: Path, made: Path, limits=Limits(), **changes):  # noqa: B008
-    return colorize_photograph(source, changed(models, **changes), models, limits, made)
+    return colorize_photograph(source, Settings(models.default, **changes), models, limits, made)
 
 
 # One photograph -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["photo.png", "photo.jpg", "photo.tif", "photo.webp", "photo.bmp"])
-@pytest.mark.parametrize("keep_format", [False, True])
-def test_the_result_is_the_librarys_own_file(models, sent, made, name, keep_format):
-    source = save(sent / name)
-    before = hashlib.sha256(source.read_bytes()).hexdigest()
-    result = colorize(models, source, made, strength=1.5, render_size=64, keep_format=keep_format)
-    suffix = source.suffix if keep_format else ".png"
-    assert result.path.name == f"photo-color{suffix}"
-    expected = models[models.default].colorize_file(
-        source, sent / f"expected{suffix}", strength=1.5, render_size=64
-    )
-    assert result.path.read_bytes() == expected.read_bytes()
-    assert (result.size, result.render_size) == ((50, 40), 64)
-    assert hashlib.sha256(source.read_bytes()).hexdigest() == before
-    assert set(sent.iterdir()) == {source, expected}
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp", ".bmp"])
+def test_the_result_equals_that_of_colorize_file(models, sent, made, suffix):
+    source = save(sent / f"photo{suffix}")
+    before = source.read_bytes()
+    settings = {"strength": 1.5, "render_size": 64}
+    for keep_format, ending in ((False, ".png"), (True, suffix)):
+        result = colorize(models, source, made, keep_format=keep_format, **settings)
+        assert result.path.name == f"photo-color{ending}"
+        expected = made / f"expected{ending}"
+        models[models.default].colorize_file(source, expected, overwrite=True, **settings)
+        assert result.path.read_bytes() == expected.read_bytes()
+        assert (result.size, result.render_size) == ((50, 40), 64)
+    assert source.read_bytes() == before
+    assert list(sent.iterdir()) == [source]
 
 
-def test_the_format_is_that_of_the_content_and_a_gif_becomes_png(models, sent, made):
+def test_the_content_decides_the_format_and_a_gif_becomes_a_png(models, sent, made):
     save(sent / "photo.jpg").rename(sent / "photo.png")
     result = colorize(models, sent / "photo.png", made, keep_format=True)
     assert result.path.name == "photo-color.jpg"
@@ -132,7 +119,7 @@ def test_previews_of_large_deep_and_transparent_photographs(models, sent, made):
     assert Image.open(clear.path).mode == "RGBA"
 
 
-def test_what_could_not_be_used_or_kept_is_said(models, sent, made):
+def test_notes_name_what_could_not_be_used(models, sent, made):
     clear = Image.new("RGBA", (40, 40), (90, 90, 90, 0))
     clear.save(sent / "clear.png")
     assert colorize(models, sent / "clear.png", made).notes == []
@@ -141,27 +128,27 @@ def test_what_could_not_be_used_or_kept_is_said(models, sent, made):
     assert note.startswith("profile.png: ")
     assert "ICC profile" in note
     assert str(sent) not in note
-    batch = colorize_batch([sent / "profile.png"], changed(models), models, Limits(), made)
+    batch = colorize_batch([sent / "profile.png"], Settings(models.default), models, Limits(), made)
     assert batch.notes == [note]
 
 
 # Limits and errors ----------------------------------------------------------------------------
 
 
-def test_files_over_a_limit_are_refused_in_words(models, sent, made):
+def test_files_over_a_limit_are_refused(models, sent, made):
     source = save(sent / "photo.png", (1500, 1000))
     assert colorize(models, source, made, Limits(megapixels=2)).size == (1500, 1000)
-    with pytest.raises(PhotographError, match=r"^photo\.png: .*1500 x 1000 pixels"):
+    with pytest.raises(PhotographError, match=r"^photo\.png .*1500 x 1000 pixels"):
         colorize(models, source, made, Limits(megapixels=1))
     source.write_bytes(source.read_bytes() + bytes(1_000_000))
-    with pytest.raises(PhotographError, match=r"^photo\.png: the file has more than 1 MB\.$"):
+    with pytest.raises(PhotographError, match=r"^photo\.png is larger than 1 MB\.$"):
         colorize(models, source, made, Limits(megabytes=1))
 
 
 @pytest.mark.parametrize("field", ["megabytes", "megapixels", "files", "queue"])
 @pytest.mark.parametrize("value", [0, -1, 2.5])
 def test_a_limit_is_a_positive_number(field, value):
-    with pytest.raises(ValueError, match=field):
+    with pytest.raises(DemoError, match=field):
         Limits(**{field: value})
 
 
@@ -171,9 +158,9 @@ def test_a_limit_is_a_positive_number(field, value):
         ({"strength": -0.1}, "strength"),
         ({"strength": float("nan")}, "strength"),
         ({"strength": 1e9}, "strength"),
-        ({"render_size": 33}, "multiple of 32"),
-        ({"render_size": -32}, "multiple of 32"),
-        ({"render_size": 32_000}, "multiple of 32"),
+        ({"render_size": 33}, "multiple of 8"),
+        ({"render_size": -32}, "multiple of 8"),
+        ({"render_size": 32_000}, "multiple of 8"),
     ],
 )
 def test_settings_out_of_range_are_refused(models, sent, made, changes, message):
@@ -184,30 +171,29 @@ def test_settings_out_of_range_are_refused(models, sent, made, changes, message)
 
 
 def test_a_model_is_one_of_those_offered_and_never_a_path(models, sent, made):
-    source, model = save(sent / "photo.png"), Path(models.default)
-    other = model.parent / "other.keras"
-    other.write_bytes(model.read_bytes())
+    source, other = save(sent / "photo.png"), sent / "other"
+    shutil.copytree(models.default, other)
     settings = Settings(str(other))
-    with pytest.raises(PhotographError, match="There is no model"):
+    with pytest.raises(PhotographError, match="no model named"):
         colorize_photograph(source, settings, models, Limits(), made)
-    with pytest.raises(PhotographError, match="There is no model"):
+    with pytest.raises(PhotographError, match="no model named"):
         colorize_batch([source], settings, models, Limits(), made)
 
 
-def test_a_wrong_default_model_is_known_at_once(tmp_path):
+def test_a_wrong_default_model_fails_at_once(tmp_path):
     with pytest.raises(ColorizerError, match="no model named or at"):
         Models(tmp_path / "nothing")
 
 
-def test_messages_name_the_file_and_not_its_place(models, sent, made):
-    with pytest.raises(PhotographError, match=r"^gone\.png: is no longer on the server"):
+def test_messages_name_the_file_but_not_its_folder(models, sent, made):
+    with pytest.raises(PhotographError, match=r"^gone\.png is no longer there"):
         colorize(models, sent / "gone.png", made)
     (sent / "empty.png").write_bytes(b"")
     (sent / "text.png").write_bytes(b"no image\n" * 100)
     cut = save(sent / "cut.png")
     cut.write_bytes(cut.read_bytes()[:-300])
     for name in ("empty.png", "text.png", "cut.png"):
-        with pytest.raises(PhotographError, match=rf"^{name}: \S+") as error:
+        with pytest.raises(PhotographError, match=rf"^{name} cannot be read") as error:
             colorize(models, sent / name, made)
         assert str(sent) not in str(error.value)
         assert "\n" not in str(error.value)
@@ -220,7 +206,7 @@ def test_messages_name_the_file_and_not_its_place(models, sent, made):
 def test_a_batch_is_the_single_results_in_a_zip(models, sent, made):
     sources = [save(sent / "one.png", seed=1), save(sent / "two.jpg", seed=2)]
     seen = []
-    settings = changed(models, strength=0.7, keep_format=True)
+    settings = Settings(models.default, strength=0.7, keep_format=True)
     batch = colorize_batch(
         sources, settings, models, Limits(), made, lambda *state: seen.append(state)
     )
@@ -244,7 +230,7 @@ def test_names_that_would_be_one_file_are_made_distinct(models, sent, made):
         save(sent / "PHOTO.jpg", (42, 40)),
         save(sent / "photo.bmp", (43, 40)),
     ]
-    batch = colorize_batch(sources, changed(models), models, Limits(), made)
+    batch = colorize_batch(sources, Settings(models.default), models, Limits(), made)
     assert batch.names == [
         "photo-color.png",
         "photo-color (2).png",
@@ -256,27 +242,27 @@ def test_names_that_would_be_one_file_are_made_distinct(models, sent, made):
     assert widths == [40, 41, 42, 43]
 
 
-def test_a_batch_goes_on_after_bad_files_and_lists_them(models, sent, made):
+def test_a_batch_skips_bad_files_and_lists_them(models, sent, made):
     (sent / "bad.png").write_bytes(b"nothing")
     sources = [sent / "bad.png", save(sent / "good.png"), sent / "gone.png"]
-    batch = colorize_batch(sources, changed(models), models, Limits(), made)
+    batch = colorize_batch(sources, Settings(models.default), models, Limits(), made)
     assert batch.names == ["good-color.png"]
-    assert [name for name, _ in batch.failures] == ["bad.png", "gone.png"]
+    assert [text.split()[0] for text in batch.failures] == ["bad.png", "gone.png"]
     with zipfile.ZipFile(batch.path) as archive:
         assert archive.namelist() == ["good-color.png", "failures.txt"]
         lines = archive.read("failures.txt").decode().splitlines()
-    assert lines == [f"{name}: {reason}" for name, reason in batch.failures]
+    assert lines == batch.failures
     assert str(sent) not in "".join(lines)
 
 
 def test_a_batch_of_none_too_many_or_only_bad_files_is_refused(models, sent, made):
-    source, settings = save(sent / "photo.png"), changed(models)
+    source, settings = save(sent / "photo.png"), Settings(models.default)
     with pytest.raises(PhotographError, match="Choose some photographs"):
         colorize_batch([], settings, models, Limits(), made)
-    with pytest.raises(PhotographError, match="4 files are too many: at most 3"):
+    with pytest.raises(PhotographError, match="4 files are too many: the limit is 3"):
         colorize_batch([source] * 4, settings, models, Limits(files=3), made)
     (sent / "bad.png").write_bytes(b"nothing")
-    with pytest.raises(PhotographError, match=r"None .*\nbad\.png: "):
+    with pytest.raises(PhotographError, match=r"None .*\nbad\.png cannot"):
         colorize_batch([sent / "bad.png"], settings, models, Limits(), made)
     assert list(made.iterdir()) == []
 
@@ -295,12 +281,12 @@ def test_mutated_files_through_the_pages_own_function(models, sent, made, monkey
     monkeypatch.setattr(page, "_REPLACED_SECONDS", 0)
     blocks = page.build_page(models, Limits(megapixels=1), made)
     (handler,) = [f.fn for f in blocks.fns.values() if f.api_name == "colorize"]
-    files = mutated_files(sent, 2_000, seed=5)
+    files = mutated_files(sent, 600, seed=5)
     hashes = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     previous, outcomes = [], {True: 0, False: 0}
     for path, whole in files.items():
-        answers = handler(str(path), models.default, 1.0, 1.0, 0, "PNG", "gray", previous)
+        answers = handler(str(path), models.default, 1.0, 1.0, 0, False, "Gray", previous)
         pair, file, message, previous = next(answers)
         outcomes[pair is not None] += 1
         assert whole is None or whole == (pair is not None), (path, message)
@@ -312,9 +298,9 @@ def test_mutated_files_through_the_pages_own_function(models, sent, made, monkey
         assert path.name in message
         assert str(sent) not in message
         assert file is None
-        with pytest.raises(gradio.Error, match=r"\S+: \S+"):
+        with pytest.raises(gradio.Error, match=path.name):
             next(answers)
-    assert min(outcomes.values()) > 400
+    assert min(outcomes.values()) > 120
     # Each result goes when the next one comes.
     assert len([p for p in made.rglob("*-color.png")]) <= 1
     assert {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in files} == hashes
@@ -328,19 +314,17 @@ def test_without_gradio_the_way_to_install_it_is_said(monkeypatch):
         demo()
 
 
-def test_a_port_or_an_address_that_is_not_to_be_had_is_said_before_a_model_is_loaded(tmp_path):
+def test_an_unusable_address_is_reported_before_the_model_is_loaded(tmp_path):
     pytest.importorskip("gradio", reason="the extra [demo] is not installed")
     nothing = tmp_path / "nothing"  # would be the error if it were loaded first
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(DemoError, match=f"Port {port} of 127.0.0.1 is taken.* --port"):
+        with pytest.raises(DemoError, match=f"127.0.0.1:{port}: Address already in use.* --port"):
             demo(port=port, model=nothing)
-    with pytest.raises(DemoError, match="70000 is no port"):
+    with pytest.raises(DemoError, match="70000: .*0-65535.* --port"):
         demo(port=70_000, model=nothing)
-    with pytest.raises(DemoError, match="not an address of this machine"):
+    with pytest.raises(DemoError, match="192.0.2.1:0: Cannot assign.* --host"):
         demo(host="192.0.2.1", port=0, model=nothing)
-    with pytest.raises(ValueError, match="files"):
-        demo(port=0, model=nothing, max_files=0)
 
 
 def test_importing_the_page_loads_neither_gradio_nor_tensorflow():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
@@ -38,9 +39,10 @@ FLAGS = [
     "--no-first-run",
 ]
 LOCAL = ("127.0.0.1", "localhost", "::1")
-LIMITS = {"max_megabytes": 2, "max_megapixels": 1, "max_files": 3, "max_queue": 1}
+LIMITS = {"megabytes": 2, "megapixels": 1, "files": 3, "queue": 1}
+ADDRESS = "http://192.0.2.1/cat.jpg"
 
-# Says on the error output which foreign host any part of the server asks for.
+# Writes to its error output which other host any part of the server contacts.
 SERVER = f"""
 import sys
 
@@ -56,24 +58,18 @@ def watch(event, arguments):
         print("NETWORK", event, host, file=sys.stderr, flush=True)
 
 sys.addaudithook(watch)
-from pix2pix_color.apps.web import demo
-demo(port=0, model=sys.argv[1], **eval(sys.argv[2]))
+from pix2pix_color.apps.web import Limits, demo
+demo(port=0, model=sys.argv[1], limits=Limits(**eval(sys.argv[2])))
 """
 
 
 class Server:
-    """The page in a process of its own.
+    """The page in a process of its own, with its address, temporary folder and error output."""
 
-    Attributes:
-        url: of the page.
-        folder: where it keeps its temporary files.
-        errors: lines of its error output so far.
-    """
-
-    def __init__(self, model: str | Path, folder: Path, **options: int) -> None:
+    def __init__(self, model: str | Path, folder: Path, **limits: int) -> None:
         self.folder, self.errors = folder, []
         self.process = python_process(
-            SERVER, model, options, TMPDIR=str(folder), TEMP=str(folder), GRADIO_SHARE="True"
+            SERVER, model, limits, TMPDIR=str(folder), TEMP=str(folder), GRADIO_SHARE="True"
         )
         threading.Thread(target=self._listen, daemon=True).start()
         line = self.process.stdout.readline()
@@ -92,27 +88,10 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    from pix2pix_color.config import GeneratorConfig
-    from pix2pix_color.networks import build_generator
-
-    path = tmp_path_factory.mktemp("model") / "generator.keras"
-    build_generator(GeneratorConfig(depth=5, filters=4), 32, seed=0).save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def server(model, tmp_path_factory) -> Iterator[Server]:
-    server = Server(model, tmp_path_factory.mktemp("temporary"), **LIMITS)
+def server(tiny_export, tmp_path_factory) -> Iterator[Server]:
+    server = Server(tiny_export, tmp_path_factory.mktemp("temporary"), **LIMITS)
     yield server
     server.stop()
-
-
-@pytest.fixture(scope="module")
-def colorizer(model):
-    from pix2pix_color.colorizer import Colorizer
-
-    return Colorizer.load(model)
 
 
 @pytest.fixture
@@ -191,7 +170,7 @@ def give(page, event: str, name: str, content: bytes) -> None:
     )
 
 
-def test_a_visit_with_a_browser(server, colorizer, photograph, tmp_path):
+def test_a_visit_with_a_browser(server, tiny_colorizer, photograph, tmp_path):
     broken = tmp_path / "broken.png"
     with Image.open(photograph) as image:
         image.save(broken)
@@ -199,7 +178,7 @@ def test_a_visit_with_a_browser(server, colorizer, photograph, tmp_path):
 
     def expected(source: Path, suffix: str = ".png", **settings) -> bytes:
         target = tmp_path / "expected" / f"{source.stem}{suffix}"
-        colorizer.colorize_file(source, target, overwrite=True, **settings)
+        tiny_colorizer.colorize_file(source, target, overwrite=True, **settings)
         return target.read_bytes()
 
     with browser_page() as (page, asked):
@@ -229,8 +208,8 @@ def test_a_visit_with_a_browser(server, colorizer, photograph, tmp_path):
         assert download(page, "#download")[1] == expected(photograph, strength=2.0)
         page.get_by_label("Render size").click()
         page.get_by_role("option", name="64 pixels", exact=True).click()
-        says(page, "#message", "saw 64 pixels")
-        page.get_by_label("same format").check()
+        says(page, "#message", "render size of 64 pixels")
+        page.get_by_label("Keep the file format").check()
         says(page, "#message", "cat-color.jpg")
         settings = {"strength": 2.0, "render_size": 64}
         assert download(page, "#download") == (
@@ -238,7 +217,7 @@ def test_a_visit_with_a_browser(server, colorizer, photograph, tmp_path):
             expected(photograph, ".jpg", **settings),
         )
         before = shown(page)
-        page.get_by_label("as it was sent").check()
+        page.get_by_role("radio", name="Original").check()
         page.wait_for_function(
             "(before) => document.querySelector('#before-after img').src !== before", arg=before[0]
         )
@@ -251,14 +230,14 @@ def test_a_visit_with_a_browser(server, colorizer, photograph, tmp_path):
         page.locator("#examples button").nth(1).click()
         says(page, "#message", "chelsea-color.png")
         give(page, "paste", "broken.png", broken.read_bytes())
-        says(page, "#message", "broken.png: cannot be read")
+        says(page, "#message", "broken.png cannot be read")
         assert page.locator("#before-after img").count() == 0
         page.wait_for_selector("#download:disabled")  # a moment after the message
         page.locator("#examples button").nth(1).click()  # the same one again
         says(page, "#message", "chelsea-color.png")
 
         # Several files.
-        page.get_by_role("tab", name="Several files").click()
+        page.get_by_role("tab", name="Several photographs").click()
         (tmp_path / "b").mkdir()
         twin = Path(shutil.copy(photograph, tmp_path / "b"))
         with Image.open(twin) as image:
@@ -266,8 +245,8 @@ def test_a_visit_with_a_browser(server, colorizer, photograph, tmp_path):
         page.set_input_files("#photographs input[type=file]", [photograph, broken, twin])
         says(page, "#photographs", "broken")
         page.click("#colorize-all")
-        says(page, "#batch-message", "2 of 3 colorized.")
-        says(page, "#batch-message", "broken.png: cannot be read")
+        says(page, "#batch-message", "2 of 3 photographs colorized.")
+        says(page, "#batch-message", "broken.png cannot be read")
         name, content = download(page, "#zip")
         assert name == "colorized.zip"
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -275,11 +254,11 @@ def test_a_visit_with_a_browser(server, colorizer, photograph, tmp_path):
             assert archive.namelist() == [first, second, "failures.txt"]
             assert archive.read(first) == expected(photograph, ".jpg", **settings)
             assert archive.read(second) == expected(twin, ".jpg", **settings)
-            assert archive.read("failures.txt").startswith(b"broken.png: cannot be read")
+            assert archive.read("failures.txt").startswith(b"broken.png cannot be read")
 
         # The limits are stated, and nothing came from anywhere else.
         said = page.inner_text("#limits")
-        for limit in ("2 MB", "1 megapixels", "3 files", "1 requests"):
+        for limit in ("2 MB", "1 megapixels", "3 per batch", "1 requests"):
             assert limit in said
         hosts = {url.split("/")[2].rsplit(":", 1)[0] for url in asked if "://" in url}
         assert hosts - {""} == {"127.0.0.1"}
@@ -299,7 +278,7 @@ def client(server, tmp_path):
 
 
 def settings(model: Path, strength: float = 1.0, size: int = 0) -> list:
-    return [str(model), strength, 1.0, size, "PNG"]
+    return [str(model), strength, 1.0, size, False]
 
 
 def saved(path: Path, size: tuple[int, int], noise: bool = False) -> Path:
@@ -310,10 +289,12 @@ def saved(path: Path, size: tuple[int, int], noise: bool = False) -> Path:
     return path
 
 
-def test_a_program_gets_the_librarys_file(client, model, colorizer, photograph, tmp_path):
+def test_a_program_gets_the_librarys_file(
+    client, tiny_export, tiny_colorizer, photograph, tmp_path
+):
     sent = gradio_client.handle_file(photograph)
-    _, result, message = client.predict(sent, *settings(model), "gray", api_name="/colorize")
-    expected = colorizer.colorize_file(photograph, tmp_path / "expected.png")
+    _, result, message = client.predict(sent, *settings(tiny_export), "Gray", api_name="/colorize")
+    expected = tiny_colorizer.colorize_file(photograph, tmp_path / "expected.png")
     assert Path(result).read_bytes() == expected.read_bytes()
     assert "301" in message
 
@@ -322,28 +303,32 @@ def test_a_program_gets_the_librarys_file(client, model, colorizer, photograph, 
     ("change", "message"),
     [
         ({"strength": 3.0}, "maximum value 2|[Ss]trength"),
-        ({"size": 48}, "not in the list of choices"),
+        ({"size": 40}, "not in the list of choices"),
         ({"size": 32_000}, "not in the list of choices"),
         ({"model": Path("/etc/passwd")}, "not in the list of choices"),
     ],
 )
 def test_settings_that_the_page_does_not_offer_are_refused(
-    client, model, photograph, change, message
+    client, tiny_export, photograph, change, message
 ):
     sent = gradio_client.handle_file(photograph)
     with pytest.raises(gradio_client.exceptions.AppError, match=message):
-        client.predict(sent, *settings(**{"model": model, **change}), "gray", api_name="/colorize")
+        client.predict(
+            sent, *settings(**{"model": tiny_export, **change}), "Gray", api_name="/colorize"
+        )
 
 
-def test_files_over_the_limits_are_refused(client, server, model, tmp_path):
+def test_files_over_the_limits_are_refused(client, server, tiny_export, tmp_path):
     large = saved(tmp_path / "large.png", (1001, 1000))
     with pytest.raises(gradio_client.exceptions.AppError, match="1001 x 1000 pixels"):
         client.predict(
-            gradio_client.handle_file(large), *settings(model), "gray", api_name="/colorize"
+            gradio_client.handle_file(large), *settings(tiny_export), "Gray", api_name="/colorize"
         )
     small = gradio_client.handle_file(saved(tmp_path / "small.png", (40, 40)))
-    with pytest.raises(gradio_client.exceptions.AppError, match="4 files are too many: at most 3"):
-        client.predict([small] * 4, *settings(model), api_name="/batch")
+    with pytest.raises(
+        gradio_client.exceptions.AppError, match="4 files are too many: the limit is 3"
+    ):
+        client.predict([small] * 4, *settings(tiny_export), api_name="/batch")
 
     upload = f"{server.url}gradio_api/upload"
     heavy = saved(tmp_path / "heavy.png", (900, 800), noise=True)
@@ -379,33 +364,42 @@ def number_of(server: Server, name: str) -> int:
     return next(f["id"] for f in config["dependencies"] if f["api_name"] == name)
 
 
-def test_the_servers_own_files_and_other_addresses_are_not_read(server, model, photograph):
+def test_the_servers_own_files_and_other_addresses_are_not_read(server, tiny_export, photograph):
     function = number_of(server, "colorize")
     with open(photograph, "rb") as file:
         (path,) = httpx.post(f"{server.url}gradio_api/upload", files={"files": file}).json()
 
     def ask(path: str) -> str:
         sent = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        return join(server, function, [sent, *settings(model), "gray", []])
+        return join(server, function, [sent, *settings(tiny_export), "Gray", []])
 
     assert "cat-color.png" in ask(path)
     assert "cat-color.png" not in ask(str(photograph))
-    assert "Send the file itself, not its address." in ask("http://192.0.2.1/cat.jpg")
-    assert "Send the file itself, not its address." in ask(f"{server.url}static/img/logo.svg")
-    for outside in (photograph, model, "/etc/passwd"):
+    refusal = "Upload the file instead of its address."
+    assert ask(ADDRESS) == ask(f"{server.url}static/img/logo.svg") == refusal
+    for route in ("queue/join", "run/predict", "call/colorize", "call/v2/colorize"):
+        body = json.dumps({"data": [{"path": ADDRESS}], "fn_index": 1}).replace("/", "\\/")
+        answer = httpx.post(f"{server.url}gradio_api/{route}", content=body)
+        assert (answer.status_code, answer.text) == (403, refusal)
+    for route in (f"file={ADDRESS}", f"file/{ADDRESS}", f"proxy={ADDRESS}"):
+        assert httpx.get(f"{server.url}gradio_api/{route}").text == refusal
+        encoded = route.replace(":", "%3A").replace("//", "%2F%2F")
+        assert httpx.get(f"{server.url}gradio_api/{encoded}").text == refusal
+    for outside in (photograph, tiny_export, "/etc/passwd"):
         assert httpx.get(f"{server.url}gradio_api/file={outside}").status_code in (403, 404)
-    # Nobody passes the queue.
+    # Nobody bypasses the queue.
     for route in ("api/colorize", "run/colorize"):
         answer = httpx.post(f"{server.url}gradio_api/{route}", json={"data": []})
         assert answer.status_code == 404
 
 
-def test_a_full_queue_refuses(server, client, model, tmp_path):
+def test_a_full_queue_refuses(server, client, tiny_export, tmp_path):
     # Three photographs as the network sees them at its largest: busy for a while.
     source = gradio_client.handle_file(saved(tmp_path / "busy.png", (1000, 1000), noise=False))
-    busy = [client.submit([source] * 3, *settings(model, 1.0, 512), api_name="/batch")]
+    busy = [client.submit([source] * 3, *settings(tiny_export, 1.0, 128), api_name="/batch")]
     jobs = busy + [
-        client.submit(source, *settings(model), "gray", api_name="/colorize") for _ in range(6)
+        client.submit(source, *settings(tiny_export), "Gray", api_name="/colorize")
+        for _ in range(6)
     ]
     problems = [job.exception(timeout=60) for job in jobs]
     refused = [problem for problem in problems if problem is not None]

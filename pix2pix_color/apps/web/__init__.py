@@ -4,6 +4,7 @@
 comes with the extra `[demo]`; importing this package does not load it.
 """
 
+from .photographs import Limits
 from .server import demo
 
-__all__ = ["demo"]
+__all__ = ["Limits", "demo"]

@@ -32,18 +32,12 @@ _HOUR = 3600
 _REPLACED_SECONDS = 60
 
 LOOK: dict[str, Any] = {
-    "theme": gr.themes.Soft(
+    "theme": gr.themes.Default(
         primary_hue="rose",
         neutral_hue="slate",
         # Gradio's own fonts would come from the network.
         font=["system-ui", "-apple-system", "Segoe UI", "Liberation Sans", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
-    ).set(
-        block_title_background_fill="none",
-        block_title_padding="0",
-        block_title_text_color="*body_text_color",
-        block_label_background_fill="*background_fill_primary",
-        block_label_text_color="*body_text_color",
     ),
     "css_paths": Path(__file__).with_name("page.css"),
     "head": f"<script>{Path(__file__).with_name('page.js').read_text()}</script>",
@@ -97,26 +91,22 @@ def _add_settings(models: Models) -> list[gr.components.Component]:
     with gr.Row(equal_height=True):
         return [
             gr.Dropdown(names, value=models.default, label="Model", elem_id="model"),
-            gr.Slider(
-                0, 2, 1, step=0.05, label="Color strength", info="0 stays gray", elem_id="strength"
-            ),
+            gr.Slider(0, 2, 1, step=0.05, label="Strength", info="0 is gray", elem_id="strength"),
             gr.Slider(
                 *(0, MAX_VIVIDNESS, vividness),
                 step=0.05,
                 label="Vividness",
-                info="0 faithful, 1 vivid",
+                info="1 is vivid",
                 elem_id="vividness",
             ),
             gr.Dropdown(
                 [("Automatic", 0), *((f"{size} pixels", size) for size in sizes)],
                 value=0,
                 label="Render size",
-                info="Shorter side the model sees",
+                info="What the model sees",
                 elem_id="render-size",
             ),
-            gr.Checkbox(
-                label="Keep the file format", info="Otherwise saves a PNG", elem_id="keep-format"
-            ),
+            gr.Checkbox(label="Keep the file format", info="PNG otherwise", min_width=200),
         ]
 
 
