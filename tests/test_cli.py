@@ -504,7 +504,7 @@ def test_the_page_gets_its_options(monkeypatch):
     monkeypatch.setattr(web, "demo", lambda *arguments, **options: calls.append(options))
     assert run("demo", "--port", 0, "--max-megabytes", 3, "--max-queue", 2) == 0
     (options,) = calls
-    assert options["limits"] == app.Limits(megabytes=3, queue=2)
+    assert options["limits"] == web.Limits(megabytes=3, queue=2)
 
 
 # Exit ---------------------------------------------------------------------------------------
