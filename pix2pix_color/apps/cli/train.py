@@ -6,7 +6,7 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from ...config import Config
 from ...errors import CommandError, ConfigError, UsageError
@@ -18,7 +18,7 @@ from .values import DATASETS
 if TYPE_CHECKING:
     from ...data import ImageDataset
 
-__all__ = ["add_arguments", "load", "run", "run_config"]
+__all__ = ["add_arguments", "run", "run_config"]
 
 # As in `distribute`, which would load TensorFlow; a test compares them.
 STRATEGIES = ("auto", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
     devices = options.device_list.split(",") if options.device_list else None
     strategy = make_strategy(options.strategy, tpu=options.tpu, devices=devices)
     say(f"Devices: {describe_strategy(strategy)}.")
-    dataset = load(config, config.data.dataset, "train")
+    dataset = _load(config)
     if options.resume is not None:
         trainer = Trainer.resume(folder, changes=changes, strategy=strategy)
         say(f"Resuming {folder} at step {trainer.current_step:,}.")
@@ -158,24 +158,20 @@ def run_config(folder: Path) -> Config:
         raise CommandError(f"{path} cannot be used: {error}") from error
 
 
-def load(
-    config: Config, name: str, split: str, limit: int | None = None, file: TextIO | None = None
-) -> ImageDataset:
-    """Loads a split as the configuration specifies, and reports how many images it has."""
+def _load(config: Config) -> ImageDataset:
+    """Loads the train split as the configuration specifies, and reports how many images it has."""
     from ...data import load_dataset
 
-    say(f"Reading {name} ({split})...", file)
+    say(f"Reading {config.data.dataset} (train)...")
     dataset = load_dataset(
-        name,
-        split,
+        config.data.dataset,
+        "train",
         image_size=config.data.image_size,
         drop_gray=config.data.drop_gray,
         fit=config.data.fit,
-        limit=limit,
     )
     say(
-        f"Data: {dataset.name} ({split}), {dataset.count:,} images; {dataset.gray_count:,} gray "
-        "images dropped.",
-        file,
+        f"Data: {dataset.name} (train), {dataset.count:,} images; {dataset.gray_count:,} gray "
+        "images dropped."
     )
     return dataset
