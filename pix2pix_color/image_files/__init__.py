@@ -1,24 +1,22 @@
-"""Image files as users have them: any usual format and depth in, the same with colors out.
+"""Reads and writes the image files that users have, in any common format and depth.
 
 image = read_image_file("scan.tif")                      # sRGB pixels, upright
 write_image_file(image, colorizer(image.pixels), "scan-color.tif")
 
-What comes out of a file:
-
-- **8 and 16 bits** stay what they are; 9 to 15 bits are stretched to 16. 32-bit and floating
-  point samples have no defined black and white and are refused.
-- **Colors are sRGB.** Pixels with another ICC profile are converted and the written file
-  carries an sRGB profile; a file without a profile is taken as sRGB and stays without.
-- **Orientation** is applied, and EXIF and XMP then say so; all else in them is kept, except
+- **8 and 16 bits** are kept; 9 to 15 bits are stretched to 16. 32-bit and floating-point samples
+  have no defined black and white and are refused.
+- **Colors are sRGB.** Pixels with another ICC profile are converted, and the written file gets an
+  sRGB profile; a file without a profile is assumed to be sRGB and stays without one.
+- **Orientation** is applied and set to upright in EXIF and XMP, which are otherwise kept, except
   the thumbnail (it would show the gray image). Resolution (dpi) is kept.
-- **Alpha** is kept by PNG, TIFF and WebP. JPEG and BMP have none: what is transparent becomes
-  white, with a warning. GIF knows only transparent or not.
-- **Animations and documents**: the first frame, the first page.
-- **GIF** has 256 colors, not enough for a colored image's luminance: what is read from a GIF
-  is written as PNG unless a GIF is asked for.
+- **Alpha** is kept in PNG, TIFF and WebP. JPEG and BMP have no alpha: transparent areas become
+  white, with a warning. GIF pixels are either transparent or opaque.
+- **Animations and documents**: only the first frame or page.
+- **GIF** has 256 colors, too few to keep the luminance of a colorized image: the output for a GIF
+  is a PNG unless a GIF is requested.
 
-Nothing here trusts a file: sizes are checked before pixels are decoded, and damage of any kind
-is an `ImageFileError`.
+No file is trusted: sizes are checked before pixels are decoded, and damage of any kind is an
+`ImageFileError`.
 """
 
 from .image_file import (

@@ -1,7 +1,7 @@
-"""EXIF: a small TIFF structure that every format carries, and that TIFF itself spreads out.
+"""EXIF: a small TIFF structure inside other formats, and part of a TIFF's own directory.
 
-A block is changed in place: the notes of a camera's maker hold offsets into it. Only between
-a TIFF and a block is it taken apart and put together again.
+A block is changed in place, because a camera maker's notes hold offsets into it. It is taken apart
+and rebuilt only on the way out of a TIFF or into one.
 """
 
 from __future__ import annotations
@@ -10,13 +10,9 @@ import io
 import struct
 from typing import BinaryIO, NamedTuple
 
-__all__ = [
-    "PREFIX",
-    "add_to_tiff",
-    "from_tiff",
-    "orientation",
-    "upright",
-]
+import numpy as np
+
+__all__ = ["ORIENTATION", "PREFIX", "add_to_tiff", "from_tiff", "orientation", "upright"]
 
 PREFIX = b"Exif\0\0"
 
@@ -25,7 +21,7 @@ _COLOR_SPACE, _WIDTH, _HEIGHT = 0xA001, 0xA002, 0xA003
 _CAMERA, _POSITION, _INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _DIRECTORIES: dict = {_CAMERA: {_INTEROPERABILITY: {}}, _POSITION: {}}
 
-# Of a TIFF's own tags, those that describe its pixels and not the picture.
+# Those of a TIFF's own tags that describe its storage, not the picture.
 _PIXEL_TAGS = frozenset(
     tag
     for first, last in [
@@ -38,19 +34,15 @@ _PIXEL_TAGS = frozenset(
 )
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _RATIONALS = (5, 10)  # two numbers of four bytes each
-_MAX_BYTES = 1 << 24  # of all values together: a directory may name the same bytes again and again
+_MAX_BYTES = 1 << 24  # of all values: a directory may point to the same bytes many times
 
 
 class Value(NamedTuple):
-    """A tag's value: its TIFF type, its bytes in little-endian order, and where they stood."""
+    """A tag's value: TIFF type, bytes in little-endian order, and position in the file."""
 
     type: int
     data: bytes
     position: int
-
-    @property
-    def count(self) -> int:
-        return len(self.data) // _SIZES[self.type]
 
     @property
     def number(self) -> int | None:
@@ -93,18 +85,16 @@ class _Reader:
             size, position = number * _SIZES[kind], offset + 2 + start + 8
             if size > 4:
                 (position,) = struct.unpack_from(self.order + "L", table, start + 8)
-            value = Value(kind, self._little_endian(kind, self.read(position, size)), position)
+            data = self.read(position, size)
+            if self.order == ">":
+                unit = 4 if kind in _RATIONALS else _SIZES[kind]
+                data = np.frombuffer(data, f"u{unit}").byteswap().tobytes()
+            value = Value(kind, data, position)
             if tag not in nested:
                 found[tag] = value
             elif value.number:
                 found[tag] = self.directory(value.number, nested[tag])
         return found
-
-    def _little_endian(self, kind: int, data: bytes) -> bytes:
-        unit = 4 if kind in _RATIONALS else _SIZES[kind]
-        if self.order == "<" or unit == 1:
-            return data
-        return b"".join(data[i : i + unit][::-1] for i in range(0, len(data), unit))
 
 
 def _reader(exif: bytes, skipped: frozenset[int] = frozenset()) -> _Reader:
@@ -112,7 +102,7 @@ def _reader(exif: bytes, skipped: frozenset[int] = frozenset()) -> _Reader:
 
 
 def orientation(exif: bytes | None) -> int:
-    """Returns 1 to 8; 1 where nothing (valid) is said."""
+    """Returns 1 to 8; 1 if the block is missing, damaged, or without a valid orientation."""
     try:
         reader = _reader(exif or b"")
         value = reader.directory(reader.start)[ORIENTATION].number
@@ -122,15 +112,15 @@ def orientation(exif: bytes | None) -> int:
 
 
 def upright(exif: bytes, *, transposed: bool, converted: bool) -> bytes:
-    """Returns an EXIF block for the image after it was turned: orientation 1, no thumbnail.
+    """Returns an EXIF block for the upright image: orientation 1, no thumbnail.
 
     Args:
         exif: with or without its prefix.
-        transposed: the image's sides were swapped, so are those named in the block.
-        converted: the colors were converted to sRGB.
+        transposed: whether the image's sides were swapped; then so are those in the block.
+        converted: whether the colors were converted to sRGB.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the block is damaged.
     """
     reader, data = _reader(exif), bytearray(exif.removeprefix(PREFIX))
     tags = reader.directory(reader.start)
@@ -150,18 +140,18 @@ def upright(exif: bytes, *, transposed: bool, converted: bool) -> bytes:
         put(height, width.number)
     (count,) = struct.unpack_from(reader.order + "H", data, reader.start)
     end = reader.start + 2 + 12 * count
-    data[end : end + 4] = bytes(4)  # where the thumbnail's directory is
+    data[end : end + 4] = bytes(4)  # the offset of the thumbnail's directory
     return PREFIX + bytes(data)
 
 
 def from_tiff(file: BinaryIO) -> bytes | None:
-    """Returns what a TIFF's first page says about the picture as an EXIF block.
+    """Returns the tags of a TIFF's first page that describe the picture, as an EXIF block.
 
     Args:
-        file: a classic TIFF; of a BigTIFF `None` is returned.
+        file: a classic TIFF; for a BigTIFF the result is `None`.
 
     Raises:
-        ValueError: a damaged directory.
+        ValueError: the directory is damaged.
     """
     file.seek(0)
     if file.read(4)[2:] not in (b"*\0", b"\0*"):
@@ -174,13 +164,13 @@ def from_tiff(file: BinaryIO) -> bytes | None:
 
 
 def add_to_tiff(exif: bytes, file: BinaryIO) -> None:
-    """Gives a TIFF's first page the tags of an EXIF block that say something about the picture.
+    """Adds the tags of an EXIF block that describe the picture to a TIFF's first page.
 
-    A new directory is appended and takes the place of the first one.
+    The extended directory is appended and replaces the first one.
 
     Args:
-        exif: the block, not damaged.
-        file: a classic, little-endian TIFF, to read and write.
+        exif: an undamaged block.
+        file: a classic, little-endian TIFF, open for reading and writing.
     """
     block = _reader(exif, _PIXEL_TAGS | {ORIENTATION})
     page = _Reader(file)
@@ -193,7 +183,7 @@ def add_to_tiff(exif: bytes, file: BinaryIO) -> None:
 
 
 def _pack(tags: Tree, offset: int) -> bytes:
-    """Returns a little-endian directory that stands at `offset`, with its values behind it."""
+    """Returns a little-endian directory for the position `offset`, followed by its values."""
     table = struct.pack("<H", len(tags))
     end, values = offset + 2 + 12 * len(tags) + 4, b""
     for tag, value in sorted(tags.items()):
@@ -201,10 +191,11 @@ def _pack(tags: Tree, offset: int) -> bytes:
         if isinstance(value, dict):
             table += struct.pack("<HHLL", tag, 4, 1, position)
             values += _pack(value, position)
-        elif len(value.data) > 4:
-            table += struct.pack("<HHLL", tag, value.type, value.count, position)
-            values += value.data
         else:
-            table += struct.pack("<HHL4s", tag, value.type, value.count, value.data)
+            kind, data = value.type, value.data
+            is_long = len(data) > 4
+            table += struct.pack("<HHL", tag, kind, len(data) // _SIZES[kind])
+            table += struct.pack("<L", position) if is_long else data.ljust(4, b"\0")
+            values += data if is_long else b""
         values += bytes(len(values) % 2)
     return table + bytes(4) + values

@@ -1,4 +1,4 @@
-"""What is known about an image file besides its pixels, and which formats there are."""
+"""The formats, and what is known about an image file besides its pixels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import ImageFileError
+from ..errors import ImageFileError, in_words
 
 __all__ = [
     "FORMATS",
@@ -22,6 +22,7 @@ __all__ = [
     "check_size",
     "format_name",
     "output_suffix",
+    "reason_of",
 ]
 
 FORMATS: dict[str, tuple[str, ...]] = {
@@ -38,31 +39,31 @@ SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 """The suffixes of all formats, in lower case."""
 
 MAX_PIXELS = 2 * (1024**3 // 12)
-"""Largest image that is read by default: 179 megapixels, where Pillow too suspects a bomb."""
+"""The default limit, 179 megapixels, above which Pillow also suspects a decompression bomb."""
 
 _BAND = 1 << 20  # pixels
 
 
 class ImageFileWarning(UserWarning):
-    """Something that a file could not keep, or held and was not usable."""
+    """Something in the input that is unusable, or that the output format cannot hold."""
 
 
 class Unreadable(ValueError):
-    """Why a file cannot be read; the reader adds its name."""
+    """The reason why a file cannot be read; the reader adds the file's name."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageFile:
-    r"""An image and what its file said about it.
+    r"""An image and its metadata.
 
     Attributes:
         pixels: uint8 or uint16 (height, width, 1 or 3), gray or RGB in sRGB, upright.
-        alpha: (height, width) of the same type, 0 transparent; `None` without.
-        format: what the file was, a key of `FORMATS`.
-        exif: the EXIF block (`Exif\0\0`, then a TIFF header), orientation 1; `None` without.
-        icc_profile: the sRGB profile to write beside the pixels; `None` if the file had none.
-        xmp: the XMP packet, orientation 1; `None` without.
-        dpi: (horizontal, vertical) pixels an inch; `None` where not said.
+        alpha: (height, width) of the same type, 0 is transparent; `None` if there is none.
+        format: the file's format, a key of `FORMATS`.
+        exif: the EXIF block (`Exif\0\0`, then a TIFF header) with orientation 1, or `None`.
+        icc_profile: the sRGB profile to write with the pixels; `None` if the file had none.
+        xmp: the XMP packet with orientation 1, or `None`.
+        dpi: (horizontal, vertical) pixels per inch, or `None`.
         lossless: whether the file kept every pixel (all formats but JPEG and lossy WebP).
         compression: of a TIFF: `none`, `lzw`, `deflate`, `packbits`, `zstd` or `lzma`.
     """
@@ -78,42 +79,34 @@ class ImageFile:
     compression: str | None = None
 
 
-@dataclasses.dataclass
-class Decoded:
-    """What a decoder returns: `ImageFile` before conversion to sRGB and turning upright.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Decoded(ImageFile):
+    """What a decoder returns: not yet in sRGB and not yet upright.
 
     Attributes:
-        pixels: uint8 or uint16 (height, width, 1, 3 or 4); four are CMYK, 0 no ink.
-        orientation: 1 to 8, of the pixels.
-        transposed: the decoder has turned the pixels and thereby swapped their sides.
-        problems: what to warn of.
+        pixels: uint8 or uint16 (height, width, 1, 3 or 4); four channels are CMYK, 0 is no ink.
+        orientation: EXIF orientation of the pixels, 1 to 8.
+        transposed: whether the decoder has already rotated the pixels, which swapped the sides.
+        problems: texts of the warnings to issue.
     """
 
-    pixels: np.ndarray
-    alpha: np.ndarray | None = None
-    exif: bytes | None = None
-    icc_profile: bytes | None = None
-    xmp: bytes | None = None
-    dpi: tuple[float, float] | None = None
-    lossless: bool = True
-    compression: str | None = None
     orientation: int = 1
     transposed: bool = False
-    problems: list[str] = dataclasses.field(default_factory=list)
+    problems: tuple[str, ...] = ()
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuses an image before it is decoded.
+    """Checks an image's size before it is decoded.
 
     Raises:
-        Unreadable: no pixels, or more than `max_pixels`.
+        Unreadable: the image has no pixels, or more than `max_pixels`.
     """
     if width < 1 or height < 1:
         raise Unreadable(f"its header says {width} x {height} pixels")
     if width * height > max_pixels:
         raise Unreadable(
-            f"its header says {width} x {height} pixels, more than the {max_pixels:,} that are "
-            "allowed: scale it down, or raise the limit (max_pixels)"
+            f"its header says {width} x {height} pixels, more than the limit of {max_pixels:,}: "
+            "scale it down, or raise the limit (max_pixels)"
         )
 
 
@@ -122,6 +115,13 @@ def bands(height: int, width: int) -> Iterator[slice]:
     rows = max(1, _BAND // width)
     for top in range(0, height, rows):
         yield slice(top, min(top + rows, height))
+
+
+def reason_of(error: Exception) -> str:
+    """Returns an error in words, for a message that already names the file."""
+    if isinstance(error, OSError) and error.strerror:
+        error = OSError(error.errno, error.strerror)  # without the name
+    return in_words(error).rstrip(".")
 
 
 def format_name(name: str) -> str | None:
@@ -137,17 +137,16 @@ def output_suffix(source: str | Path, format: str | None = None) -> str:
     """Returns the suffix for the colorized version of a file.
 
     Args:
-        source: the input's name; not read.
-        format: a format's name or suffix; `None` is the input's own, PNG for a GIF and for an
-            unknown one.
+        source: the input's name; the file is not read.
+        format: a format's name or suffix; `None` is the input's own format, PNG for a GIF and for
+            an unknown suffix.
 
     Raises:
-        ImageFileError: an unknown `format`.
+        ImageFileError: `format` is unknown.
     """
     if format is None:
         suffix = Path(source).suffix
-        kept = format_name(suffix) if suffix else None
-        return ".png" if kept in (None, "gif") else suffix
+        return ".png" if format_name(suffix) in (None, "gif") else suffix
     key = format_name(format)
     if key is None:
         raise ImageFileError(f"Unknown image format {format!r}. Use one of {', '.join(FORMATS)}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import re
 import struct
 import warnings
@@ -13,78 +15,61 @@ from PIL import Image
 from . import exif as _exif
 from .image_file import MAX_PIXELS, Decoded, ImageFile, Unreadable, bands, check_size
 
-__all__ = ["decode_tiff", "read_bmp", "read_gif", "read_jpeg", "read_webp", "write_image"]
+__all__ = ["READERS", "decode_tiff", "write_image"]
 
-# Modes that `numpy` sees, for each of Pillow's; then those with a transparent color.
-_MODES = {
-    "1": "L",
-    "L": "L",
-    "P": "RGB",
-    "RGB": "RGB",
-    "RGBX": "RGB",
-    "YCbCr": "RGB",
-    "LA": "LA",
-    "La": "LA",
-    "PA": "RGBA",
-    "RGBA": "RGBA",
-    "RGBa": "RGBA",
-    "CMYK": "CMYK",
-}
-_WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
-_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}
+_GRAY = ("1", "L", "LA", "La")
+_COLOR = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr")
 
 
-def read_jpeg(file: BinaryIO, max_pixels: int) -> Decoded:
-    """Decodes a JPEG; of several images in one file (MPO) the first."""
-    with _open(file, "JPEG", max_pixels) as image:
-        return _decode(image)
+def _read(format: str, content: bytes, max_pixels: int) -> Decoded:
+    """Decodes a file; of an animation the first frame, of several images (MPO) the first."""
+    lossless = format != "jpeg"
+    if format == "webp":
+        lossless = _check_webp(content, max_pixels)
+    with _open(content, format.upper(), max_pixels) as image:
+        pixels, alpha = _decode(image)
+        info = image.info
+    exif = info.get("exif") or None
+    if exif:
+        exif = _exif.PREFIX + exif.removeprefix(_exif.PREFIX)
+    return Decoded(
+        pixels,
+        alpha,
+        format,
+        exif=exif,
+        icc_profile=info.get("icc_profile"),
+        xmp=info.get("xmp") or None,
+        dpi=info.get("dpi"),
+        lossless=lossless,
+        orientation=_exif.orientation(exif),
+    )
 
 
-def read_bmp(file: BinaryIO, max_pixels: int) -> Decoded:
-    """Decodes a BMP."""
-    with _open(file, "BMP", max_pixels) as image:
-        return _decode(image)
+READERS = {name: functools.partial(_read, name) for name in ("jpeg", "webp", "bmp", "gif")}
+"""For each format, a function of a file's bytes and the largest number of pixels to decode."""
 
 
-def read_gif(file: BinaryIO, max_pixels: int) -> Decoded:
-    """Decodes the first frame of a GIF."""
-    with _open(file, "GIF", max_pixels) as image:
-        return _decode(image)
-
-
-def read_webp(file: BinaryIO, max_pixels: int) -> Decoded:
-    """Decodes a WebP; of an animation the first frame."""
-    file.seek(0)
-    size, lossless = _webp_header(file)
-    check_size(*size, max_pixels)  # Pillow's decoder takes memory as it opens
-    with _open(file, "WEBP", max_pixels) as image:
-        decoded = _decode(image)
-    decoded.lossless = lossless
-    return decoded
-
-
-def decode_tiff(file: BinaryIO, max_pixels: int) -> Decoded:
-    """Decodes the pixels of a TIFF, turned upright, without what its tags say."""
-    with _open(file, "TIFF", max_pixels) as image:
+def decode_tiff(content: bytes, max_pixels: int) -> Decoded:
+    """Decodes the pixels of a TIFF, turned upright, without its metadata."""
+    with _open(content, "TIFF", max_pixels) as image:
         if image.mode == "LAB":
             image = _from_lab(image)
-        decoded = _decode(image)
+        pixels, alpha = _decode(image)
         left = getattr(image, "tag_v2", {}).get(_exif.ORIENTATION, 1)
-    # Pillow turned it and forgot the tag; older ones did neither.
-    decoded.orientation = left if left in range(1, 9) else 1
-    return decoded
+    # Pillow has turned the pixels and removed the tag; old versions did neither.
+    orientation = left if left in range(1, 9) else 1
+    return Decoded(pixels, alpha, "tiff", orientation=orientation)
 
 
-def _open(file: BinaryIO, format: str, max_pixels: int) -> Image.Image:
+def _open(content: bytes, format: str, max_pixels: int) -> Image.Image:
     _silence()
-    file.seek(0)
     try:
-        image = Image.open(file, formats=[format])
+        image = Image.open(io.BytesIO(content), formats=[format])
     except Image.DecompressionBombError as error:
-        limit = f"than the {max_pixels:,} that are allowed"
+        limit = f"the limit of {max_pixels:,}"
         if max_pixels > MAX_PIXELS:
-            limit = "than PIL.Image.MAX_IMAGE_PIXELS lets Pillow read"
-        raise Unreadable(f"its header says more pixels {limit}") from error
+            limit = "PIL.Image.MAX_IMAGE_PIXELS lets Pillow read"
+        raise Unreadable(f"its header says more pixels than {limit}") from error
     except Image.UnidentifiedImageError as error:
         raise Unreadable(f"its {format} header is damaged") from error
     check_size(*image.size, max_pixels)
@@ -92,51 +77,34 @@ def _open(file: BinaryIO, format: str, max_pixels: int) -> Image.Image:
 
 
 def _silence() -> None:
-    """Hides what Pillow warns of in damaged files; this package says it with the file's name.
+    """Hides Pillow's warnings about damaged files; this package warns with the file's name.
 
-    A filter that stays: `warnings.catch_warnings` swaps the filters of all threads, and files
-    are read in several.
+    The filter is permanent: `warnings.catch_warnings` swaps the filters of all threads, and
+    several threads read files.
     """
     for category in (UserWarning, Image.DecompressionBombWarning):
         if ("ignore", None, category, re.compile(r"PIL\."), 0) not in warnings.filters:
             warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
 
 
-def _decode(image: Image.Image) -> Decoded:
+def _decode(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns pixels and alpha, converted in bands: Pillow's conversion triples the memory."""
     image.load()
-    mode = _MODES.get(image.mode)
-    if mode is None:
+    if image.mode not in (*_GRAY, *_COLOR, "CMYK"):
         raise Unreadable(f"its pixels are of a kind ({image.mode}) that has no defined colors")
-    if "transparency" in image.info:
-        mode = _WITH_ALPHA.get(mode, mode)
-    pixels, alpha = _to_arrays(image, mode)
-    exif = image.info.get("exif") or None
-    if exif:
-        exif = _exif.PREFIX + exif.removeprefix(_exif.PREFIX)
-    return Decoded(
-        pixels,
-        alpha,
-        exif=exif,
-        icc_profile=image.info.get("icc_profile"),
-        xmp=image.info.get("xmp") or None,
-        dpi=image.info.get("dpi"),
-        lossless=image.format not in ("JPEG", "MPO"),
-        orientation=_exif.orientation(exif),
-    )
-
-
-def _to_arrays(image: Image.Image, mode: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns pixels and alpha band by band: Pillow's own conversion takes thrice the memory."""
+    mode = "L" if image.mode in _GRAY else "RGB" if image.mode in _COLOR else "CMYK"
+    channels, alpha = Image.getmodebands(mode), None
     width, height = image.size
-    has_alpha = mode in _WITH_ALPHA.values()
-    pixels = np.empty((height, width, _CHANNELS[mode] - has_alpha), np.uint8)
-    alpha = np.empty((height, width), np.uint8) if has_alpha else None
+    if mode != "CMYK" and image.has_transparency_data:
+        mode += "A"
+        alpha = np.empty((height, width), np.uint8)
+    pixels = np.empty((height, width, channels), np.uint8)
     for rows in bands(height, width):
         band = image.crop((0, rows.start, width, rows.stop))
         if band.mode != mode:
             band = band.convert(mode)
         values = np.asarray(band).reshape(rows.stop - rows.start, width, -1)
-        pixels[rows] = values[..., : pixels.shape[-1]]
+        pixels[rows] = values[..., :channels]
         if alpha is not None:
             alpha[rows] = values[..., -1]
     return pixels, alpha
@@ -150,41 +118,40 @@ def _from_lab(image: Image.Image) -> Image.Image:
     return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
 
 
-def _webp_header(file: BinaryIO) -> tuple[tuple[int, int], bool]:
-    """Returns (width, height) and whether the (first) image is lossless."""
-    head = file.read(30)
-    if len(head) < 30:
+def _check_webp(content: bytes, max_pixels: int) -> bool:
+    """Checks the size, for Pillow allocates the pixels when it opens a WebP.
+
+    Returns:
+        Whether the (first) image is lossless.
+    """
+    if len(content) < 30:
         raise Unreadable("it ends in its header")
-    kind = head[12:16]
+    kind, start = content[12:16], 12
     if kind == b"VP8L":
-        (bits,) = struct.unpack_from("<L", head, 21)
-        return ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1), True
-    if kind == b"VP8 ":
-        width, height = struct.unpack_from("<2H", head, 26)
-        return (width & 0x3FFF, height & 0x3FFF), False
-    if kind != b"VP8X":
+        (bits,) = struct.unpack_from("<L", content, 21)
+        size = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif kind == b"VP8 ":
+        size = tuple(side & 0x3FFF for side in struct.unpack_from("<2H", content, 26))
+    elif kind == b"VP8X":
+        size = tuple(int.from_bytes(content[at : at + 3], "little") + 1 for at in (24, 27))
+        start = 30
+    else:
         raise Unreadable("its WebP header is damaged")
-    size = tuple(int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
-    return size, _holds_lossless(file)
-
-
-def _holds_lossless(file: BinaryIO) -> bool:
-    """Returns whether the first image chunk of an extended WebP is a lossless one."""
-    file.seek(30)
-    while len(head := file.read(8)) == 8:
-        kind, length = struct.unpack("<4sL", head)
+    check_size(*size, max_pixels)
+    while start + 8 <= len(content):
+        kind, length = struct.unpack_from("<4sL", content, start)
         if kind in (b"VP8 ", b"VP8L"):
             return kind == b"VP8L"
-        # An animation's frame holds chunks after 16 bytes; others are passed over.
-        file.seek(16 if kind == b"ANMF" else length + length % 2, 1)
+        # The frame of an animation contains chunks after 16 bytes; others are skipped.
+        start += 8 + (16 if kind == b"ANMF" else length + length % 2)
     return False
 
 
 def write_image(image: ImageFile, pixels: np.ndarray, format: str, file: BinaryIO) -> None:
-    """Encodes pixels and what `image` says about them.
+    """Encodes pixels, and the metadata of `image` that the format can hold.
 
     Args:
-        image: its EXIF, profile, XMP and resolution are written as far as the format has them.
+        image: the metadata.
         pixels: uint8 (height, width, 3), for WebP and GIF also 4.
         format: `jpeg`, `webp`, `bmp` or `gif`.
         file: to write to.

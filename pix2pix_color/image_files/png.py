@@ -1,101 +1,98 @@
-"""PNG through libpng (Pillow has no 16-bit RGB), and the chunks around its pixels."""
+"""PNG through libpng, since Pillow has no 16-bit RGB, and the chunks with its metadata."""
 
 from __future__ import annotations
 
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from . import exif as _exif
 from .image_file import Decoded, ImageFile, Unreadable, check_size
 
-__all__ = ["SIGNATURE", "read_png", "write_png"]
+__all__ = ["read_png", "write_png"]
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_HEADER_END = len(SIGNATURE) + 25
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEADER_END = len(_SIGNATURE) + 25
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-_KEPT_CHUNKS = (b"iCCP", b"eXIf", b"pHYs", b"iTXt")
-_MAX_CHUNK = 1 << 24  # bytes of a profile, an EXIF block or an XMP packet, unpacked
+_MAX_BLOCK = 1 << 24  # bytes of a profile, an EXIF block or an XMP packet, uncompressed
 _XMP = b"XML:com.adobe.xmp"
 _INCH = 0.0254  # m
 
 
-def read_png(file: BinaryIO, max_pixels: int) -> Decoded:
-    """Decodes a PNG of any color type; of an animation the default image.
+def read_png(content: bytes, max_pixels: int) -> Decoded:
+    """Decodes a PNG of any color type; of an animation, the default image.
 
     Args:
-        file: at any position.
-        max_pixels: refuse larger images before decoding them.
+        content: the file.
+        max_pixels: a larger image is refused before it is decoded.
     """
     import imagecodecs
 
-    file.seek(0)
-    header = file.read(_HEADER_END)
-    if len(header) < _HEADER_END or header[12:16] != b"IHDR":
+    if len(content) < _HEADER_END or content[12:16] != b"IHDR":
         raise Unreadable("it ends in its header")
-    check_size(*struct.unpack(">2L", header[16:24]), max_pixels)
-    decoded, needed = Decoded(np.empty(0)), [SIGNATURE]
-    for kind, chunk in _chunks(file):
+    check_size(*struct.unpack(">2L", content[16:24]), max_pixels)
+    needed, metadata = [memoryview(_SIGNATURE)], {}
+    for kind, chunk in _chunks(memoryview(content)):
         if kind in _PIXEL_CHUNKS:
             needed.append(chunk)
-        elif zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big"):
-            _note(decoded, kind, chunk[8:-4])
-    # Of all other chunks libpng would complain on the standard error.
-    pixels = imagecodecs.png_decode(b"".join(needed))
-    del needed
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
+        elif len(chunk) <= _MAX_BLOCK and zlib.crc32(chunk[4:-4]) == _number(chunk[-4:]):
+            metadata |= _metadata(kind, bytes(chunk[8:-4]))
+    # About any other chunk, libpng would complain on the standard error.
+    pixels = np.atleast_3d(imagecodecs.png_decode(b"".join(needed)))
+    alpha = None
     if pixels.shape[-1] in (2, 4):
-        decoded.alpha = np.ascontiguousarray(pixels[..., -1])
+        alpha = np.ascontiguousarray(pixels[..., -1])
         pixels = np.ascontiguousarray(pixels[..., :-1])
-    decoded.pixels = pixels
-    decoded.orientation = _exif.orientation(decoded.exif)
-    return decoded
+    orientation = _exif.orientation(metadata.get("exif"))
+    return Decoded(pixels, alpha, "png", orientation=orientation, **metadata)
 
 
-def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Yields the kind and all bytes of the chunks with pixels or with what is kept."""
-    file.seek(len(SIGNATURE))
-    while len(head := file.read(8)) == 8:
-        size, kind = struct.unpack(">L4s", head)
-        if kind in _PIXEL_CHUNKS or (kind in _KEPT_CHUNKS and size <= _MAX_CHUNK):
-            yield kind, head + file.read(size + 4)
-        else:
-            file.seek(size + 4, 1)
+def _chunks(content: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Yields the kind of each chunk and the whole chunk: length, kind, data, checksum."""
+    start = len(_SIGNATURE)
+    while start + 8 <= len(content):
+        end = start + 12 + _number(content[start : start + 4])
+        yield bytes(content[start + 4 : start + 8]), content[start:end]
+        start = end
 
 
-def _note(decoded: Decoded, kind: bytes, data: bytes) -> None:
+def _number(data: memoryview) -> int:
+    return int.from_bytes(data, "big")
+
+
+def _metadata(kind: bytes, data: bytes) -> dict[str, Any]:
+    """Returns the fields of `Decoded` that a chunk contains."""
     if kind == b"iCCP":
         name, _, profile = data.partition(b"\0")
-        decoded.icc_profile = _inflate(profile[1:]) if name else b""
-    elif kind == b"eXIf":
-        decoded.exif = _exif.PREFIX + data.removeprefix(_exif.PREFIX)
-    elif kind == b"pHYs" and len(data) == 9 and data[8] == 1:
-        x, y = struct.unpack(">2L", data[:8])
-        decoded.dpi = (round(x * _INCH, 2), round(y * _INCH, 2))
-    elif kind == b"iTXt" and data.startswith(_XMP + b"\0"):
+        return {"icc_profile": _inflate(profile[1:]) if name else b""}
+    if kind == b"eXIf":
+        return {"exif": _exif.PREFIX + data.removeprefix(_exif.PREFIX)}
+    if kind == b"pHYs" and len(data) == 9 and data[8] == 1:
+        return {"dpi": tuple(round(side * _INCH, 2) for side in struct.unpack(">2L", data[:8]))}
+    if kind == b"iTXt" and data.startswith(_XMP + b"\0"):
         # Keyword, compression flag and method, language, translated keyword, text.
-        compressed, rest = data[len(_XMP) + 1 : len(_XMP) + 2], data[len(_XMP) + 3 :]
-        text = rest.split(b"\0", 2)[-1]
-        decoded.xmp = (_inflate(text) if compressed == b"\1" else text) or None
+        is_compressed = data[len(_XMP) + 1 : len(_XMP) + 2] == b"\1"
+        text = data[len(_XMP) + 3 :].split(b"\0", 2)[-1]
+        return {"xmp": (_inflate(text) if is_compressed else text) or None}
+    return {}
 
 
 def _inflate(data: bytes) -> bytes:
-    """Returns unpacked data; of damaged or huge data what there is, to be refused later."""
+    """Returns uncompressed data; of damaged or huge data a part, which is refused later."""
     try:
-        return zlib.decompressobj().decompress(data, _MAX_CHUNK)
+        return zlib.decompressobj().decompress(data, _MAX_BLOCK)
     except zlib.error:
         return b""
 
 
 def write_png(image: ImageFile, pixels: np.ndarray, file: BinaryIO) -> None:
-    """Encodes pixels and what `image` says about them.
+    """Encodes pixels, and the EXIF block, profile, XMP packet and resolution of `image`.
 
     Args:
-        image: its EXIF, profile, XMP and resolution are written.
+        image: the metadata.
         pixels: uint8 or uint16 (height, width, 3 or 4).
         file: to write to.
     """

@@ -1,4 +1,4 @@
-"""ICC profiles: pixels of any of them to sRGB."""
+"""Converts pixels with an ICC profile to sRGB."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from .image_file import bands
+from .image_file import bands, reason_of
 
 __all__ = ["srgb_profile", "to_srgb"]
 
@@ -17,44 +17,41 @@ _PERCEPTUAL = 0
 
 @functools.cache
 def srgb_profile() -> bytes:
-    """Returns an sRGB profile of about 600 bytes, the same each time."""
+    """Returns an sRGB profile of about 600 bytes, identical in every call."""
     from PIL import ImageCms
 
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    profile[24:36] = bytes((0x07, 0xD0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0))  # made on 2000-01-01
+    profile[24:36] = bytes((0x07, 0xD0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0))  # date: 2000-01-01
     return bytes(profile)
 
 
 def to_srgb(pixels: np.ndarray, profile: bytes | None) -> tuple[np.ndarray, bytes | None, str]:
-    """Converts pixels to sRGB, RGB in place.
+    """Converts pixels to sRGB; RGB pixels in place.
 
     Args:
         pixels: uint8 or uint16 (height, width, 1, 3 or 4), gray, RGB or CMYK.
-        profile: of the pixels, or `None`; a broken or unfitting one is not used.
+        profile: the profile of the pixels, or `None`; a broken or mismatched one is ignored.
 
     Returns:
-        The pixels, (height, width, 1 or 3); the sRGB profile to write (`None` for pixels
-        without a usable one); why the profile was not used, or "".
+        The pixels, (height, width, 1 or 3); the sRGB profile to write (`None` without a usable
+        input profile); and why the profile was ignored, or "".
     """
     problem = ""
     if profile is not None:
         try:
             return *_with_profile(pixels, profile), ""
-        except Exception as error:  # the library has no common error, nor one for each damage
-            reason = str(error).strip().rstrip(".") or type(error).__name__
-            problem = f"its ICC profile is not usable ({reason}) and is taken as sRGB"
-    if pixels.shape[-1] == 4:
-        return _from_cmyk(pixels), None, problem
-    return pixels, None, problem
+        except Exception as error:  # imagecodecs raises errors of many types
+            problem = f"its ICC profile is not usable ({reason_of(error)}), so sRGB is assumed"
+    return (_from_cmyk(pixels) if pixels.shape[-1] == 4 else pixels), None, problem
 
 
 def _with_profile(pixels: np.ndarray, profile: bytes) -> tuple[np.ndarray, bytes]:
     space = _SPACES.get(profile[16:20]) if profile[36:40] == b"acsp" else None
     kind = _CHANNELS[pixels.shape[-1]]
     if space is None:
-        raise ValueError("it is damaged or of a color space that images do not have")
+        raise ValueError("it is damaged, or its color space is not gray, RGB or CMYK")
     if space != kind and (space, kind) != ("rgb", "gray"):
-        raise ValueError(f"it is for {space} and the pixels are {kind}")
+        raise ValueError(f"it is for {space}, and the pixels are {kind}")
     if space == "rgb" and _is_srgb(profile):
         return pixels, profile
     if kind == "gray":
@@ -68,7 +65,7 @@ def _with_profile(pixels: np.ndarray, profile: bytes) -> tuple[np.ndarray, bytes
 
 
 def _levels(profile: bytes, space: str, dtype: np.dtype) -> np.ndarray:
-    """Returns the sRGB level of each gray level; an RGB profile's are those of its gray axis."""
+    """Returns the sRGB level of each gray level, for an RGB profile along its gray axis."""
     levels = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(256, -1)
     if space == "rgb":
         levels = np.repeat(levels[..., None], 3, axis=-1)
@@ -89,14 +86,14 @@ def _transform(
         colorspace=space,
         outcolorspace="rgb",
         intent=_PERCEPTUAL,
-        # LittleCMS's own tables are off by up to 20 levels of 255 for 16 bits.
+        # For 16 bits, LittleCMS's own tables are off by up to 20 levels of 255.
         flags=imagecodecs.CMS.FLAGS.NOOPTIMIZE if exact else None,
     )
 
 
 @functools.lru_cache(maxsize=16)
 def _is_srgb(profile: bytes) -> bool:
-    """Returns whether a profile leaves every color, of a grid, within one level of 255."""
+    """Returns whether a profile changes no color of a grid by more than one level of 255."""
     levels = np.arange(0, 256, 15, dtype=np.uint8)
     grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(len(levels), -1, 3)
     converted = _transform(grid, profile, "rgb")
@@ -104,7 +101,7 @@ def _is_srgb(profile: bytes) -> bool:
 
 
 def _from_cmyk(pixels: np.ndarray) -> np.ndarray:
-    """Returns RGB of CMYK without a profile: each ink takes light away."""
+    """Returns RGB for CMYK without a profile: each ink absorbs light."""
     height, width = pixels.shape[:2]
     white = int(np.iinfo(pixels.dtype).max)
     rgb = np.empty((height, width, 3), pixels.dtype)

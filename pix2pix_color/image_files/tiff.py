@@ -1,11 +1,13 @@
-"""TIFF through tifffile: Pillow has no 16-bit RGB, and libtiff complains on the standard error."""
+"""TIFF through tifffile: Pillow has no 16-bit RGB, and its libtiff prints to standard error."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import io
 import logging
 import math
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -16,11 +18,9 @@ from .pillow import decode_tiff
 if TYPE_CHECKING:
     import tifffile
 
-__all__ = ["SIGNATURES", "read_tiff", "write_tiff"]
+__all__ = ["read_tiff", "write_tiff"]
 
-SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-# Compressions that are read; those with a name are written again.
+# Compressions that are read; those with a name are also written.
 _COMPRESSIONS = {
     1: "none",
     2: None,  # fax
@@ -37,42 +37,40 @@ _COMPRESSIONS = {
 _OLD_JPEG, _JPEG = 6, 7
 _WHITE_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 2, 3, 5, 6
 _CHANNELS = {_WHITE_IS_ZERO: 1, 1: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
-_LAB = (8, 9)  # device-independent: a profile adds nothing
-_ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of alpha
+_LAB = (8, 9)  # device-independent: a profile is meaningless
+_ALPHA = _ASSOCIATED, _UNASSOCIATED = 1, 2
 _XMP, _PROFILE, _RAW_VERSION, _SUB_PAGES = 700, 34675, 50706, 330
 _MAX_SAMPLES = 8  # colors, alpha and the masks of an image editor
 
 
-def read_tiff(file: BinaryIO, max_pixels: int) -> Decoded:
+def read_tiff(content: bytes, max_pixels: int) -> Decoded:
     """Decodes the first page of a TIFF or BigTIFF.
 
-    Bilevel, gray, palette, RGB and CMYK of 1 to 16 bits, striped, tiled or planar; and what else
-    Pillow reads (Lab, subsampled YCbCr), in 8 bits.
+    Bilevel, gray, palette, RGB and CMYK of 1 to 16 bits, in strips, tiles or planes; and whatever
+    else Pillow reads (Lab, subsampled YCbCr), in 8 bits.
 
     Args:
-        file: at any position.
-        max_pixels: refuse larger images before decoding them.
+        content: the file.
+        max_pixels: a larger image is refused before it is decoded.
     """
-    file.seek(0)
-    with _tifffile().TiffFile(file, name="image") as tiff:
+    with _tifffile().TiffFile(io.BytesIO(content), name="image") as tiff:
         page = _first_page(tiff)
         _check(page, max_pixels)
         is_plain = _is_plain(page)
-        decoded = _decode(page) if is_plain else decode_tiff(file, max_pixels)
-        _describe(decoded, page, file)
-        orientation = _orientation(page)
-        if is_plain:
-            decoded.orientation = orientation
-        else:  # Pillow has turned it
-            decoded.transposed = orientation >= 5
-    return decoded
+        decoded = _decode(page) if is_plain else decode_tiff(content, max_pixels)
+        orientation = page.tags.valueof(_exif.ORIENTATION)
+        if orientation not in range(1, 9):
+            orientation = 1
+        # Pillow has already turned the pixels.
+        turn = {"orientation": orientation} if is_plain else {"transposed": orientation >= 5}
+        return dataclasses.replace(decoded, **turn, **_metadata(page, content, decoded.problems))
 
 
 @functools.cache
 def _tifffile():
     import tifffile
 
-    # Without a handler Python prints what it logs of a damaged file; those who log still see it.
+    # Without a handler, Python prints what tifffile logs about a damaged file.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     return tifffile
 
@@ -87,7 +85,7 @@ def _first_page(tiff: tifffile.TiffFile) -> tifffile.TiffPage:
 def _check(page: tifffile.TiffPage, max_pixels: int) -> None:
     sizes = (page.imagewidth, page.imagelength, page.imagedepth, page.samplesperpixel)
     if not all(isinstance(size, int) for size in sizes):
-        raise Unreadable("its header is damaged: a size is no whole number")
+        raise Unreadable("its header is damaged: a size is not an integer")
     check_size(page.imagewidth, page.imagelength, max_pixels)
     if page.imagedepth != 1:
         raise Unreadable("it is a volume, not an image")
@@ -96,22 +94,22 @@ def _check(page: tifffile.TiffPage, max_pixels: int) -> None:
     if _RAW_VERSION in page.tags or (page.subfiletype & 1 and _SUB_PAGES in page.tags):
         raise Unreadable("it is a camera's raw file: develop it into a TIFF or JPEG first")
     if not 1 <= page.samplesperpixel <= _MAX_SAMPLES:
-        raise Unreadable(f"it has {page.samplesperpixel} samples a pixel")
+        raise Unreadable(f"it has {page.samplesperpixel} samples per pixel")
     if page.sampleformat not in (1, 4) or page.bitspersample > 16:
         kind = {2: "signed", 3: "floating point"}.get(page.sampleformat, "unsigned")
         raise Unreadable(
-            f"it has {kind} samples of {page.bitspersample} bits, of which black and white are "
-            "not known: convert it to 8 or 16 bits unsigned"
+            f"it has {kind} samples of {page.bitspersample} bits, without a defined black and "
+            "white: convert it to 8 or 16 bits unsigned"
         )
 
 
 def _is_plain(page: tifffile.TiffPage) -> bool:
-    """Returns whether tifffile gives the page's colors as they are, or nearly."""
+    """Returns whether tifffile decodes the page to gray, RGB, CMYK or palette indices."""
     if page.compression == _JPEG:
         return page.photometric in (1, _RGB, _YCBCR) and page.bitspersample == 8
     return (
         page.compression in _COMPRESSIONS
-        # Fax came late to the codecs.
+        # Old versions of imagecodecs have no fax codec.
         and (page.compression == 1 or page.compression in _tifffile().TIFF.DECOMPRESSORS)
         and page.photometric in _CHANNELS
         and page.photometric != _YCBCR
@@ -122,7 +120,7 @@ def _is_plain(page: tifffile.TiffPage) -> bool:
 def _decode(page: tifffile.TiffPage) -> Decoded:
     colors = _CHANNELS[page.photometric]
     if page.samplesperpixel < colors:
-        raise Unreadable(f"it has {page.samplesperpixel} samples a pixel for {colors} colors")
+        raise Unreadable(f"it has {page.samplesperpixel} samples per pixel for {colors} colors")
     _check_segments(page)
     samples = page.asarray(squeeze=False)  # planes, depth, height, width, samples
     if not samples.dtype.isnative:
@@ -135,21 +133,25 @@ def _decode(page: tifffile.TiffPage) -> Decoded:
         pixels = np.ascontiguousarray(samples[..., :colors])
     if page.photometric == _WHITE_IS_ZERO:
         np.subtract(np.iinfo(pixels.dtype).max, pixels, out=pixels)
-    decoded = Decoded(pixels)
-    if page.samplesperpixel > colors:
-        _take_alpha(decoded, samples[..., colors:], page.extrasamples)
-    return decoded
+    alpha, problems, extra = None, (), samples[..., colors:]
+    if extra.shape[-1] and page.extrasamples and page.extrasamples[0] in _ALPHA:
+        alpha, extra = np.ascontiguousarray(extra[..., 0]), extra[..., 1:]
+        if page.extrasamples[0] == _ASSOCIATED:
+            _undo_multiplication(pixels, alpha)
+    if extra.shape[-1]:
+        problems = ("its extra channels, which are not transparency, are dropped",)
+    return Decoded(pixels, alpha, "tiff", problems=problems)
 
 
 def _look_up(page: tifffile.TiffPage, indices: np.ndarray) -> np.ndarray:
-    """Returns uint8 RGB of a palette's indices."""
-    # Some write 8 bits times 256, some times 257.
+    """Returns uint8 RGB for palette indices."""
+    # Some programs write 8 bits times 256, some times 257.
     palette = (np.asarray(page.colormap).T >> 8).astype(np.uint8)
     return np.take(palette, indices, axis=0, mode="clip")
 
 
 def _check_segments(page: tifffile.TiffPage) -> None:
-    """Refuses a truncated file, of which tifffile returns the rest as black."""
+    """Refuses a truncated file, whose missing part tifffile returns as black."""
     size = page.parent.filehandle.size
     offsets, counts = page.dataoffsets, page.databytecounts
     needed = 1 if page.is_contiguous else math.prod(page.chunked)
@@ -171,19 +173,8 @@ def _stretch(samples: np.ndarray, bits: int) -> np.ndarray:
     return result
 
 
-def _take_alpha(decoded: Decoded, extra: np.ndarray, kinds: tuple[int, ...]) -> None:
-    kind = kinds[0] if kinds else 0
-    if kind in (_ASSOCIATED, _UNASSOCIATED):
-        decoded.alpha = np.ascontiguousarray(extra[..., 0])
-        extra = extra[..., 1:]
-    if kind == _ASSOCIATED:
-        _undo_multiplication(decoded.pixels, decoded.alpha)
-    if extra.shape[-1]:
-        decoded.problems.append("its extra channels, which are not transparency, are left out")
-
-
 def _undo_multiplication(pixels: np.ndarray, alpha: np.ndarray) -> None:
-    """Divides pixels by the alpha that they were multiplied with, in place."""
+    """Divides premultiplied pixels by their alpha, in place."""
     white = int(np.iinfo(pixels.dtype).max)
     for rows in bands(*alpha.shape):
         by = np.maximum(alpha[rows], 1)[..., None].astype(np.uint32)
@@ -191,29 +182,27 @@ def _undo_multiplication(pixels: np.ndarray, alpha: np.ndarray) -> None:
         pixels[rows] = np.minimum(wide, white)
 
 
-def _describe(decoded: Decoded, page: tifffile.TiffPage, file: BinaryIO) -> None:
-    """Adds what the tags say."""
-    tags = page.tags
-    profile, xmp = tags.valueof(_PROFILE), tags.valueof(_XMP)
+def _metadata(page: tifffile.TiffPage, content: bytes, problems: tuple[str, ...]) -> dict[str, Any]:
+    """Returns the fields of `Decoded` that the tags contain."""
+    profile, xmp = page.tags.valueof(_PROFILE), page.tags.valueof(_XMP)
     has_profile = isinstance(profile, bytes) and page.photometric not in _LAB
-    decoded.icc_profile = profile if has_profile else None
-    decoded.xmp = xmp if isinstance(xmp, bytes) else None
-    decoded.dpi = _resolution(tags)
-    decoded.lossless = page.compression not in (_OLD_JPEG, _JPEG)
-    decoded.compression = _COMPRESSIONS.get(page.compression)
     try:
-        decoded.exif = _exif.from_tiff(file)
+        exif = _exif.from_tiff(io.BytesIO(content))
     except ValueError as error:
-        decoded.problems.append(f"its EXIF is damaged ({error}) and is left out")
-
-
-def _orientation(page: tifffile.TiffPage) -> int:
-    value = page.tags.valueof(_exif.ORIENTATION)
-    return value if value in range(1, 9) else 1
+        exif, problems = None, (*problems, f"its EXIF is damaged ({error}) and is dropped")
+    return {
+        "exif": exif,
+        "icc_profile": profile if has_profile else None,
+        "xmp": xmp if isinstance(xmp, bytes) else None,
+        "dpi": _resolution(page.tags),
+        "lossless": page.compression not in (_OLD_JPEG, _JPEG),
+        "compression": _COMPRESSIONS.get(page.compression),
+        "problems": problems,
+    }
 
 
 def _resolution(tags: tifffile.TiffTags) -> tuple[float, float] | None:
-    """Returns pixels an inch."""
+    """Returns pixels per inch."""
     try:
         scale = {2: 1.0, 3: 2.54}[int(tags.valueof(296, 2))]
         (x, per_x), (y, per_y) = tags.valueof(282), tags.valueof(283)
@@ -223,10 +212,10 @@ def _resolution(tags: tifffile.TiffTags) -> tuple[float, float] | None:
 
 
 def write_tiff(image: ImageFile, pixels: np.ndarray, file: BinaryIO) -> None:
-    """Encodes pixels and what `image` says about them.
+    """Encodes pixels, and the metadata of `image`, with its compression.
 
     Args:
-        image: its EXIF, profile, XMP, resolution and compression are written.
+        image: the metadata.
         pixels: uint8 or uint16 (height, width, 3 or 4).
         file: to write to and read, empty.
     """
