@@ -141,7 +141,7 @@ def test_an_existing_output_is_kept_unless_asked_and_the_input_always(colorizer,
     [
         (None, "does not exist"),
         (b"", "is empty"),
-        (b"not an image", "it is no PNG, JPEG, TIFF"),
+        (b"not an image", "it is not a PNG, JPEG, TIFF"),
         ("truncated", "cannot be read"),
     ],
 )

@@ -681,7 +681,7 @@ def test_what_is_no_binary_file_is_an_error(source):
 
 @pytest.mark.parametrize("suffix", BOMBS)
 def test_bombs_are_refused_before_they_are_decoded(suffix):
-    with pytest.raises(ImageFileError, match=r"its header says .*more.* than the limit of 178,956,970"):
+    with pytest.raises(ImageFileError, match=r"its header says .*the limit of 178,956,970"):
         read_image_file(io.BytesIO(BOMBS[suffix](60000)))
 
 
@@ -689,9 +689,7 @@ def test_bombs_are_refused_before_they_are_decoded(suffix):
 def test_the_limit_of_pixels_holds_for_every_kind(kind):
     content = WHOLE[kind](rng())
     height, width = read_image_file(io.BytesIO(content)).pixels.shape[:2]
-    with pytest.raises(
-        ImageFileError, match=rf"its header says .*limit of {height * width - 1:,}"
-    ):
+    with pytest.raises(ImageFileError, match=rf"its header says .*limit of {height * width - 1:,}"):
         read_image_file(io.BytesIO(content), max_pixels=height * width - 1)
     assert read_image_file(io.BytesIO(content), max_pixels=height * width).pixels.size
 
