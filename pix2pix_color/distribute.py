@@ -1,4 +1,4 @@
-"""Picks the devices: one CPU or GPU, several GPUs, a TPU, or many workers."""
+"""Chooses the devices to train on: one CPU or GPU, several GPUs, a TPU, or several workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import tensorflow as tf
 
 from .config import nearest
-from .errors import DistributeError
+from .errors import DistributeError, in_words
 
 __all__ = ["describe_strategy", "device_kind", "is_chief", "make_strategy"]
 
@@ -22,27 +22,29 @@ def make_strategy(
 
     Args:
         name: `"auto"`, `"cpu"`, `"gpu"` (the first), `"mirrored"` (all GPUs, or `devices`),
-            `"tpu"` or `"multi_worker"` (from the environment variable `TF_CONFIG`). Auto
-            takes the first of: multi_worker where TF_CONFIG names more than one, a TPU, all
-            GPUs, the CPU.
-        tpu: address of the TPU; `"local"` is a TPU VM and today's Colab.
+            `"tpu"` or `"multi_worker"` (from the environment variable `TF_CONFIG`). `"auto"`
+            uses several workers if TF_CONFIG names them, else a TPU, else all GPUs, else the
+            CPU.
+        tpu: address of the TPU; `"local"` on a TPU VM or Colab.
         devices: device names for `"mirrored"`, for example two logical CPUs.
 
     Returns:
-        The strategy; `describe_strategy` says in words which.
+        The strategy; `describe_strategy` describes it.
 
     Raises:
-        DistributeError: unknown name, or the devices are not there.
+        DistributeError: the name is unknown or the devices are not available.
     """
     if name not in STRATEGIES:
         raise DistributeError(f"Unknown strategy {name!r}: {nearest(name, STRATEGIES)}")
     if name == "auto" and _worker_count() > 1:
         name = "multi_worker"
-    if name == "multi_worker":  # before any device is listed: it must initialize TensorFlow
+    if (
+        name == "multi_worker"
+    ):  # before any device is listed: it must initialize TensorFlow
         if _worker_count() < 1:
             raise DistributeError(
                 "Strategy 'multi_worker' needs the environment variable TF_CONFIG: JSON with the "
-                'addresses of all workers ("cluster") and the place of this one ("task").'
+                'addresses of all workers ("cluster") and the index of this one ("task").'
             )
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "tpu" or (name == "auto" and _tpu_is_present()):
@@ -53,7 +55,7 @@ def make_strategy(
     if name == "cpu":
         return tf.distribute.OneDeviceStrategy("/cpu:0")
     if not gpus and not (name == "mirrored" and devices):
-        raise DistributeError(f"Strategy {name!r} needs a GPU and TensorFlow sees none.")
+        raise DistributeError(f"Strategy {name!r} needs a GPU, but TensorFlow finds none.")
     if name == "gpu":
         return tf.distribute.OneDeviceStrategy("/gpu:0")
     return tf.distribute.MirroredStrategy(devices)
@@ -71,7 +73,7 @@ def _worker_count() -> int:
 
 
 def _tpu_is_present() -> bool:
-    # Colab and Cloud TPU VMs set one of these; asking for a TPU elsewhere can hang.
+    # Colab and Cloud TPU VMs set one of these; looking for a TPU elsewhere can hang.
     names = ("TPU_NAME", "COLAB_TPU_ADDR", "TPU_ACCELERATOR_TYPE")
     return any(os.environ.get(name) for name in names)
 
@@ -84,12 +86,11 @@ def _tpu_strategy(address: str) -> tf.distribute.Strategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     except (ValueError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DistributeError(f"No TPU answers at {address!r}: {reason}") from error
+        raise DistributeError(f"No TPU responds at {address!r}: {in_words(error)}") from error
 
 
 def device_kind(strategy: tf.distribute.Strategy) -> str:
-    """Returns `"CPU"`, `"GPU"` or `"TPU"`: what the replicas run on."""
+    """Returns the kind of device the replicas run on: `"CPU"`, `"GPU"` or `"TPU"`."""
     if isinstance(strategy, tf.distribute.TPUStrategy):
         return "TPU"
     devices = strategy.extended.worker_devices
@@ -97,7 +98,7 @@ def device_kind(strategy: tf.distribute.Strategy) -> str:
 
 
 def describe_strategy(strategy: tf.distribute.Strategy) -> str:
-    """Returns one line such as `"MirroredStrategy on 2 GPU replicas"`."""
+    """Returns a description such as `"MirroredStrategy on 2 GPU replicas"`."""
     count, kind = strategy.num_replicas_in_sync, device_kind(strategy)
     multi_worker = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     name = "MultiWorkerMirroredStrategy" if multi_worker else type(strategy).__name__
@@ -105,7 +106,7 @@ def describe_strategy(strategy: tf.distribute.Strategy) -> str:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process is the one worker that writes the run folder."""
+    """Returns whether this process is the worker that writes the run folder."""
     resolver = strategy.cluster_resolver
     if resolver is None or not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return True

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written to a temporary name, then renamed."""
+"""Atomic files and folders (written under a temporary name, then renamed), and checksums."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import ChecksumError
+from .errors import ChecksumError, in_words
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -22,11 +22,11 @@ __all__ = [
 ]
 
 DEFAULT_MODEL = "vivid"
-"""The shipped model that colorizes where none is named."""
+"""The shipped model that is used unless another is requested."""
 
 
 def shipped_folder() -> Path:
-    """Returns where the shipped models lie: inside an installed package, or in a checkout."""
+    """Returns the folder of the shipped models, inside an installed package or in a checkout."""
     package = Path(__file__).resolve().parent
     installed = package / "saved_models"
     return installed if installed.is_dir() else package.parent / "saved_models"
@@ -34,10 +34,10 @@ def shipped_folder() -> Path:
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path` to write to, and renames it to `path` at the end.
+    """Yields a temporary path next to `path` to write to, and renames it to `path` at the end.
 
-    Works for a file and for a folder. After an exception `path` is as it was and nothing is
-    left behind.
+    Works for a file and for a folder. After an exception, `path` is unchanged and no temporary
+    file is left.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
-    """Writes a whole file, or leaves what was there."""
+    """Writes a file completely or leaves it unchanged."""
     with replacing(path) as temporary:
         if isinstance(content, str):
             temporary.write_text(content, encoding="utf-8")
@@ -75,7 +75,7 @@ def _digest(path: Path) -> str:
 
 
 def write_checksums(folder: str | Path) -> None:
-    """Writes `SHA256SUMS`, in the format of `sha256sum`, over all files of a folder."""
+    """Writes `SHA256SUMS`, in the format of `sha256sum`, for all files in a folder."""
     folder = Path(folder)
     names = sorted(
         path.relative_to(folder).as_posix()
@@ -86,16 +86,16 @@ def write_checksums(folder: str | Path) -> None:
 
 
 def verify_checksums(folder: str | Path) -> int:
-    """Compares a folder with its `SHA256SUMS` and returns the number of files.
+    """Compares the files in a folder with its `SHA256SUMS` and returns their number.
 
     Raises:
-        ChecksumError: no `SHA256SUMS`, or a file is missing or differs.
+        ChecksumError: there is no `SHA256SUMS`, or a file is missing or differs.
     """
     folder = Path(folder)
     try:
         lines = (folder / _SUMS).read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise ChecksumError(f"{folder} has no readable {_SUMS}: {error}.") from error
+        raise ChecksumError(f"{folder} has no readable {_SUMS}: {in_words(error)}") from error
     for line in lines:
         digest, _, name = line.partition("  ")
         path = folder / name

@@ -77,7 +77,7 @@ class TestMakeStrategy:
             raise tf.errors.NotFoundError(None, None, "nothing there\nand more")
 
         monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", fail)
-        with pytest.raises(DistributeError, match=r"No TPU answers at 'local': .*nothing there"):
+        with pytest.raises(DistributeError, match=r"No TPU responds at 'local': .*nothing there"):
             make_strategy("tpu")
 
 

@@ -1,4 +1,4 @@
-"""The numbers of sRGB and CIE Lab, the same digits as scikit-image, because it is the oracle."""
+"""The constants of sRGB and CIE Lab, with scikit-image's digits because it is the oracle."""
 
 # skimage.color.xyz_from_rgb (sRGB primaries, D65) and the D65 2-degree white point.
 XYZ_FROM_RGB = (
@@ -12,21 +12,21 @@ RGB_FROM_XYZ = (
     (0.055646640, -0.204041338, 1.057311069),
 )
 WHITE = (0.95047, 1.0, 1.08883)
-EPSILON = 0.008856  # below it the cube root becomes a line; skimage's rounded value
+EPSILON = 0.008856  # below it, Lab replaces the cube root by a line; skimage's rounded value
 LINEAR_OF_LEVEL = tuple(
     level / 255 / 12.92 if level / 255 <= 0.04045 else ((level / 255 + 0.055) / 1.055) ** 2.4
     for level in range(256)
 )
 
 CHROMA_SCALE = 128.0
-"""What a and b are divided by to become the networks' target."""
+"""The networks' target is (a, b) divided by this."""
 
 CHROMA_BIN = 10
-"""Side of a bin of the ab plane, in units of CIE Lab (Zhang et al. 2016)."""
+"""Side of a bin of the ab plane, in CIE Lab units (Zhang et al. 2016)."""
 CHROMA_LIMIT = 110
-"""Where the bins end, each way."""
+"""The bins cover -CHROMA_LIMIT to CHROMA_LIMIT in a and b."""
 
-BISECTIONS = 14  # so fine that rounding elsewhere cannot move a color by an 8-bit level
-# What still counts as shown by sRGB, in linear light: a hundredth of a level more than
-# [0, 1], which forgives the rounding of gray and white.
+BISECTIONS = 14  # enough that the remaining error is far below an 8-bit level
+# The sRGB gamut in linear light, a hundredth of a level wider than [0, 1] so that rounding does
+# not put gray and white outside.
 DARKEST, LIGHTEST = -1e-5, 1.0 + 1e-4

@@ -1,4 +1,4 @@
-"""Colors as TensorFlow operations: differentiable, of any leading shape."""
+"""Color conversion in TensorFlow operations: differentiable, with any leading shape."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def to_float(rgb: tf.Tensor) -> tf.Tensor:
-    """Returns uint8 or uint16 RGB (..., 3) as float32 in [0, 1]; floats pass as float32."""
+    """Returns uint8 or uint16 RGB (..., 3) as float32 in [0, 1]; floats are only cast."""
     rgb = tf.convert_to_tensor(rgb)
     if rgb.dtype in (tf.uint8, tf.uint16):
         return tf.cast(rgb, tf.float32) / float(rgb.dtype.max)
@@ -37,7 +37,7 @@ def to_float(rgb: tf.Tensor) -> tf.Tensor:
 
 
 def to_levels(rgb: tf.Tensor, dtype: tf.DType = tf.uint8) -> tf.Tensor:
-    """Returns float RGB as uint8 or uint16, clipped to [0, 1], rounded to the nearest level."""
+    """Returns float RGB as uint8 or uint16, clipped to [0, 1] and rounded to the nearest level."""
     dtype = tf.as_dtype(dtype)
     return tf.cast(tf.round(tf.clip_by_value(rgb, 0.0, 1.0) * float(dtype.max)), dtype)
 
@@ -63,10 +63,10 @@ def _power(base: tf.Tensor, exponent: float) -> tf.Tensor:
 
 @tf.custom_gradient
 def _cube_root(x: tf.Tensor) -> tf.Tensor:
-    """Returns the cube root of positive floats to 3e-7, at a third of a logarithm's cost.
+    """Returns the cube root of positive floats to 3e-7, three times as fast as a logarithm.
 
-    A third of the bits of a float, as an integer, is a first guess; two steps of Halley's
-    method each triple its correct digits.
+    The bits of a float, divided by three as an integer, are a first guess; each of two steps of
+    Halley's method triples its correct digits.
     """
     root = tf.bitcast(tf.bitcast(x, tf.int32) // 3 + 709_921_077, tf.float32)
     for _ in range(2):
@@ -76,11 +76,11 @@ def _cube_root(x: tf.Tensor) -> tf.Tensor:
 
 
 def _to_linear(rgb: tf.Tensor) -> tf.Tensor:
-    """Undoes the sRGB transfer function: uint8 by table, floats in [0, 1] by formula."""
+    """Inverts the sRGB transfer function, by a table for uint8 and by its formula for floats."""
     if rgb.dtype == tf.uint8:
         return tf.gather(tf.constant(LINEAR_OF_LEVEL), tf.cast(rgb, tf.int32))
     rgb = to_float(rgb)
-    # The unused side of tf.where is kept away from the kinks, so that its gradient is finite.
+    # The maximum keeps the unused branch of tf.where away from the kink: a finite gradient.
     high = _power((tf.maximum(rgb, 0.04045) + 0.055) / 1.055, 2.4)
     return tf.where(rgb > 0.04045, high, rgb / 12.92)
 
@@ -96,7 +96,7 @@ def rgb_to_lab(rgb: tf.Tensor) -> tf.Tensor:
         `skimage.color.rgb2lab`.
 
     Raises:
-        ValueError: the last axis is not of length 3.
+        ValueError: the last axis does not have length 3.
     """
     return tf.stack(_lab_channels(rgb), axis=-1)
 
@@ -112,7 +112,7 @@ def _lab_channels(rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 
 def _lab_f(ratio: tf.Tensor) -> tf.Tensor:
-    """The cube root of CIE Lab, a line near black."""
+    """Returns f of CIE Lab: the cube root, and a line near black."""
     root = _cube_root(tf.maximum(ratio, EPSILON))
     return tf.where(ratio > EPSILON, root, 7.787 * ratio + 16.0 / 116.0)
 
@@ -120,7 +120,7 @@ def _lab_f(ratio: tf.Tensor) -> tf.Tensor:
 def _to_linear_channels(
     lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor, straight_through: bool = False
 ) -> list[tf.Tensor]:
-    """Returns linear red, green and blue, which may lie outside [0, 1]; without channel axis."""
+    """Returns linear red, green and blue, without a channel axis; they may lie outside [0, 1]."""
     fy = (lightness + 16.0) / 116.0
     fz = fy - b / 200.0
     fs = fy + a / 500.0, fy, _replaced(fz, tf.maximum(fz, 0.0), straight_through)
@@ -132,23 +132,23 @@ def _to_linear_channels(
 
 
 def _replaced(values: tf.Tensor, clipped: tf.Tensor, straight_through: bool) -> tf.Tensor:
-    """Returns what values were clipped to, with the gradient of it or of the values."""
+    """Returns the clipped values, with their own gradient or that of the unclipped values."""
     return values + tf.stop_gradient(clipped - values) if straight_through else clipped
 
 
 def lab_to_rgb(lab: tf.Tensor, *, straight_through: bool = False) -> tf.Tensor:
-    """Converts CIE Lab (D65, 2 degrees) to sRGB, clipped to what sRGB can show.
+    """Converts CIE Lab (D65, 2 degrees) to sRGB, clipped to the gamut.
 
     Args:
         lab: float (..., 3): L in [0, 100], a, b.
-        straight_through: give a color outside sRGB the gradient that it would have without
-            clipping (Bengio et al. 2013), so that learning can bring it back; else it has none.
+        straight_through: pass the gradient through the clipping (Bengio et al. 2013), so that
+            training can bring back a color outside the gamut; by default its gradient is zero.
 
     Returns:
         float32 (..., 3) in [0, 1]; within 0.5/255 of `skimage.color.lab2rgb`.
 
     Raises:
-        ValueError: the last axis is not of length 3.
+        ValueError: the last axis does not have length 3.
     """
     lightness, a, b = tf.unstack(tf.cast(_last(lab, 3, "lab"), tf.float32), axis=-1)
     linear = tf.stack(_to_linear_channels(lightness, a, b, straight_through), axis=-1)
@@ -158,7 +158,7 @@ def lab_to_rgb(lab: tf.Tensor, *, straight_through: bool = False) -> tf.Tensor:
 
 
 def split(rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Splits RGB into what the generator sees and what it must predict.
+    """Splits RGB into the generator's input (lightness) and its target (chroma).
 
     Args:
         rgb: (..., 3), uint8, uint16 or float in [0, 1].
@@ -171,11 +171,11 @@ def split(rgb: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def merge(lightness: tf.Tensor, chroma: tf.Tensor, *, straight_through: bool = False) -> tf.Tensor:
-    """Puts lightness (..., 1) and chroma (..., 2) together: float32 RGB (..., 3) in [0, 1].
+    """Merges lightness (..., 1) and chroma (..., 2) into float32 RGB (..., 3) in [0, 1].
 
-    Colors outside sRGB are clipped, as scikit-image does and as the report was scored;
-    `fit_chroma_to_gamut` first keeps the lightness instead. `straight_through` as in
-    `lab_to_rgb`.
+    Colors outside the sRGB gamut are clipped, as in scikit-image and in the report's scores; to
+    preserve their lightness instead, call `fit_chroma_to_gamut` first. `straight_through` is
+    explained in `lab_to_rgb`.
     """
     lightness, chroma = _last(lightness, 1, "lightness"), _last(chroma, 2, "chroma")
     lab = tf.concat([lightness, chroma * CHROMA_SCALE], axis=-1)
@@ -183,42 +183,42 @@ def merge(lightness: tf.Tensor, chroma: tf.Tensor, *, straight_through: bool = F
 
 
 def fit_chroma_to_gamut(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
-    """Scales chroma toward gray, pixel by pixel, just so far that sRGB can show it.
+    """Scales the chroma of each pixel toward gray until the color is in the sRGB gamut.
 
-    Clipping a color that sRGB cannot show changes its lightness too. Less chroma at the
-    same lightness and hue does not, so a colorized image keeps the user's luminance.
+    Clipping an out-of-gamut color would change its lightness too. Reducing its chroma at the same
+    lightness and hue does not, so that a colorized image keeps the luminance of its input.
 
     Args:
         lightness: (..., 1), L in [0, 100].
         chroma: (..., 2), (a, b) / 128.
 
     Returns:
-        chroma of the same shape, unchanged wherever it was inside the gamut.
+        chroma of the same shape, unchanged wherever the color was in the gamut.
     """
     lightness, chroma = _last(lightness, 1, "lightness"), _last(chroma, 2, "chroma")
     shape = tf.shape(chroma)[:-1]
     lightness = tf.broadcast_to(lightness[..., 0], shape)
     a, b = tf.unstack(chroma * CHROMA_SCALE, axis=-1)
     planes = [tf.reshape(plane, [-1]) for plane in (lightness, a, b)]
-    # Only colors outside the gamut, mostly a few, are searched for.
-    outside = tf.where(tf.logical_not(_is_shown(*planes)))
+    # Only out-of-gamut colors, usually few, are bisected.
+    outside = tf.where(tf.logical_not(_is_in_gamut(*planes)))
     lightness, a, b = (tf.gather_nd(plane, outside) for plane in planes)
 
     def halve(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         middle = (low + high) / 2.0
-        inside = _is_shown(lightness, middle * a, middle * b)
+        inside = _is_in_gamut(lightness, middle * a, middle * b)
         return tf.where(inside, middle, low), tf.where(inside, high, middle)
 
     bounds = tf.zeros_like(lightness), tf.ones_like(lightness)
-    # A loop in the graph, since a SavedModel with less in it loads sooner.
+    # A loop in the graph: unrolled, it would make a SavedModel larger and slower to load.
     low, _ = tf.while_loop(lambda *_: True, halve, bounds, maximum_iterations=BISECTIONS)
     scale = tf.tensor_scatter_nd_update(tf.ones_like(planes[0]), outside, low)
     scale = tf.reshape(scale, tf.concat([shape, [1]], axis=0))
     return tf.ensure_shape(chroma * scale, chroma.shape)
 
 
-def _is_shown(lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Returns whether sRGB can show each color."""
+def _is_in_gamut(lightness: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Returns whether each color is in the sRGB gamut."""
     red, green, blue = _to_linear_channels(lightness, a, b)
     least = tf.minimum(tf.minimum(red, green), blue)
     most = tf.maximum(tf.maximum(red, green), blue)

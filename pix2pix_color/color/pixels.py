@@ -1,8 +1,8 @@
-"""Colors of a photograph's pixels in NumPy, block by block: ten times TensorFlow's speed.
+"""Color conversion of a photograph's pixels in NumPy, ten times as fast as in TensorFlow.
 
-The same mathematics as `conversion`, to which the tests hold it. What makes it fast is that a
-block of pixels stays in a core's cache through all operations, that nothing is compiled or
-traced, and that NumPy lets other threads run meanwhile.
+The mathematics is that of `conversion`; tests compare the two. It is fast because the caller
+passes blocks of pixels that stay in a core's cache through all operations, because nothing is
+compiled or traced, and because NumPy lets other threads run at the same time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LUMINANCE = XYZ_FROM_RGB[1]
 _RGB_FROM_RELATIVE = np.float32(np.array(RGB_FROM_XYZ) * np.array(WHITE))
 _SIXTEEN_116THS = np.float32(16 / 116)
 _QUARTERS = np.array([[1], [2], [3]], np.float32)
-_STEPS = 1 << 16  # of linear light: a fifth of an 8-bit level where levels are densest
+_STEPS = 1 << 16  # of linear light: a fifth of an 8-bit level where the levels are densest
 
 
 def pixel_lightness(pixels: np.ndarray) -> np.ndarray:
@@ -45,27 +45,27 @@ def pixel_lightness(pixels: np.ndarray) -> np.ndarray:
 
 
 def color_pixels(pixels: np.ndarray, chroma: np.ndarray) -> np.ndarray:
-    """Gives pixels a chroma, as much as sRGB can show, at the lightness that they have.
+    """Gives pixels a chroma, reduced as far as the sRGB gamut requires, and keeps their lightness.
 
     Args:
         pixels: uint8 or uint16 (count, 1 or 3), gray or RGB.
         chroma: float32 (2, count), (a, b) / 128.
 
     Returns:
-        RGB (count, 3) of the same type.
+        RGB (count, 3) of the same dtype as `pixels`.
     """
     y, fy = _luminance_and_root(pixels)
     dx = chroma[0] * np.float32(CHROMA_SCALE / 500)
     dz = chroma[1] * np.float32(-CHROMA_SCALE / 200)
     linear = _linear(y, fy, dx, dz)
-    (outside,) = np.nonzero(~_is_shown(linear))
+    (outside,) = np.nonzero(~_is_in_gamut(linear))
     if len(outside):
         linear[:, outside] = _fitted(*(plane[outside] for plane in (y, fy, dx, dz)))
     return _to_levels(linear, pixels.dtype)
 
 
 def _luminance_and_root(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns Y, linear, in [0, 1], and its cube root, f(Y) of CIE Lab."""
+    """Returns linear luminance Y in [0, 1] and f(Y) of CIE Lab, its cube root."""
     brightest = np.iinfo(pixels.dtype).max
     if pixels.shape[-1] == 1:
         return tuple(np.take(t, pixels[:, 0], mode="clip") for t in _gray_tables(brightest))
@@ -78,23 +78,23 @@ def _luminance_and_root(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def _gray_tables(brightest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns Y of each level of gray, and its root."""
+    """Returns Y and f(Y) of each gray level."""
     y = sum(_luminance_tables(brightest))
     return y, _root(y)
 
 
 @functools.cache
 def _luminance_tables(brightest: int) -> tuple[np.ndarray, ...]:
-    """Returns what each level of red, green and blue adds to Y."""
+    """Returns the contribution of each level of red, green and blue to Y."""
     level = np.arange(brightest + 1) / brightest
     linear = np.where(level > 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92)
     return tuple(np.float32(share * linear) for share in _LUMINANCE)
 
 
 def _root(y: np.ndarray) -> np.ndarray:
-    """Returns the cube root of CIE Lab, which is a line near black."""
+    """Returns f of CIE Lab: the cube root, and a line near black."""
     x = np.maximum(y, np.float32(EPSILON))
-    # A third of a float's bits is a first guess; Halley's method triples its right digits.
+    # As in `conversion`: a first guess, then two steps of Halley's method.
     root = (x.view(np.int32) // 3 + np.int32(709_921_077)).view(np.float32)
     for _ in range(2):
         cube = root * root
@@ -107,6 +107,7 @@ def _root(y: np.ndarray) -> np.ndarray:
 
 
 def _unroot(f: np.ndarray) -> np.ndarray:
+    """Inverts `_root`."""
     cube = f * f
     cube *= f
     dark = f <= np.float32(0.2068966)
@@ -126,28 +127,28 @@ def _linear(y: np.ndarray, fy: np.ndarray, dx: np.ndarray, dz: np.ndarray) -> np
     return linear
 
 
-def _is_shown(linear: np.ndarray) -> np.ndarray:
+def _is_in_gamut(linear: np.ndarray) -> np.ndarray:
     least = np.minimum(np.minimum(linear[0], linear[1]), linear[2])
     most = np.maximum(np.maximum(linear[0], linear[1]), linear[2])
     return (least >= np.float32(DARKEST)) & (most <= np.float32(LIGHTEST))
 
 
 def _fitted(y: np.ndarray, fy: np.ndarray, dx: np.ndarray, dz: np.ndarray) -> np.ndarray:
-    """Returns linear RGB with the chroma scaled just so far that sRGB can show it."""
+    """Returns linear RGB with the chroma scaled down to the edge of the gamut."""
     share, width = np.zeros_like(y), np.float32(1)
     thrice = [np.tile(plane, 3) for plane in (y, fy, dx, dz)]
-    # Two bisections at a time: these are few pixels, and the calls cost more than they do.
+    # Two bisections at once: for so few pixels, the calls cost more than the arithmetic.
     for _ in range(BISECTIONS // 2):
         width /= np.float32(4)
         shares = share + width * _QUARTERS
         planes = (*thrice[:2], *(shares.reshape(-1) * plane for plane in thrice[2:]))
-        inside = _is_shown(_linear(*planes)).reshape(shares.shape)
+        inside = _is_in_gamut(_linear(*planes)).reshape(shares.shape)
         share += width * np.logical_and.accumulate(inside).sum(axis=0, dtype=np.float32)
     return _linear(y, fy, share * dx, share * dz)
 
 
 def _to_levels(linear: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Returns linear RGB (3, count) as levels of sRGB (count, 3)."""
+    """Returns the sRGB levels (count, 3) of linear RGB (3, count), which it clips in place."""
     np.clip(linear, 0, 1, out=linear)
     levels = np.empty((linear.shape[1], 3), dtype)
     if dtype == np.uint8:
@@ -167,6 +168,6 @@ def _level_table() -> np.ndarray:
 
 
 def _encoded(linear: np.ndarray) -> np.ndarray:
-    """Returns sRGB in [0, 1] of linear light in [0, 1]."""
+    """Applies the sRGB transfer function to linear light in [0, 1]."""
     high = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
     return np.where(linear > 0.0031308, high, 12.92 * linear)
