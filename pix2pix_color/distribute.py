@@ -38,9 +38,7 @@ def make_strategy(
         raise DistributeError(f"Unknown strategy {name!r}: {nearest(name, STRATEGIES)}")
     if name == "auto" and _worker_count() > 1:
         name = "multi_worker"
-    if (
-        name == "multi_worker"
-    ):  # before any device is listed: it must initialize TensorFlow
+    if name == "multi_worker":  # before any device is listed: it must initialize TensorFlow
         if _worker_count() < 1:
             raise DistributeError(
                 "Strategy 'multi_worker' needs the environment variable TF_CONFIG: JSON with the "
