@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import skimage.color
@@ -27,6 +29,11 @@ def extreme():
     lightness[:100], lightness[100:200] = 0, 100
     chroma = rng.uniform(-1, 1, (20_000, 2)).astype(np.float32)
     return lightness, chroma
+
+
+@pytest.fixture(scope="module")
+def fitted(extreme):
+    return color.fit_chroma_to_gamut(*extreme).numpy()
 
 
 class TestRgbToLab:
@@ -124,29 +131,30 @@ class TestAnyShape:
             call()
 
 
+def gradient(function, values):
+    values = tf.constant(values, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        total = tf.reduce_sum(function(values))
+    return tape.gradient(total, values).numpy()
+
+
 class TestGradients:
     """A gradient that is not finite anywhere would end a training."""
 
-    def gradient(self, function, values):
-        values = tf.constant(values, tf.float32)
-        with tf.GradientTape() as tape:
-            tape.watch(values)
-            total = tf.reduce_sum(function(values))
-        return tape.gradient(total, values).numpy()
-
     def test_of_rgb_to_lab_are_finite_everywhere(self, grid):
-        assert np.isfinite(self.gradient(color.rgb_to_lab, grid / 255)).all()
-        assert np.isfinite(self.gradient(color.rgb_to_lab, [[0.04045] * 3, [0.0] * 3])).all()
+        for rgb in (grid / 255, [[0.04045] * 3, [0.0] * 3]):
+            assert np.isfinite(gradient(color.rgb_to_lab, rgb)).all()
 
     def test_of_lab_to_rgb_are_finite_everywhere(self, grid, extreme):
         lab = np.concatenate([extreme[0], extreme[1] * 128], axis=-1)
         corners = [[0, 0, 0], [100, 0, 0], [50, 0, 0], [0, 100, 100], [100, -100, 100]]
         for values in (lab, corners, skimage.color.rgb2lab(grid)):
-            assert np.isfinite(self.gradient(color.lab_to_rgb, values)).all()
+            assert np.isfinite(gradient(color.lab_to_rgb, values)).all()
 
     def test_of_lab_to_rgb_are_right(self):
         lab = np.array([[60.0, 10.0, -20.0]])
-        found = self.gradient(color.lab_to_rgb, lab)[0]
+        found = gradient(color.lab_to_rgb, lab)[0]
         for channel in range(3):
             step = np.zeros((1, 3))
             step[0, channel] = 0.01
@@ -155,56 +163,39 @@ class TestGradients:
 
 
 class TestStraightThrough:
-    """What clips in the forward pass and lets gradients pass: colors can be learned back."""
+    """Clips in the forward pass and lets gradients pass, so that colors can be learned back."""
 
-    def colors(self):
-        rng = np.random.default_rng(0)
-        lightness = rng.uniform(0, 100, (500, 1)).astype(np.float32)
-        return lightness, rng.uniform(-1, 1, (500, 2)).astype(np.float32)
-
-    def gradient(self, lightness, chroma, **options):
-        chroma = tf.constant(chroma)
-        with tf.GradientTape() as tape:
-            tape.watch(chroma)
-            total = tf.reduce_sum(color.merge(lightness, chroma, **options))
-        return tape.gradient(total, chroma).numpy()
-
-    def test_the_colors_are_the_clipped_ones(self):
-        lightness, chroma = self.colors()
-        found = color.merge(lightness, chroma, straight_through=True)
-        np.testing.assert_allclose(found, color.merge(lightness, chroma), atol=1e-6)
-
-    def test_the_gradient_is_finite_everywhere_and_the_same_inside_the_gamut(self):
-        lightness, chroma = self.colors()
+    def test_passes_gradients_and_changes_nothing_else(self, extreme):
+        lightness, chroma = (values[200:700] for values in extreme)
         rgb = color.merge(lightness, chroma).numpy()
         inside = ((rgb > 0) & (rgb < 1)).all(axis=-1)
         assert 0 < inside.sum() < 400
-        found = self.gradient(lightness, chroma, straight_through=True)
+        straight = functools.partial(color.merge, lightness, straight_through=True)
+        np.testing.assert_allclose(straight(chroma), rgb, atol=1e-6)
+        clipped = gradient(functools.partial(color.merge, lightness), chroma)
+        found = gradient(straight, chroma)
         assert np.isfinite(found).all()
-        np.testing.assert_allclose(
-            found[inside], self.gradient(lightness, chroma)[inside], rtol=1e-4, atol=1e-5
-        )
+        np.testing.assert_allclose(found[inside], clipped[inside], rtol=1e-4, atol=1e-5)
+        assert (found[~inside] != 0).all()
 
-    def test_every_color_outside_has_a_gradient(self):
-        lightness, chroma = self.colors()
-        outside = (np.asarray(color.merge(lightness, chroma)) % 1 == 0).any(axis=-1)
-        for channel in (0, 1):
-            found = self.gradient(lightness, chroma, straight_through=True)[outside, channel]
-            assert (found != 0).all()
-        # Black is all that is left of a color far below what sRGB shows: nothing points back.
+    def test_a_color_that_clips_to_black_has_a_gradient(self):
         dark, blue = np.float32([[0.0]]), np.float32([[0.0, 1.0]])
-        assert self.gradient(dark, blue)[0, 1] == 0
-        assert self.gradient(dark, blue, straight_through=True)[0, 1] != 0
+        for straight_through in (False, True):
+            merge = functools.partial(color.merge, dark, straight_through=straight_through)
+            assert bool(gradient(merge, blue)[0, 1] != 0) is straight_through
 
     def test_descent_brings_a_color_back_to_the_one_wanted(self):
         lightness, wanted = np.float32([[50.0]]), np.float32([[0.2, 0.1]])
         target = color.merge(lightness, wanted)
-        chroma = tf.Variable([[0.1, 0.9]])
+
+        @tf.function
+        def slope(chroma):
+            rgb = color.merge(lightness, chroma, straight_through=True)
+            return tf.gradients(tf.reduce_sum(tf.square(rgb - target)), chroma)[0]
+
+        chroma = tf.constant([[0.1, 0.9]])
         for _ in range(400):
-            with tf.GradientTape() as tape:
-                rgb = color.merge(lightness, chroma, straight_through=True)
-                error = tf.reduce_sum(tf.square(rgb - target))
-            chroma.assign_sub(0.05 * tape.gradient(error, chroma))
+            chroma -= 0.05 * slope(chroma)
         np.testing.assert_allclose(chroma, wanted, atol=0.01)
 
 
@@ -218,24 +209,18 @@ class TestUint8:
             color.to_uint8(tf.constant([-5.0, -0.01, 1.01, 7.0])), [0, 0, 255, 255]
         )
 
-    def test_to_float_is_its_inverse(self):
+    def test_to_float_is_its_inverse_and_passes_floats(self):
         levels = np.arange(256, dtype=np.uint8)
         floats = color.to_float(levels)
         assert floats.dtype == tf.float32 and float(floats[-1]) == 1.0
         np.testing.assert_array_equal(color.to_uint8(floats), levels)
-
-    def test_to_float_passes_floats(self):
         assert color.to_float(np.array([0.25, 1.5])).numpy().tolist() == [0.25, 1.5]
 
 
 class TestFitChromaToGamut:
-    def fit(self, extreme):
-        lightness, chroma = extreme
-        return lightness, chroma, color.fit_chroma_to_gamut(lightness, chroma).numpy()
-
     @pytest.mark.filterwarnings("ignore:Conversion from CIE-LAB")
-    def test_the_result_is_a_color_that_srgb_shows(self, extreme):
-        lightness, _, fitted = self.fit(extreme)
+    def test_the_result_is_a_color_that_srgb_shows(self, extreme, fitted):
+        lightness, _ = extreme
         lab = np.concatenate([lightness, fitted * 128], axis=-1)
         # Clipping would move a color out of gamut: scikit-image brings it back unmoved.
         back = skimage.color.rgb2lab(skimage.color.lab2rgb(lab))
@@ -245,8 +230,8 @@ class TestFitChromaToGamut:
         lightness, chroma = color.split(grid)
         np.testing.assert_array_equal(color.fit_chroma_to_gamut(lightness, chroma), chroma)
 
-    def test_lightness_is_kept_within_one_8_bit_level(self, extreme):
-        lightness, chroma, fitted = self.fit(extreme)
+    def test_lightness_is_kept_within_one_8_bit_level(self, extreme, fitted):
+        lightness, chroma = extreme
         level = 100 / 255
         shown = color.to_uint8(color.merge(lightness, fitted)).numpy()
         error = np.abs(skimage.color.rgb2lab(shown)[..., :1] - lightness)
@@ -254,16 +239,16 @@ class TestFitChromaToGamut:
         clipped = color.to_uint8(color.merge(lightness, chroma)).numpy()
         assert np.abs(skimage.color.rgb2lab(clipped)[..., :1] - lightness).max() > 10 * level
 
-    def test_hue_is_kept_and_chroma_only_shrinks(self, extreme):
-        _, chroma, fitted = self.fit(extreme)
+    def test_hue_is_kept_and_chroma_only_shrinks(self, extreme, fitted):
+        _, chroma = extreme
         before, after = np.linalg.norm(chroma, axis=-1), np.linalg.norm(fitted, axis=-1)
         assert (after <= before * (1 + 1e-6)).all()
         cross = chroma[:, 0] * fitted[:, 1] - chroma[:, 1] * fitted[:, 0]
         assert np.abs(cross).max() < 1e-6
         assert ((chroma * fitted).sum(axis=-1) >= 0).all()
 
-    def test_no_more_color_is_lost_than_needed(self, extreme):
-        lightness, chroma, fitted = self.fit(extreme)
+    def test_no_more_color_is_lost_than_needed(self, extreme, fitted):
+        lightness, chroma = extreme
         # A part in 256 more of the wanted chroma would be outside again.
         moved = np.linalg.norm(fitted, axis=-1) < 0.99 * np.linalg.norm(chroma, axis=-1)
         moved &= (lightness[:, 0] > 5) & (lightness[:, 0] < 95)

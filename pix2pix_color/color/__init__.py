@@ -15,7 +15,6 @@ from .conversion import (
     rgb_to_lab,
     split,
     to_float,
-    to_levels,
     to_uint8,
 )
 from .pixels import color_pixels, pixel_lightness
@@ -32,6 +31,5 @@ __all__ = [
     "rgb_to_lab",
     "split",
     "to_float",
-    "to_levels",
     "to_uint8",
 ]

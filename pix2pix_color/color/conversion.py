@@ -23,7 +23,6 @@ __all__ = [
     "rgb_to_lab",
     "split",
     "to_float",
-    "to_levels",
     "to_uint8",
 ]
 
@@ -36,15 +35,9 @@ def to_float(rgb: tf.Tensor) -> tf.Tensor:
     return tf.cast(rgb, tf.float32)
 
 
-def to_levels(rgb: tf.Tensor, dtype: tf.DType = tf.uint8) -> tf.Tensor:
-    """Returns float RGB as uint8 or uint16, clipped to [0, 1] and rounded to the nearest level."""
-    dtype = tf.as_dtype(dtype)
-    return tf.cast(tf.round(tf.clip_by_value(rgb, 0.0, 1.0) * float(dtype.max)), dtype)
-
-
 def to_uint8(rgb: tf.Tensor) -> tf.Tensor:
     """Returns float RGB as uint8, clipped to [0, 1] and rounded to the nearest level."""
-    return to_levels(rgb)
+    return tf.cast(tf.round(tf.clip_by_value(rgb, 0.0, 1.0) * 255.0), tf.uint8)
 
 
 def _last(tensor: tf.Tensor, channels: int, name: str) -> tf.Tensor:
