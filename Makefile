@@ -1,5 +1,6 @@
 # make reproduce   reproduce the report with the shipped model: notebooks, figures and scores
 # make test        run lint and all tests
+# make test-versions   test supported Python and package versions in new environments (an hour)
 # make lint        run ruff and check the import contracts
 # make format      format the code and fix what ruff can fix
 # make notebooks   run the committed notebooks again, in place (needs CIFAR-10)
@@ -14,7 +15,7 @@ PYTHON =
 WORKERS = 2
 BIN = $(VENV)/bin
 
-.PHONY: reproduce test lint format notebooks scores clean
+.PHONY: reproduce test test-versions lint format notebooks scores clean
 
 reproduce: $(VENV)/.notebooks
 	@$(BIN)/python -m tools.reproduce
@@ -27,6 +28,10 @@ test: $(VENV)/.test
 	$(BIN)/lint-imports || status=1; \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal || status=1; \
 	exit $$status
+
+# ENVIRONMENTS="lower colab" runs only these.
+test-versions: | $(BIN)/python
+	@$(BIN)/python tools/test_versions.py $(ENVIRONMENTS)
 
 lint: $(VENV)/.test
 	$(BIN)/python -m ruff check .

@@ -96,7 +96,7 @@ def test_every_import_of_the_package_is_declared():
     }
     # absl comes with TensorFlow, IPython with ipykernel.
     modules = {"pil": "pillow", "skimage": "scikit_image", "absl": "tensorflow"}
-    modules |= {"ipython": "ipykernel", "starlette": "gradio", "onnx": "tf2onnx"}
+    modules |= {"ipython": "ipykernel", "starlette": "gradio"}
     for path in PACKAGE.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         for name in re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE):
