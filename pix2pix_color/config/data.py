@@ -1,4 +1,4 @@
-"""What is learned from."""
+"""Data options."""
 
 from __future__ import annotations
 
@@ -12,27 +12,25 @@ __all__ = ["DataConfig"]
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """What is learned from.
+    """The training images and how they are presented to the networks.
 
     Attributes:
-        dataset: `"cifar10"` (through TFDS; report section 4.1), `"photographs"`
-            (crops of the photographs inside scikit-image), `"tfds:NAME"` (of TensorFlow
-            Datasets), the path of a folder of images, or a mixture of these with their weights,
-            such as `"cifar10=4,photographs=1"`; see `load_dataset`.
+        dataset: `"cifar10"` (through TFDS; report section 4.1), `"photographs"` (crops of the
+            photographs inside scikit-image), `"tfds:NAME"`, the path of a folder of images, or a
+            weighted mixture such as `"cifar10=4,photographs=1"`; see `load_dataset`.
         image_size: height and width of a training image in pixels (report: 32).
         drop_gray: leave out images whose three channels are equal at every pixel
             (report section 4.1: "we removed black and white images").
         flip: mirror half of the training images left to right (not in the report).
-        shift: move each training image by up to so many pixels in each direction, the border
-            mirrored (not in the report).
-        fit: how an image of another shape becomes square: `"crop"` (scale the shorter side,
-            then cut the center) or `"resize"` (both sides scaled, aspect ratio lost).
-        color_space: what the generator predicts, and L1 and the discriminator compare:
-            `"lab"` chroma (report section 4.1) or `"rgb"` in [-1, 1] (Isola et al. 2017),
-            which the generator then turns into chroma itself; or `"distribution"`: shares of 484
-            bins of the ab plane, which it reads as chroma (Zhang et al. 2016), so that L1 and
-            the discriminator see that.
-        lightness_scale: what the first convolutions of both networks see of L: `"report"`,
+        shift: translate each training image at random by up to this many pixels in each
+            direction, with mirrored borders (not in the report).
+        fit: how a non-square image becomes square: `"crop"` (scale the shorter side, then crop
+            the center) or `"resize"` (scale both sides, changing the aspect ratio).
+        color_space: what the generator predicts, and what L1 and the discriminator see:
+            `"lab"` chroma (report section 4.1); `"rgb"` in [-1, 1] (Isola et al. 2017), which
+            the generator itself converts to chroma; or `"distribution"`: probabilities of 484
+            bins of the ab plane, which the generator reduces to chroma (Zhang et al. 2016).
+        lightness_scale: the range of L in the first convolutions of both networks: `"report"`,
             0 to 100 as in the authors' code, or `"unit"`, rescaled to [-1, 1].
     """
 

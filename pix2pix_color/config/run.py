@@ -18,9 +18,9 @@ from .training import TrainingConfig
 __all__ = ["Config"]
 
 
-# Figure 1's channels stop at 512 on a single pixel, where most of its parameters are. These
-# stop at 128 on 2x2 pixels, leave the operations to the larger maps, and what an image shows to
-# a classifier that has learned it already, without colors too. It is not the one that scores.
+# Figure 1 has most of its parameters where its 512 channels meet a single pixel. Here channels stop
+# at 128 on 2x2 pixels, the operations go to the larger maps, and a classifier that was trained on
+# gray images too (and scores nothing) contributes what the image may show.
 _RESIDUAL = GeneratorConfig(
     kind="residual",
     depth=4,
@@ -29,11 +29,23 @@ _RESIDUAL = GeneratorConfig(
     kernel_size=3,
     guide="gray_classifier",
 )
-# Hardly an image is seen twice alike: with these a network so small does not overfit.
+# Hardly any image is seen twice in the same form, so this small network does not overfit.
 _AUGMENTED = DataConfig(flip=True, shift=4, lightness_scale="unit")
-# A generator that can color already needs a judge of colors, not of pictures: half of
-# Figure 2's width, a quarter of its cost, held back by its norms and not by its batch.
-_JUDGE = DiscriminatorConfig(filters=32, normalization="spectral")
+
+_RETIRED = {
+    "generator.attention_level": 0,
+    "generator.blocks": 1,
+    "discriminator.dropout": 0.0,
+    "training.adversarial_from": 0,
+    "training.augmentation": False,
+    "training.clip_norm": 0.0,
+    "training.fused_batch_norm": True,
+    "training.l2_weight": 0.0,
+    "training.matmul_gradients": True,
+    "training.r1_every": 16,
+    "training.r1_weight": 0.0,
+}
+"""Options of earlier versions, and the value with which a run can still be read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,22 +90,21 @@ class Config:
 
     @classmethod
     def stable(cls) -> Config:
-        """For faithful colors: a residual generator that learns nothing but fidelity.
+        """Faithful colors: a residual generator trained for fidelity alone, for 30 epochs.
 
-        The shipped model `stable`: 3.0 million parameters instead of the report's 6.3, the
-        classifier's 1.2 among them; the rest is spent where a small image has its detail; 30
-        epochs.
+        The shipped model `stable`: 3.0 million parameters, including the guiding classifier's
+        1.2, instead of the report's 6.3.
         """
         return cls(
             data=_AUGMENTED,
             generator=dataclasses.replace(_RESIDUAL, self_ensemble=True),
-            discriminator=DiscriminatorConfig(filters=16, normalization="spectral"),  # it rests
+            discriminator=DiscriminatorConfig(filters=16, normalization="spectral"),  # unused
             training=TrainingConfig(
                 steps=23_190,  # 30 epochs of 773
                 generator_learning_rate=1e-3,
-                beta_1=0.9,  # Adam's own; 0.5 is for networks that chase each other
-                # The first is what PSNR measures, and has the least gradient where an image is
-                # furthest off; the second's is the same everywhere.
+                beta_1=0.9,  # Adam's default; 0.5 is for adversarial training
+                # The RGB loss is what PSNR measures, but has the smallest gradient where an image
+                # is furthest off; the gradient of L1 is the same everywhere.
                 rgb_weight=1.0,
                 l1_weight=10.0,
                 adversarial_weight=0.0,
@@ -106,21 +117,22 @@ class Config:
 
     @classmethod
     def vivid(cls) -> Config:
-        """For lively colors: `stable`, then a short time against a discriminator.
+        """Lively colors: the model `stable`, fine-tuned briefly against a discriminator.
 
-        The shipped model `vivid`. It starts from the shipped model `stable`, or from one of your
-        own by `training.initial_generator=runs/stable`.
+        The shipped model `vivid`. It starts from the shipped model `stable`, or from your own
+        with `training.initial_generator=runs/stable`.
         """
         return cls(
             data=_AUGMENTED,
             generator=_RESIDUAL,
-            discriminator=_JUDGE,
+            # Half of Figure 2's width, at a quarter of its cost, is enough for colors alone.
+            discriminator=DiscriminatorConfig(filters=32, normalization="spectral"),
             training=TrainingConfig(
                 steps=3_000,
                 initial_generator="stable",
                 generator_learning_rate=2e-4,
                 discriminator_learning_rate=4e-4,  # faster (Heusel et al. 2017)
-                l1_weight=17.0,  # a sixth of the report's: it is what makes colors gray
+                l1_weight=17.0,  # a sixth of the report's: L1 desaturates
                 adversarial_loss="hinge",
                 feature_matching_weight=10.0,
                 learning_rate_schedule="cosine",
@@ -187,7 +199,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
-        """Returns the configuration that `to_dict` described; missing fields get defaults.
+        """Returns the configuration that `to_dict` described; missing fields get their defaults.
 
         Raises:
             ConfigError: an unknown section or field, or a value of the wrong kind.
@@ -197,15 +209,16 @@ class Config:
         for section, fields in values.items():
             if section not in sections or not isinstance(fields, Mapping):
                 raise ConfigError(f"Unknown section {section!r}: {nearest(section, sections)}")
-            hints = typing.get_type_hints(sections[section])
-            for field in fields:
-                if field not in hints:
-                    raise ConfigError(
-                        f"Unknown option '{section}.{field}': {nearest(field, hints)}"
-                    )
-            parsed[section] = sections[section](
-                **{f: parse(f"{section}.{f}", v, hints[f]) for f, v in fields.items()}
-            )
+            hints, known = typing.get_type_hints(sections[section]), {}
+            for field, value in fields.items():
+                name = f"{section}.{field}"
+                if field in hints:
+                    known[field] = parse(name, value, hints[field])
+                elif name not in _RETIRED:
+                    raise ConfigError(f"Unknown option '{name}': {nearest(field, hints)}")
+                elif value != _RETIRED[name]:
+                    raise ConfigError(f"{name}={value} is no longer available: see CHANGELOG.md.")
+            parsed[section] = sections[section](**known)
         return cls(**parsed)
 
     def to_json(self) -> str:

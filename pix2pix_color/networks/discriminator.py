@@ -1,4 +1,4 @@
-"""The discriminator: from lightness and colors to logits."""
+"""The discriminator of report section 3.2: from lightness and chroma to patch logits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def discriminator_layers(config: DiscriminatorConfig) -> list[tuple[int, int, in
     """Returns (filters, kernel size, stride) of each convolution, first to last.
 
     Isola et al. 2017: `depth` stride-2 convolutions with doubling channels, one with
-    stride 1, and one to a logit; a PixelGAN (depth 0) is all 1x1. A CNN has no last two.
+    stride 1, and one to a logit; a PixelGAN (depth 0) is all 1x1. A CNN lacks the last two.
     """
 
     def filters(i: int) -> int:
@@ -32,10 +32,10 @@ def discriminator_layers(config: DiscriminatorConfig) -> list[tuple[int, int, in
 
 
 def receptive_field(config: DiscriminatorConfig, image_size: int = 32) -> int:
-    """Returns the side, in pixels, of the patch that one logit judges.
+    """Returns the side, in pixels, of the patch behind one logit.
 
-    The theoretical one: it may exceed the image, and Figure 2's does (70 pixels on 32). A
-    CNN's logit sees the whole image.
+    This is the theoretical receptive field; it may exceed the image, as in Figure 2 (70 pixels
+    on 32). A CNN's single logit sees the whole image.
     """
     if config.kind == "cnn":
         return image_size
@@ -67,9 +67,9 @@ def build_discriminator(
 
     Returns:
         A model from an image (batch, size, size, 3), L and (a, b) / 128 concatenated, to
-        float32 logits: (batch, rows, columns, 1), one a patch, or (batch, 1) of a CNN. Of RGB
-        the image has 4 channels, L and RGB in [-1, 1]; unconditional, it has no L.
-        Figure 2's final sigmoid is left to the losses, which work on logits.
+        float32 logits: (batch, rows, columns, 1), one per patch, or (batch, 1) for a CNN. In
+        RGB the image has 4 channels, L and RGB in [-1, 1]; an unconditional discriminator takes
+        no L. The losses work on logits and so include the final sigmoid of report section 3.2.
 
     Raises:
         ConfigError: the depth does not divide the image size.
@@ -92,7 +92,6 @@ def build_discriminator(
         x = make.convolution(filters, stride=stride, kernel=kernel, name=f"conv{number}")(x)
         x = make.normalize(x, f"conv{number}_norm")
         x = make.leaky_relu(x, f"conv{number}_leaky_relu")
-        x = make.dropout(x, f"conv{number}_dropout")
     if config.kind == "cnn":
         x = layers.Flatten(dtype=precision, name="flatten")(x)
         x = layers.Dense(

@@ -1,4 +1,4 @@
-"""Makes the layers of both networks."""
+"""The layers of both networks, in one place: precision, seeds and normalization."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ from .layers import (
 __all__ = ["COLOR_CHANNELS", "DISTRIBUTION_BINS", "LayerMaker"]
 
 COLOR_CHANNELS = {"lab": 2, "rgb": 3, "distribution": 2}
-"""What both networks see of the colors, by `data.color_space`."""
+"""Color channels of the generator's output and the discriminator's input, by `data.color_space`."""
 DISTRIBUTION_BINS = (2 * CHROMA_LIMIT // CHROMA_BIN) ** 2
-_HEAD_CHANNELS = 32  # of a head of attention
 
 
 class LayerMaker:
-    """Makes the layers of one network: its precision, seeds and normalization in one place."""
+    """Makes the layers of one network; arguments as in `build_generator`."""
 
     def __init__(
         self,
@@ -47,7 +46,7 @@ class LayerMaker:
         )
 
     def initializer(self, gain: float = 1.0) -> keras.Initializer:
-        """Returns Glorot and Bengio's, of the next seed; times the root of a gain other than 1."""
+        """Returns a Glorot uniform initializer with the next seed, its variance times `gain`."""
         if gain == 1.0:
             return keras.initializers.GlorotUniform(seed=next(self._seeds))
         return keras.initializers.VarianceScaling(
@@ -65,7 +64,7 @@ class LayerMaker:
         gain: float = 1.0,
     ) -> layers.Layer:
         if self.config.normalization == "spectral":
-            kind = SpectralConv2D  # its gradients are matrix products wherever that helps
+            kind = SpectralConv2D  # computes its filter gradient as MatmulGradientConv2D does
         elif self.matmul_gradients:
             kind = MatmulGradientConv2DTranspose if transposed else MatmulGradientConv2D
         else:
@@ -83,7 +82,7 @@ class LayerMaker:
     def normalize(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         kind = self.config.normalization
         if kind in ("none", "spectral") or (kind == "instance" and tuple(x.shape[1:3]) == (1, 1)):
-            return x  # an instance norm over a single pixel would erase it
+            return x  # instance normalization of a single pixel would erase it
         if kind == "batch":
             normalization = FusedBatchNormalization if self.fused else layers.BatchNormalization
             layer = normalization(synchronized=self.synchronized, dtype=self.precision, name=name)
@@ -99,20 +98,8 @@ class LayerMaker:
             self.config.dropout, seed=next(self._seeds), dtype=self.precision, name=name
         )(x)
 
-    def attention(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        """Every pixel attends to all (Vaswani et al. 2017), in float32: a softmax needs it."""
-        heads = max(1, x.shape[-1] // _HEAD_CHANNELS)
-        layer = layers.MultiHeadAttention(
-            heads, x.shape[-1] // heads, attention_axes=(1, 2), dtype="float32", name=name
-        )
-        x = layer(x, x)
-        # Keras would give all four kernels one seed.
-        for part in (layer.query_dense, layer.key_dense, layer.value_dense, layer.output_dense):
-            part.kernel.assign(self.initializer()(part.kernel.shape))
-        return x
-
     def style(self, x: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
-        """Returns what is said of the whole image: (batch, channels)."""
+        """Returns a vector for the whole image: (batch, channels)."""
         x = layers.GlobalAveragePooling2D(dtype=self.precision, name=f"{name}_mean")(x)
         x = self._dense(channels, f"{name}_dense")(x)
         return self.leaky_relu(x, f"{name}_leaky_relu")
@@ -120,16 +107,18 @@ class LayerMaker:
     def modulate(
         self, x: keras.KerasTensor, style: keras.KerasTensor, name: str
     ) -> keras.KerasTensor:
-        """Scales each channel by what the style says, which at first is about 1."""
+        """Scales each channel by a factor computed from the style, initially about 1."""
         scale = self._dense(x.shape[-1], f"{name}_dense", gain=0.01, bias="ones")(style)
         scale = layers.Reshape((1, 1, -1), dtype=self.precision, name=f"{name}_reshape")(scale)
         return layers.Multiply(dtype=self.precision, name=name)([x, scale])
 
-    def fuse(self, x: keras.KerasTensor, said: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        """Adds to each pixel what is said of the whole image, (batch, features)."""
-        said = self._dense(x.shape[-1], f"{name}_dense")(said)
-        said = layers.Reshape((1, 1, -1), dtype=self.precision, name=f"{name}_reshape")(said)
-        return self.add(x, said, f"{name}_add")
+    def fuse(
+        self, x: keras.KerasTensor, features: keras.KerasTensor, name: str
+    ) -> keras.KerasTensor:
+        """Adds a projection of the whole image's features (batch, n) to each pixel."""
+        y = self._dense(x.shape[-1], f"{name}_dense")(features)
+        y = layers.Reshape((1, 1, -1), dtype=self.precision, name=f"{name}_reshape")(y)
+        return self.add(x, y, f"{name}_add")
 
     def _dense(self, channels: int, name: str, gain: float = 1.0, bias: str = "zeros"):
         initializer = self.initializer(gain)
@@ -170,7 +159,7 @@ class LayerMaker:
     def rescale_lightness(
         self, x: keras.KerasTensor, colors: int = 0, name: str = "rescale"
     ) -> keras.KerasTensor:
-        """Brings L, before `colors` channels that stay as they are, from [0, 100] to [-1, 1]."""
+        """Rescales L from [0, 100] to [-1, 1], leaving the `colors` channels after it unchanged."""
         scale, offset = 1 / 50, -1.0
         if colors:
             scale, offset = [scale, *[1.0] * colors], [offset, *[0.0] * colors]

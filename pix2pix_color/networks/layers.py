@@ -1,10 +1,8 @@
-"""The layers that Keras does not have.
+"""Keras layers that Keras does not have.
 
-Most train faster on a CPU than Keras's own, with the same variables and results. They are
-only for training graphs: an exported generator is rebuilt with the plain Keras layers, which
-its weights fit. `RGBToChroma` and `AnnealedMean` end a generator that predicts RGB or a
-distribution of colors, `LightnessToGray` begins one that a classifier guides, and `WithMirrored`
-and `MirroredMean` are around one that colorizes the mirror image too, exported or not.
+`FusedBatchNormalization` and the `MatmulGradient...` layers train faster on a CPU than Keras's
+own, with the same variables and results. They appear in training graphs only: a generator for
+inference is built from plain Keras layers, which take the same weights.
 """
 
 from __future__ import annotations
@@ -34,13 +32,13 @@ _LARGEST_MAP = 4  # above 4x4 outputs the convolution's own filter gradient is a
 def copy_at_precision(
     layer: keras.layers.Layer, precision: str, **changes: object
 ) -> keras.layers.Layer:
-    """Returns a layer like another, without its weights, for a network that does not learn.
+    """Returns a copy of a layer of a classifier, without its weights.
 
     Args:
-        layer: of a classifier.
+        layer: the layer.
         precision: Keras dtype policy of the copy; a `Rescaling`, which handles pixels, keeps its
             own.
-        **changes: to its configuration.
+        **changes: to the layer's configuration.
     """
     config = layer.get_config() | changes
     if not isinstance(layer, keras.layers.Rescaling):
@@ -48,7 +46,6 @@ def copy_at_precision(
     return type(layer).from_config(config)
 
 
-@keras.saving.register_keras_serializable("pix2pix_color")
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Keras's batch normalization through TensorFlow's fused operation.
 
@@ -128,17 +125,15 @@ def _conv2d_transpose(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor
     return convolve(x, kernel)
 
 
-@keras.saving.register_keras_serializable("pix2pix_color")
 class MatmulGradientConv2D(keras.layers.Conv2D):
-    """Keras's square 'same' Conv2D with the filter gradient of small maps as a product."""
+    """A square 'same' Conv2D that computes the filter gradient of small maps as a product."""
 
     def convolution_op(self, inputs, kernel):
         return _conv2d(inputs, tf.convert_to_tensor(kernel), self.strides[0])
 
 
-@keras.saving.register_keras_serializable("pix2pix_color")
 class MatmulGradientConv2DTranspose(keras.layers.Conv2DTranspose):
-    """Keras's square 'same' Conv2DTranspose, likewise."""
+    """The same for a square 'same' Conv2DTranspose."""
 
     def call(self, inputs):
         # tf.convert_to_tensor reads the variable here: a custom gradient must not see one.
@@ -146,19 +141,18 @@ class MatmulGradientConv2DTranspose(keras.layers.Conv2DTranspose):
         return outputs + tf.convert_to_tensor(self.bias)
 
 
-@keras.saving.register_keras_serializable("pix2pix_color")
 class SpectralConv2D(MatmulGradientConv2D):
     """A square 'same' Conv2D whose kernel is divided by its largest singular value.
 
-    Spectral normalization (Miyato et al. 2018): the kernel as a matrix, all but its output
-    channels in the rows, has a spectral norm of 1. Each call in training takes one step of
-    power iteration, from the vector that the last one left. Keras's own wrapper overwrites the
+    Spectral normalization (Miyato et al. 2018): the kernel as a matrix, with one column per
+    output channel, has a spectral norm of 1. Each training call takes one step of power
+    iteration, starting from the previous call's vector. Keras's own wrapper overwrites the
     kernel with the quotient and hides the division from its gradient (equation 12).
     """
 
     def build(self, input_shape):
         super().build(input_shape)
-        # Equal replicas take equal steps: one speaks for all.
+        # All replicas take equal steps: the first one's value is everyone's.
         self.direction = self.add_weight(
             name="direction",
             shape=(self.filters,),
@@ -181,21 +175,19 @@ class SpectralConv2D(MatmulGradientConv2D):
         return outputs + tf.cast(tf.convert_to_tensor(self.bias), outputs.dtype)
 
 
-@keras.saving.register_keras_serializable("pix2pix_color")
 class RGBToChroma(keras.layers.Layer):
-    """Turns RGB in [-1, 1], (..., 3), into chroma, (a, b) / 128, (..., 2), dropping its L."""
+    """Converts RGB in [-1, 1], (..., 3), to chroma, (a, b) / 128, (..., 2), dropping its L."""
 
     def call(self, inputs):
         _, chroma = color.split((inputs + 1.0) / 2.0)
         return chroma
 
 
-@keras.saving.register_keras_serializable("pix2pix_color")
 class LightnessToGray(keras.layers.Layer):
-    """Turns L in [0, 100], (batch, rows, columns, 1), into gray RGB from 0 to 255, of one size.
+    """Converts L in [0, 100], (batch, rows, columns, 1), to gray RGB, 0 to 255, of a fixed size.
 
-    Resized by itself: a `Resizing` of Keras puts every layer after it into training where the
-    model's caller does not say which it is.
+    It resizes itself, because Keras's `Resizing` puts the layers after it into training mode
+    where the caller does not pass `training`.
 
     Args:
         size: rows and columns of the result, (batch, size, size, 3).
@@ -208,19 +200,15 @@ class LightnessToGray(keras.layers.Layer):
     def call(self, inputs):
         no_color = tf.concat([tf.zeros_like(inputs)] * 2, axis=-1)
         gray = 255.0 * color.merge(inputs, no_color)
-        # Not antialiased, which ONNX and LiteRT lack: half the size is exact all the same.
+        # Not antialiased, which ONNX and LiteRT lack; halving the size is exact all the same.
         return tf.image.resize(gray, (self.size, self.size))
 
     def get_config(self):
         return super().get_config() | {"size": self.size}
 
 
-@keras.saving.register_keras_serializable("pix2pix_color")
 class WithMirrored(keras.layers.Layer):
-    """Puts after a batch of images (batch, rows, columns, channels) their mirror images.
-
-    Not in training.
-    """
+    """Appends the mirror images to a batch (batch, rows, columns, channels), except in training."""
 
     def call(self, inputs, training=None):
         if training:
@@ -228,12 +216,8 @@ class WithMirrored(keras.layers.Layer):
         return tf.concat([inputs, tf.reverse(inputs, axis=[2])], axis=0)
 
 
-@keras.saving.register_keras_serializable("pix2pix_color")
 class MirroredMean(keras.layers.Layer):
-    """Takes the mean of each image and of its mirror image, turned back: undoes `WithMirrored`.
-
-    Not in training.
-    """
+    """Averages each prediction with its mirrored one (see `WithMirrored`), except in training."""
 
     def call(self, inputs, training=None):
         if training:
@@ -242,18 +226,16 @@ class MirroredMean(keras.layers.Layer):
         return (images + tf.reverse(mirrored, axis=[2])) / 2
 
 
-@keras.saving.register_keras_serializable("pix2pix_color")
 class AnnealedMean(keras.layers.Layer):
-    """Reads a distribution of colors as one: the mean of the sharpened distribution.
+    """Reduces a color distribution to one color: the mean of the sharpened distribution.
 
     Zhang, Isola and Efros 2016 (Colorful image colorization, equation 5): between the mean, which
-    is grayish, and the most likely bin, which jumps from pixel to pixel.
+    is desaturated, and the most likely bin, which jumps from pixel to pixel. Takes logits
+    (..., 484) for the bins of `metrics.chroma_histogram` and returns chroma, (a, b) / 128,
+    (..., 2).
 
     Args:
         temperature: above 0; 1 is the mean, and toward 0 the most likely bin. They use 0.38.
-
-    Takes logits (..., 484) of the bins of `metrics.chroma_histogram`, and gives chroma,
-    (a, b) / 128, (..., 2).
     """
 
     def __init__(self, temperature: float = 0.38, **options) -> None:
@@ -266,7 +248,7 @@ class AnnealedMean(keras.layers.Layer):
 
     @staticmethod
     def _bin_centers() -> np.ndarray:
-        """Returns (a, b) of the bins' middles, float32 (484, 2), a in the larger steps."""
+        """Returns (a, b) of the bin centers, float32 (484, 2), with b varying fastest."""
         ends = np.arange(-color.CHROMA_LIMIT, color.CHROMA_LIMIT, color.CHROMA_BIN)
         middles = ends.astype(np.float32) + color.CHROMA_BIN / 2
         return np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)

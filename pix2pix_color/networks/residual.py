@@ -8,19 +8,18 @@ from .layer_maker import LayerMaker
 
 __all__ = ["residual_unet"]
 
-_OUTPUT_GAIN = 0.01  # the first colors are nearly gray, as most colors are
+_OUTPUT_GAIN = 0.01  # predictions start nearly gray, as most colors are
 
 
 def residual_unet(
     make: LayerMaker, x: keras.KerasTensor, colors: int, guide: keras.KerasTensor | None = None
 ) -> keras.KerasTensor:
-    """Returns colors, before their tanh, of (rescaled) lightness.
+    """Returns colors (before the tanh) for (rescaled) lightness.
 
-    Pre-activation blocks (He et al. 2016, "Identity mappings in deep residual networks"), so
-    that an identity leads from each level to the next change of size. Level n has size / 2**n
-    pixels a side; unlike Figure 1's, level 0 has blocks of its own, for the finest detail. A
-    guide (batch, features) speaks to every pixel of the coarsest maps alike (the fusion layer of
-    Iizuka et al. 2016, without their nonlinearity).
+    Blocks are pre-activation (He et al. 2016, "Identity mappings in deep residual networks").
+    Level n has size / 2**n pixels per side; unlike in Figure 1, level 0 (full resolution) has a
+    block of its own. Guide features (batch, n) are added to every pixel of the coarsest maps (the
+    fusion layer of Iizuka et al. 2016, without its nonlinearity).
     """
     config, skips = make.config, {}
     kernel, skip_levels = config.kernel_size, config.skip_levels()
@@ -28,7 +27,7 @@ def residual_unet(
     for level in range(config.depth + 1):
         if level:
             x = _halve(make, x, config.channels(level), f"down{level}")
-        x = skips[level] = _blocks(make, x, None, None, level, f"down{level}")
+        x = skips[level] = _block(make, x, None, None, f"down{level}_block1")
     if guide is not None:
         x = make.fuse(x, guide, "guide")
     style = None
@@ -37,7 +36,7 @@ def residual_unet(
     for level in range(config.depth - 1, -1, -1):
         x = make.double(x, config.channels(level), kernel, f"up{level}")
         skip = skips[level] if level in skip_levels else None
-        x = _blocks(make, x, skip, style, level, f"up{level}")
+        x = _block(make, x, skip, style, f"up{level}_block1")
     x = _activate(make, x, "chroma")
     return make.convolution(colors, stride=1, kernel=kernel, name="chroma_conv", gain=_OUTPUT_GAIN)(
         x
@@ -45,24 +44,14 @@ def residual_unet(
 
 
 def _halve(make: LayerMaker, x, filters: int, name: str):
-    """Halves the size: by the stride, or by the stronger of every 2x2 pixels."""
+    """Halves the size by the stride or by max pooling."""
     pooling, kernel = make.config.downsampling == "pooling", make.config.kernel_size
     x = make.convolution(filters, stride=1 if pooling else 2, kernel=kernel, name=f"{name}_conv")(x)
     return make.max_pooling(x, f"{name}_pool") if pooling else x
 
 
-def _blocks(make: LayerMaker, x, skip, style, level: int, name: str):
-    """The blocks of a level, one way; the encoder's maps, if any, come into the first."""
-    for number in range(1, make.config.blocks + 1):
-        x = _block(make, x, skip if number == 1 else None, style, f"{name}_block{number}")
-    if level and level == make.config.attention_level:
-        attended = make.attention(make.normalize(x, f"{name}_attention_norm"), f"{name}_attention")
-        x = make.add(x, attended, f"{name}_attention_add")
-    return x
-
-
 def _block(make: LayerMaker, x, skip, style, name: str):
-    """Two convolutions beside the identity, which the encoder's maps do not interrupt."""
+    """Adds two convolutions to the identity; the encoder's maps enter the convolutions only."""
     filters, kernel = x.shape[-1], make.config.kernel_size
     branch = x if skip is None else make.concatenate(x, skip, f"{name}_skip")
     branch = _activate(make, branch, f"{name}_1")

@@ -11,10 +11,10 @@ __all__ = ["unet"]
 
 
 def unet(make: LayerMaker, x: keras.KerasTensor, colors: int) -> keras.KerasTensor:
-    """Returns colors, before their tanh, of (rescaled) lightness."""
+    """Returns colors (before the tanh) for (rescaled) lightness."""
     config, skips = make.config, {}
     kernel, skip_levels = config.kernel_size, config.skip_levels()
-    for level in range(1, config.depth + 1):  # level n has size / 2**n pixels a side
+    for level in range(1, config.depth + 1):  # level n has size / 2**n pixels per side
         x = _down(make, x, config.channels(level), kernel, f"down{level}")
         skips[level] = x
     for level in range(config.depth - 1, 0, -1):
@@ -29,7 +29,7 @@ def unet(make: LayerMaker, x: keras.KerasTensor, colors: int) -> keras.KerasTens
 
 
 def _down(make: LayerMaker, x, filters: int, kernel: int, name: str):
-    """Halves the size: by the stride, or by the stronger of every 2x2 pixels."""
+    """Halves the size by the stride or by max pooling."""
     pooling = make.config.downsampling == "pooling"
     x = make.convolution(filters, stride=1 if pooling else 2, kernel=kernel, name=f"{name}_conv")(x)
     x = make.normalize(x, f"{name}_norm")

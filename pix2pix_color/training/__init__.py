@@ -2,21 +2,14 @@
 
     trainer = Trainer(Config.report(), "runs/report")
     trainer.fit(load_dataset("cifar10"))
-    trainer.inference_generator().save("generator.keras")
+    export_saved_model(trainer.inference_generator(), "my-model")
 
-The replica function is pure mathematics; everything that prints, plots or saves is a Keras
-callback that runs between calls of `train_steps`.
+`step` is the report's step. What a replica computes is pure mathematics; everything that prints,
+plots or saves runs between calls of `train_steps`.
 """
 
-from .callbacks import CheckpointWriter, HistoryWriter, SampleWriter
 from .optimizers import Schedule
-from .trainer import METRICS, Trainer
+from .step import METRICS, TrainingStep
+from .trainer import Trainer
 
-__all__ = [
-    "METRICS",
-    "CheckpointWriter",
-    "HistoryWriter",
-    "SampleWriter",
-    "Schedule",
-    "Trainer",
-]
+__all__ = ["METRICS", "Schedule", "Trainer", "TrainingStep"]

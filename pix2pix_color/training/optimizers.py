@@ -1,4 +1,4 @@
-"""The optimizer of each network: schedule, weight decay, loss scaling, clipping."""
+"""The optimizer of each network: schedule, weight decay, loss scaling."""
 
 from __future__ import annotations
 
@@ -13,22 +13,19 @@ from ..config import TrainingConfig
 __all__ = ["Schedule", "apply_gradients", "has_schedule", "make_optimizer"]
 
 
-@keras.saving.register_keras_serializable("pix2pix_color")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear warm-up, then constant, or a linear or cosine decay to zero at `steps`."""
+    """A linear warm-up, then a constant rate or a cosine decay to zero at `steps`."""
 
     def __init__(self, peak: float, kind: str, warmup_steps: int, steps: int) -> None:
         self.peak, self.kind, self.warmup_steps, self.steps = peak, kind, warmup_steps, steps
 
     def __call__(self, step):
         step = tf.cast(step, tf.float32)
-        span = max(1, self.steps - self.warmup_steps)
-        done = tf.clip_by_value((step - self.warmup_steps) / span, 0.0, 1.0)
-        factor = {
-            "constant": tf.ones_like(done),
-            "linear": 1.0 - done,
-            "cosine": 0.5 * (1.0 + tf.cos(math.pi * done)),
-        }[self.kind]
+        factor = tf.ones_like(step)
+        if self.kind == "cosine":
+            span = max(1, self.steps - self.warmup_steps)
+            done = tf.clip_by_value((step - self.warmup_steps) / span, 0.0, 1.0)
+            factor = 0.5 * (1.0 + tf.cos(math.pi * done))
         if self.warmup_steps:
             factor *= tf.minimum(1.0, (step + 1.0) / self.warmup_steps)
         return self.peak * factor
@@ -48,26 +45,19 @@ def has_schedule(training: TrainingConfig) -> bool:
 
 
 def make_optimizer(
-    training: TrainingConfig,
-    learning_rate: float,
-    ema_momentum: float = 0.0,
-    first_step: int = 0,
+    training: TrainingConfig, learning_rate: float, ema_momentum: float = 0.0
 ) -> keras.optimizers.Optimizer:
-    """Returns the Adam of one network (report section 3.3), unbuilt.
+    """Returns the Adam optimizer of one network (report section 3.3), unbuilt.
 
     Args:
         training: betas, decay, schedule and precision.
         learning_rate: constant, or the peak of the schedule.
-        ema_momentum: of a moving average of the weights, kept by the optimizer; 0 is none.
-        first_step: of the run in which it takes its own first, and begins its schedule.
+        ema_momentum: of a moving average of the weights, kept by the optimizer; 0 is off.
     """
     rate: float | Schedule = learning_rate
     if has_schedule(training):
         rate = Schedule(
-            learning_rate,
-            training.learning_rate_schedule,
-            training.warmup_steps,
-            training.steps - first_step,
+            learning_rate, training.learning_rate_schedule, training.warmup_steps, training.steps
         )
     optimizer = keras.optimizers.Adam(
         rate,
@@ -85,21 +75,14 @@ def make_optimizer(
 
 
 def apply_gradients(
-    training: TrainingConfig,
-    optimizer: keras.optimizers.Optimizer,
-    gradients: Sequence[tf.Tensor],
-    network: keras.Model,
+    optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor], network: keras.Model
 ) -> None:
     """Updates a network, in a replica, with the sum of all replicas' (scaled) gradients."""
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
-    if training.clip_norm or training.precision == "mixed_float16":
-        # Keras clips, and looks for overflow, before it adds up the replicas' gradients.
-        # Here both see the whole gradient, shared out again for Keras's own sum.
-        if replicas > 1:
-            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
-        if training.clip_norm:
-            largest = optimizer.scale_loss(tf.constant(training.clip_norm))
-            gradients, _ = tf.clip_by_global_norm(gradients, largest)
+    if replicas > 1 and isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
+        # Keras looks for overflow before it sums over the replicas. Here every replica sees the
+        # whole gradient, divided again because Keras sums it.
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
         gradients = [gradient / replicas for gradient in gradients]
     optimizer.apply(gradients, network.trainable_variables)

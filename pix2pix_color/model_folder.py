@@ -1,0 +1,293 @@
+"""The one view of a folder with a model: a run, an export, or a shipped model.
+
+| | a run | an export, or a shipped model |
+| --- | --- | --- |
+| configuration | `config.json` | `config.json` |
+| weights | `checkpoints/`, finished or not | `saved_model/` |
+| steps taken | the newest checkpoint's number | `model.json` |
+| the guide's architecture | `model.json` | `model.json` |
+| integrity | none | `SHA256SUMS` |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .config import Config, nearest
+from .errors import ConfigError, ModelError
+from .files import shipped_folder, verify_checksums
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = [
+    "CHECKPOINTS",
+    "MODEL_FILE",
+    "ModelFolder",
+    "build_for_inference",
+    "checkpoint_paths",
+    "for_inference",
+    "shipped_models",
+]
+
+CHECKPOINTS = "checkpoints"
+MODEL_FILE = "model.json"
+"""What `config.json` does not say: `step` (of an export), and the `guide`'s own configuration."""
+
+
+def shipped_models() -> list[str]:
+    """Returns the names of the models that come with this package and colorize."""
+    folder = shipped_folder()
+    if not folder.is_dir():
+        return []
+    # The classifiers beside them have no model.json.
+    return sorted(p.name for p in folder.iterdir() if (p / MODEL_FILE).is_file())
+
+
+def checkpoint_paths(run: Path) -> list[str]:
+    """Returns the checkpoints of a run folder, oldest first."""
+    import tensorflow as tf
+
+    state = tf.train.get_checkpoint_state(str(run / CHECKPOINTS))
+    return list(state.all_model_checkpoint_paths) if state else []
+
+
+class ModelFolder:
+    """A folder with a model.
+
+    Args:
+        name_or_path: the name of a shipped model, or the path of a run, of an export, or of a
+            SavedModel alone.
+
+    Attributes:
+        name: as given.
+        path: the folder.
+
+    Raises:
+        ModelError: there is no such folder.
+    """
+
+    def __init__(self, name_or_path: str | Path) -> None:
+        self.name = str(name_or_path)
+        shipped = self.name in shipped_models()
+        self.path = shipped_folder() / self.name if shipped else Path(name_or_path)
+        if not self.path.is_dir():
+            raise ModelError(
+                f"There is no model named or at {self.name!r}. {nearest(self.name, shipped_models())}"
+            )
+
+    @property
+    def saved_model(self) -> Path | None:
+        """The folder of the SavedModel; `None` for a run."""
+        if (self.path / "saved_model.pb").is_file():
+            return self.path
+        folder = self.path / "saved_model"
+        return folder if (folder / "saved_model.pb").is_file() else None
+
+    @property
+    def config(self) -> Config | None:
+        """The run's configuration; `None` where the folder has none.
+
+        Raises:
+            ModelError: it cannot be read.
+        """
+        path = self.path / "config.json"
+        if not path.is_file():
+            return None
+        try:
+            return Config.from_json(path.read_text(encoding="utf-8"))
+        except (ConfigError, OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"{path} cannot be used: {error}") from error
+
+    def run_config(self) -> Config:
+        """Returns the configuration of a run.
+
+        Raises:
+            ModelError: the folder is not a run folder.
+        """
+        if self.config is None:
+            raise ModelError(f"{self.path} is not a run folder: it has no config.json.")
+        return self.config
+
+    @property
+    def step(self) -> int | None:
+        """The number of steps that the model was trained for; `None` where nobody knows."""
+        if self.saved_model is None and (paths := checkpoint_paths(self.path)):
+            return int(paths[-1].rpartition("-")[2])
+        return self._described().get("step")
+
+    def _described(self) -> dict[str, Any]:
+        path = self.path / MODEL_FILE
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @property
+    def guide(self) -> dict[str, Any] | None:
+        """The configuration of the classifier that guides the generator, or `None`."""
+        return self._described().get("guide")
+
+    def verify(self) -> int:
+        """Compares the files with `SHA256SUMS`, where there is one; returns how many.
+
+        Raises:
+            ChecksumError: a file is missing or was changed.
+        """
+        return verify_checksums(self.path) if (self.path / "SHA256SUMS").is_file() else 0
+
+    def generator(self, vividness: float = 1.0) -> keras.Model:
+        """Returns the generator, from lightness (L, 0-100) to chroma ((a, b) / 128).
+
+        Args:
+            vividness: where the dial of a fine-tuned generator stands: 0 is the generator that
+                it started from, 1 the fine-tuned one.
+
+        Raises:
+            ModelError: the folder holds no generator that can be rebuilt.
+            ValueError: the vividness is out of range.
+        """
+        from .networks.packing import interpolate_generators
+
+        generator = self._load(initial=False)
+        if vividness == 1.0:
+            return generator
+        return interpolate_generators(self.initial_generator(), generator, vividness)
+
+    def initial_generator(self) -> keras.Model:
+        """Returns the generator that this one was fine-tuned from, the other end of the dial.
+
+        Raises:
+            ModelError: there is none.
+        """
+        return self._load(initial=True)
+
+    @property
+    def has_dial(self) -> bool:
+        """Whether the generator was fine-tuned from another."""
+        config = self.config
+        return config is not None and bool(config.training.initial_generator)
+
+    def _load(self, initial: bool) -> keras.Model:
+        import tensorflow as tf
+
+        from .networks.packing import unpack_weights
+
+        config = self.config
+        if config is None:
+            raise ModelError(f"{self.name} has no config.json to rebuild its Keras generator from.")
+        if initial and not self.has_dial:
+            raise ModelError(f"{self.name} was not fine-tuned from another model.")
+        guide = self._guide_network()
+        if self.saved_model is not None:
+            network = build_for_inference(config, guide)
+            try:
+                loaded = tf.saved_model.load(str(self.saved_model))
+                unpack_weights(loaded.generator, network, stable=initial)
+            except (OSError, ValueError, AttributeError, tf.errors.OpError) as error:
+                raise ModelError(
+                    f"{self.saved_model} does not hold the generator that config.json describes: "
+                    f"{error}"
+                ) from error
+            return network
+        paths = checkpoint_paths(self.path)
+        if not paths:
+            raise ModelError(
+                f"{self.path} has no saved_model/ and no checkpoint: a run has a generator from "
+                "its first checkpoint on."
+            )
+        return self._restore(paths[-1], config, guide, initial)
+
+    def _restore(
+        self, path: str, config: Config, guide: keras.Model | None, initial: bool
+    ) -> keras.Model:
+        """Returns the generator of a checkpoint, as `Trainer.inference_generator` would."""
+        import tensorflow as tf
+
+        network = build_for_inference(config, guide)
+        state = tf.train.Checkpoint(**{"initial_generator" if initial else "generator": network})
+        average = None
+        if config.training.ema_momentum and not initial:
+            average = [tf.Variable(v) for v in network.trainable_variables]
+            state.average = average
+        try:
+            state.restore(path).assert_existing_objects_matched().expect_partial()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise ModelError(
+                f"The checkpoint {path} does not hold the generator that config.json describes."
+            ) from error
+        if initial:
+            return network
+        step = int(path.rpartition("-")[2])
+        return for_inference(config, network, guide, step, average)
+
+    def _guide_network(self) -> keras.Model | None:
+        """Returns the guide's network, untrained: its weights come with the generator's."""
+        config = self.config
+        if not config or not config.generator.guide:
+            return None
+        from .classifier import build_described
+
+        if self.guide is None:
+            raise ModelError(f"{self.path / MODEL_FILE} does not describe the guide.")
+        return build_described(self.guide)
+
+
+def build_for_inference(config: Config, guide: keras.Model | None = None) -> keras.Model:
+    """Returns a configuration's generator in float32 and plain Keras layers, untrained.
+
+    Args:
+        config: the run.
+        guide: the network of `config.generator.guide`.
+    """
+    from .networks import build_generator
+
+    return build_generator(
+        config.generator,
+        config.data.image_size,
+        guide=guide,
+        color_space=config.data.color_space,
+        lightness_scale=config.data.lightness_scale,
+    )
+
+
+def for_inference(
+    config: Config,
+    trained: keras.Model,
+    guide: keras.Model | None,
+    step: int,
+    average: Sequence[Any] | None = None,
+) -> keras.Model:
+    """Returns the generator that a run has trained, ready to colorize.
+
+    The moving statistics of batch normalization start at mean 0 and variance 1, which still
+    weigh 0.99 to the power of the steps: a fifth after 156 steps. This start is taken out, as
+    Adam does with its moments; after a thousand steps nothing changes.
+
+    Args:
+        config: the run.
+        trained: the generator being trained, of any precision, or a copy.
+        guide: the network of `config.generator.guide`.
+        step: the number of steps taken.
+        average: the moving averages of the trainable variables, where there are any.
+    """
+    import keras
+
+    generator = build_for_inference(config, guide)
+    generator.set_weights(trained.get_weights())
+    if not step:  # nothing is averaged yet
+        return generator
+    averages = [keras.ops.convert_to_numpy(value) for value in average or ()]
+    if any(np.any(value) for value in averages):  # not if loss scaling skipped every step so far
+        for variable, value in zip(generator.trainable_variables, averages, strict=True):
+            variable.assign(value)
+    if config.training.initial_generator:  # it started with statistics of its own
+        return generator
+    for layer in generator.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+            start = layer.momentum**step
+            layer.moving_mean.assign(layer.moving_mean / (1 - start))
+            layer.moving_variance.assign((layer.moving_variance - start) / (1 - start))
+    return generator
