@@ -13,40 +13,29 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import tensorflow as tf
 
-from .config import Config, nearest
-from .errors import ColorizerError, ConfigError
-from .files import DEFAULT_MODEL, shipped_folder, verify_checksums
+from .config import Config
+from .errors import ColorizerError, ModelError
+from .files import DEFAULT_MODEL
 from .image_files import read_image_file, write_image_file
 from .inference import MAX_RENDER_SIZE, any_size, apply_chroma, shrink_lightness, working_shape
+from .model_folder import ModelFolder
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Colorizer", "check_settings", "shipped_models"]
-
-MAX_VIVIDNESS = 1.0
-"""As in `interpolation`, which would load Keras; a test compares them."""
+__all__ = ["Colorizer", "check_settings"]
 
 MAX_STRENGTH = 4.0
-"""Of the colors: more than this is no color that sRGB shows."""
-
-
-def shipped_models() -> list[str]:
-    """Returns the names of the models that came with this package and colorize."""
-    folder = shipped_folder()
-    if not folder.is_dir():
-        return []
-    # The reference classifier lies beside them and has no generator.
-    return sorted(p.name for p in folder.iterdir() if (p / "generator.keras").is_file())
+"""The largest color strength: more gives no color that sRGB can show."""
 
 
 def check_settings(multiple: int, render_size: int | None, strength: float) -> None:
-    """Checks what `Colorizer.__call__` takes beside images, for a model's `multiple`.
+    """Checks the settings of `Colorizer.__call__` for a model's `multiple`.
 
     Raises:
         ColorizerError: a setting out of range.
@@ -65,117 +54,95 @@ class Colorizer:
     """A loaded model. Make one with `Colorizer.load`.
 
     Attributes:
-        name: what it was loaded as.
-        folder: where its files lie; `None` for a lone SavedModel or `.keras` file.
-        config: the run's configuration, where the folder has one.
-        multiple: what a render size is a multiple of: the size of the training images.
-        render_size: the model's own, which is used where none is given.
-        vividness: where the model's dial stands, from 0 (faithful) to 1 (vivid); `None`: it has
-            none.
+        model: the folder that it was loaded from.
+        multiple: every render size is a multiple of it: the size of the training images.
+        render_size: the model's default render size.
+        vividness: where the model's dial stands, from 0 (faithful) to 1 (vivid); `None` for a
+            model without a dial.
     """
 
     def __init__(
         self,
-        predict: Callable[..., tf.Tensor],
-        name: str,
-        folder: Path | None = None,
-        config: Config | None = None,
+        model: ModelFolder,
+        predict: Callable[[tf.Tensor], tf.Tensor],
         *,
         multiple: int = 32,
         render_size: int | None = None,
         vividness: float | None = None,
+        at_vividness: Callable[[float], Callable] | None = None,
     ) -> None:
-        self._predict = predict
-        self.vividness = vividness
-        self.name, self.folder, self.config = name, folder, config
+        self.model, self._predict, self._at_vividness = model, predict, at_vividness
         self.multiple, self.render_size = multiple, render_size or multiple
+        self.vividness = vividness
 
     @classmethod
     def load(cls, name_or_path: str | Path = DEFAULT_MODEL, *, verify: bool = True) -> Colorizer:
         """Loads a model.
 
         Args:
-            name_or_path: the name of a shipped model; or the path of a shipped folder, a run
-                folder with a `generator.keras`, a SavedModel, or a `.keras` file.
-            verify: compare the files with their `SHA256SUMS` where there is one.
+            name_or_path: the name of a shipped model, or the path of a run (from its first
+                checkpoint on), of an exported folder, or of a SavedModel.
+            verify: compare the files with their `SHA256SUMS` if there is one.
 
         Raises:
-            ColorizerError: nothing of that name, or not a model.
+            ModelError: there is no such model, or it cannot be loaded.
             ChecksumError: a shipped file is missing or was changed.
         """
-        name = str(name_or_path)
-        path = shipped_folder() / name if name in shipped_models() else Path(name_or_path)
-        if not path.exists():
-            models = shipped_models()
-            hint = nearest(name, models) if models else "No model is shipped here."
-            raise ColorizerError(f"There is no model named or at {name!r}. {hint}")
-        if verify and (path / "SHA256SUMS").is_file():
-            verify_checksums(path)
-        config_path = path / "config.json"
-        config = None
-        if config_path.is_file():
-            try:
-                config = Config.from_json(config_path.read_text(encoding="utf-8"))
-            except ConfigError as error:
-                raise ColorizerError(f"{config_path}: {error}") from error
-        sizes = {"multiple": config.data.image_size} if config else {}
-        if (path / "saved_model").is_dir():
-            predict, own = _load_saved_model(path / "saved_model")
-            return cls(predict, name, path, config, **(sizes | own))
-        if (path / "saved_model.pb").is_file():
-            predict, own = _load_saved_model(path)
-            return cls(predict, name, **own)
-        keras_file = path if path.is_file() else path / "generator.keras"
-        if keras_file.is_file():
-            generator = _load_keras(keras_file)
-            sizes = {"multiple": generator.input_shape[1] or 32}
-            return cls(_wrap(generator), name, keras_file.parent, config, **sizes)
-        raise ColorizerError(
-            f"{path} is no model: expected a SavedModel, a .keras file, or a folder with "
-            "saved_model/ or generator.keras (a run folder gets one when its training ends)."
+        model = ModelFolder(name_or_path)
+        if verify:
+            model.verify()
+        if model.saved_model is not None:
+            return _load_saved_model(model)
+        generator = model.generator()
+        network = any_size(generator)
+        predict = tf.function(
+            lambda lightness: network(lightness, training=False),
+            input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32)],
         )
+        return cls(model, predict, multiple=generator.input_shape[1] or 32)
+
+    @property
+    def name(self) -> str:
+        """The model's name or path, as given."""
+        return self.model.name
+
+    @property
+    def config(self) -> Config | None:
+        """The run's configuration, if the folder has one."""
+        return self.model.config
 
     def at_vividness(self, vividness: float) -> Colorizer:
-        """Returns the same model with its dial elsewhere.
+        """Returns the same model with its dial at another position.
 
         Args:
-            vividness: from 0, the most faithful colors, to 1, the most believable ones.
+            vividness: from 0, the most faithful colors, to 1, the most vivid ones.
 
         Raises:
             ColorizerError: the model has no dial, or the vividness is out of range.
         """
-        if self.vividness is None:
-            raise ColorizerError(f"The model {self.name} has no dial of vividness.")
-        if not 0.0 <= vividness <= MAX_VIVIDNESS:
-            raise ColorizerError(
-                f"The vividness must be from 0 to {MAX_VIVIDNESS:g}, not {vividness}."
-            )
-        sizes = {"multiple": self.multiple, "render_size": self.render_size}
-        predict = functools.partial(self._predict, vividness=tf.constant(vividness, tf.float32))
+        if self._at_vividness is None:
+            raise ColorizerError(f"The model {self.name} has no vividness dial.")
+        if not 0.0 <= vividness <= 1.0:
+            raise ColorizerError(f"The vividness must be from 0 to 1, not {vividness}.")
         return Colorizer(
-            predict, self.name, self.folder, self.config, **sizes, vividness=float(vividness)
+            self.model,
+            self._at_vividness(float(vividness)),
+            multiple=self.multiple,
+            render_size=self.render_size,
+            vividness=float(vividness),
+            at_vividness=self._at_vividness,
         )
 
     @functools.cached_property
     def generator(self) -> keras.Model:
         """The Keras generator, from lightness (L, 0-100) to chroma ((a, b) / 128).
 
-        Where the model has a dial, as it stands.
+        If the model has a dial, at its present position.
 
         Raises:
-            ColorizerError: the model was loaded from a SavedModel alone.
+            ModelError: the model is a SavedModel alone, without its configuration.
         """
-        if self.folder is None or not (self.folder / "generator.keras").is_file():
-            raise ColorizerError(f"{self.name} comes without its Keras generator.")
-        generator = _load_keras(self.folder / "generator.keras")
-        if self.vividness is None or self.vividness == 1.0:
-            return generator
-        from .networks.interpolation import interpolate_generators
-
-        initial = self.folder / "initial_generator.keras"
-        if not initial.is_file():
-            raise ColorizerError(f"{self.name} comes without the other end of its dial, {initial}.")
-        return interpolate_generators(_load_keras(initial), generator, self.vividness)
+        return self.model.generator(1.0 if self.vividness is None else self.vividness)
 
     def __call__(
         self,
@@ -191,18 +158,18 @@ class Colorizer:
             images: uint8 or uint16 (height, width), (height, width, 1 or 3) or
                 (batch, height, width, 1 or 3), gray or RGB (whose luminance is used).
             render_size: shorter side, in pixels, of what the network sees, a multiple of
-                `multiple`; the default is the model's own. Larger ones follow smaller things,
-                as far as the model knows them.
-            strength: of the colors: 0 none (the gray image), 1 the model's, up to 4.
-            threads: that work on one image; the default is the number of cores.
+                `multiple`; the default is the model's own. Larger sizes resolve smaller objects
+                at the cost of context.
+            strength: color strength: 0 keeps the image gray, 1 is what the model predicts; up
+                to 4.
+            threads: number of threads per image; the default is the number of cores.
 
         Returns:
-            RGB of the same type, (height, width, 3) or (batch, height, width, 3). L is the
-            input's within one 8-bit level, and an image is colored alone as it is among
-            others.
+            RGB of the same type, (height, width, 3) or (batch, height, width, 3). Its L equals the
+            input's within one 8-bit level, and an image's colors do not depend on the batch.
 
         Raises:
-            ColorizerError: another type or shape, or a setting out of range.
+            ColorizerError: wrong type or shape, or a setting out of range.
         """
         images = np.asarray(images)
         single = images.ndim in (2, 3)
@@ -217,7 +184,7 @@ class Colorizer:
     def predict_chroma(
         self, lightness: np.ndarray, *, render_size: int | None = None
     ) -> np.ndarray:
-        """Returns what the network sees in a batch of lightness, on its small copy.
+        """Predicts chroma for a batch, at the network's working size.
 
         Args:
             lightness: float32 (batch, height, width, 1), L in [0, 100], any size.
@@ -242,7 +209,7 @@ class Colorizer:
     def apply_chroma(
         self, images: np.ndarray, chroma: np.ndarray, strength: float = 1.0
     ) -> np.ndarray:
-        """Gives a batch of images the colors of `predict_chroma`, at their full size.
+        """Colors a batch of images, at full size, with chroma from `predict_chroma`.
 
         Args:
             images: uint8 or uint16 (batch, height, width, 1 or 3).
@@ -253,7 +220,7 @@ class Colorizer:
             RGB (batch, height, width, 3) of the same type.
 
         Raises:
-            ColorizerError: as in `__call__`, or not a chroma an image.
+            ColorizerError: as in `__call__`, or not one chroma map per image.
         """
         images = np.asarray(images)
         self._check(images, images, None, strength)
@@ -342,42 +309,26 @@ def _is_same_file(source: str | Path | BinaryIO, destination: str | Path) -> boo
     return is_path and os.path.exists(source) and os.path.samefile(source, destination)
 
 
-def _load_saved_model(path: Path) -> tuple[Callable[..., tf.Tensor], dict[str, Any]]:
-    """Returns the network, and the sizes and the dial that newer exports tell."""
+def _load_saved_model(model: ModelFolder) -> Colorizer:
+    """Returns a colorizer that has cast, and mixed, the model's weights once and for all."""
+    path = model.saved_model
     try:
         loaded = tf.saved_model.load(str(path))
-        inputs = loaded.signatures["chroma"].structured_input_signature
-    except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
-        raise ColorizerError(f"{path} is not a SavedModel that can be loaded: {error}") from error
-    (key,) = inputs[1].keys() - {"vividness"}
-    own = {n: int(getattr(loaded, n)) for n in ("multiple", "render_size") if hasattr(loaded, n)}
-    dial = {}
-    if hasattr(loaded, "vividness"):
-        own["vividness"] = float(loaded.vividness)
-        dial["vividness"] = tf.constant(own["vividness"])
+        multiple, render_size = int(loaded.multiple), int(loaded.render_size)
+        loaded.predict, loaded.weights  # noqa: B018  fails here if the model is another's
+    except (OSError, KeyError, ValueError, AttributeError, tf.errors.OpError) as error:
+        raise ModelError(f"{path} is not a SavedModel that can be loaded: {error}") from error
+    vividness = float(loaded.vividness) if hasattr(loaded, "vividness") else None
 
-    def predict(lightness: tf.Tensor, **moved: tf.Tensor) -> tf.Tensor:
-        # By way of `loaded`, which a signature alone would not keep alive.
-        found = loaded.signatures["chroma"](**{key: lightness, **dial, **moved})
-        return next(iter(found.values()))
+    def at(*vividness: float) -> Callable[[tf.Tensor], tf.Tensor]:
+        weights = loaded.weights(*(tf.constant(v, tf.float32) for v in vividness))
+        return lambda lightness: loaded.predict(weights, lightness)
 
-    return predict, own
-
-
-def _load_keras(path: Path) -> keras.Model:
-    import keras  # here, since a SavedModel does without it
-
-    from .networks import layers  # noqa: F401  registers what a saved generator may hold
-
-    try:
-        return keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ColorizerError(f"{path} is not a Keras model that can be loaded: {error}") from error
-
-
-def _wrap(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    network = any_size(generator)
-    return tf.function(
-        lambda lightness: network(lightness, training=False),
-        input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32)],
+    return Colorizer(
+        model,
+        at() if vividness is None else at(vividness),
+        multiple=multiple,
+        render_size=render_size,
+        vividness=vividness,
+        at_vividness=None if vividness is None else at,
     )

@@ -1,9 +1,9 @@
-"""Colorizes images of any size with a generator that learned small ones.
+"""Colorizes images of any size with a generator that was trained on small ones.
 
-Chroma is predicted on a small copy, enlarged, fitted into what sRGB can show, and merged with
-the full-size luminance. Exported models do this in their graph (`colorize_images`); the
-library does the same in bands of rows (`shrink_lightness`, `apply_chroma`), on all cores and
-without more memory than the image and its colors need.
+Chroma is predicted on a small copy, enlarged, fitted into the sRGB gamut, and merged with the
+full-size luminance. Exported models do this in their graph (`colorize_images`); the library does
+the same in bands of rows (`shrink_lightness`, `apply_chroma`), on all cores and with no more
+memory than the image and its colors need.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ __all__ = [
 ]
 
 MAX_RENDER_SIZE = 1024
-"""Largest shorter side, in pixels, of what a network sees: memory grows with its square."""
+"""Largest render size (shorter side, in pixels): memory grows with its square."""
 
-_LONGEST = 8  # times the shorter side: even longer images are squeezed for the network
-_BAND = 1 << 18  # pixels at a time: what is made of them stays near the core
+_LONGEST = 8  # times the shorter side: longer images are squeezed for the network
+_BAND = 1 << 18  # pixels at a time, so that intermediate results stay in the cache
 
 
 def any_size(generator: keras.Model) -> keras.Model:
@@ -61,7 +61,7 @@ def working_shape(height: int, width: int, render_size: int, multiple: int) -> t
             eight times as long.
         multiple: of which both sides are multiples.
     """
-    # As in the graph, float by float, but with nothing that keeps other threads waiting.
+    # The same floating-point operations as in the graph, but without blocking other threads.
     sides = np.array([height, width], np.float32)
     render = np.float32(render_size) / np.float32(multiple)
     steps = np.minimum(np.rint(sides / sides.min() * render), np.rint(_LONGEST * render))
@@ -83,14 +83,14 @@ def colorize_images(
     multiple: int = 32,
     strength: float | tf.Tensor = 1.0,
 ) -> tf.Tensor:
-    """Colorizes images of any size in the graph, leaving their luminance as it is.
+    """Colorizes images of any size in the graph, keeping their luminance.
 
     Args:
         images: uint8 (batch, height, width, 1 or 3), gray or RGB.
         network: from `any_size`.
         render_size: shorter side, in pixels, of what the network sees; a multiple of `multiple`.
         multiple: the image size that the network was built for.
-        strength: of the colors: 0 none, 1 as predicted.
+        strength: color strength: 0 keeps the image gray, 1 is what the model predicts.
 
     Returns:
         uint8 (batch, height, width, 3); its L equals the input's within one 8-bit level.
@@ -114,7 +114,7 @@ def _resize(planes: tf.Tensor, size: tf.Tensor | tuple[int, int]) -> tf.Tensor:
 
 
 def _merge(lightness: tf.Tensor, chroma: tf.Tensor, strength: float | tf.Tensor) -> tf.Tensor:
-    """Returns float RGB of the lightness, with as much of the chroma as sRGB can show."""
+    """Returns float RGB with the given lightness and as much of the chroma as sRGB can show."""
     chroma *= tf.cast(strength, tf.float32)
     return color.merge(lightness, color.fit_chroma_to_gamut(lightness, chroma))
 
@@ -135,8 +135,8 @@ def shrink_lightness(
     Returns:
         float32 (rows, columns, 1), L in [0, 100].
     """
-    # Columns first, within each band; rows once all bands are there: resizing is separable.
-    # By SciPy, since TensorFlow's resizing keeps the threads of other images waiting.
+    # Resizing is separable: columns within each band, then rows once all bands are done.
+    # SciPy, because TensorFlow's resizing blocks the threads of other images.
     to_columns, to_rows = _resizing(image.shape[1], shape[1]), _resizing(image.shape[0], shape[0])
 
     def shrink(band: slice) -> np.ndarray:
@@ -152,7 +152,7 @@ def shrink_lightness(
 def _resizing(before: int, after: int) -> scipy.sparse.csr_array:
     """Returns the matrix (after, before) of `tf.image.resize`, linear and antialiased."""
     scale = before / after
-    reach = max(scale, 1.0)  # of a triangle, each way, in pixels before
+    reach = max(scale, 1.0)  # half the width of the triangle, in input pixels
     middle = (np.arange(after) + 0.5) * scale
     first = np.ceil(middle - reach - 0.5).astype(int)
     columns = first[:, None] + np.arange(int(np.ceil(2 * reach)) + 1)
@@ -167,12 +167,12 @@ def _resizing(before: int, after: int) -> scipy.sparse.csr_array:
 def apply_chroma(
     image: np.ndarray, chroma: np.ndarray, strength: float = 1.0, threads: int | None = None
 ) -> np.ndarray:
-    """Gives an image colors, leaving its luminance as it is.
+    """Colors an image, keeping its luminance.
 
     Args:
         image: uint8 or uint16 (height, width, 1 or 3).
         chroma: float32 (rows, columns, 2), (a, b) / 128, of any size; it is resized.
-        strength: of the colors: 0 none, 1 as predicted.
+        strength: color strength: 0 keeps the image gray, 1 is what the model predicts.
         threads: as in `shrink_lightness`.
 
     Returns:
@@ -180,7 +180,7 @@ def apply_chroma(
     """
     height, width = image.shape[:2]
     result = np.empty((height, width, 3), image.dtype)
-    # As in `shrink_lightness`: columns at once, rows of each band.
+    # As in `shrink_lightness`: all columns first, then the rows of each band.
     planes = np.moveaxis(chroma * np.float32(strength), -1, 0)
     if len(chroma) > height:
         planes = [_resizing(len(chroma), height) @ plane for plane in planes]
@@ -213,7 +213,7 @@ def _enlarged_rows(columns: np.ndarray, height: int, band: slice) -> np.ndarray:
 def _in_bands(
     function: Callable[[slice], Any], shape: tuple[int, ...], threads: int | None
 ) -> Iterator:
-    """Yields what a function returns for each band of rows of an image, in order."""
+    """Yields the result of a function for each band of rows of an image, in order."""
     height, width = shape[:2]
     rows = max(1, _BAND // width)
     bands = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]

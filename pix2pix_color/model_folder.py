@@ -77,9 +77,8 @@ class ModelFolder:
         shipped = self.name in shipped_models()
         self.path = shipped_folder() / self.name if shipped else Path(name_or_path)
         if not self.path.is_dir():
-            raise ModelError(
-                f"There is no model named or at {self.name!r}. {nearest(self.name, shipped_models())}"
-            )
+            hint = nearest(self.name, shipped_models())
+            raise ModelError(f"There is no model named or at {self.name!r}. {hint}")
 
     @property
     def saved_model(self) -> Path | None:

@@ -1,14 +1,13 @@
 """Turns a trained generator into the files that people use.
 
-The SavedModel is the product: images of any height and width in, gray or RGB; color images
-out; color conversion, resizing and merging inside the graph (`saved_model`). `portable` gives
-the network alone to ONNX Runtime and LiteRT, and `folder` ships it all with a model card, a
-guide for TensorFlow Serving and checksums.
+The SavedModel is the product: images of any height and width in, gray or RGB; color images out;
+color conversion, resizing and merging inside the graph (`saved_model`). `portable` writes the
+network alone for ONNX Runtime and LiteRT, and `folder` ships it all with a model card, a guide
+for TensorFlow Serving and checksums.
 """
 
-from ..files import verify_checksums
 from .cards import model_card
-from .folder import FORMATS, export_formats, export_run, refresh_export
+from .folder import FORMATS, export_model, write_card
 from .portable import QUANTIZATIONS, export_lite, export_onnx
 from .saved_model import export_saved_model
 from .serving import serving_guide
@@ -16,13 +15,11 @@ from .serving import serving_guide
 __all__ = [
     "FORMATS",
     "QUANTIZATIONS",
-    "export_formats",
     "export_lite",
+    "export_model",
     "export_onnx",
-    "export_run",
     "export_saved_model",
     "model_card",
-    "refresh_export",
     "serving_guide",
-    "verify_checksums",
+    "write_card",
 ]

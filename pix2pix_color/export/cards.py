@@ -7,29 +7,31 @@ import json
 from pathlib import Path
 
 from ..config import Config, DataConfig, TrainingConfig
+from ..model_folder import ModelFolder
 
 __all__ = ["model_card"]
 
 
-def model_card(folder: Path, name: str, config: Config) -> str:
-    """Returns the Markdown model card of a shipped folder, from the files in it."""
+def model_card(model: ModelFolder, name: str) -> str:
+    """Returns the Markdown model card of an exported folder, from the files in it."""
+    folder, config = model.path, model.run_config()
     with open(folder / "history.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     training, last = config.training, rows[-1]
     lines = [
         f"# Model card: `{name}`",
         "",
-        f"Colorizes gray images: {_described(config)}, after the report *Grayscale Image "
+        f"Colorizes gray images with {_described(config)}, after the report *Grayscale Image "
         "Colorization with GAN* (Ansaldo and Kjorholt, 2023).",
         "",
         "## How it was trained",
         "",
         f"- Data: `{config.data.dataset}`, train split, {config.data.image_size}x"
         f"{config.data.image_size} pixels{_augmentation(config.data)}"
-        + (", gray images left out." if config.data.drop_gray else "."),
+        + (", without gray images." if config.data.drop_gray else "."),
         *_guide_lines(config.generator.guide),
-        f"- {_iterations(folder, rows):,} iterations of the {training.steps:,} that `config.json` "
-        f"plans; batch {training.batch_size}, seed {training.seed}, `{training.precision}`, "
+        f"- {model.step or int(last['step']) + 1:,} of {training.steps:,} planned iterations; "
+        f"batch {training.batch_size}, seed {training.seed}, `{training.precision}`, "
         f"one run.",
         f"- Loss: {_losses(training)}; Adam, {_rates(training)}.",
         *_warnings(training),
@@ -41,14 +43,14 @@ def model_card(folder: Path, name: str, config: Config) -> str:
         "",
         "## What it can and cannot do",
         "",
-        f"- It learned small pictures of ten kinds of objects ({config.data.image_size}x"
-        f"{config.data.image_size} pixels). On photographs of any size it predicts color on a "
-        "small copy and keeps the full luminance: colors are soft and follow large shapes.",
-        "- It guesses: the true color of a gray car cannot be known. Expect blotches and "
-        "wrong, sometimes brownish, colors; never take them for evidence.",
+        f"- It was trained on {config.data.image_size}x{config.data.image_size} images. For "
+        "photographs of any size it predicts color on a small copy and keeps the full "
+        "luminance: colors are soft and follow large shapes.",
+        "- Its colors are guesses: the true color of a gray car cannot be known. Expect blotches "
+        "and wrong, sometimes brownish, colors, and never take them as evidence.",
         *_ensemble_lines(config.generator.self_ensemble),
-        "- It never changes luminance, and never depends on other images of the batch: batch "
-        "normalization uses its moving statistics.",
+        "- It never changes luminance, and an image's colors do not depend on the rest of the "
+        "batch: batch normalization uses moving statistics.",
         "",
         "## Files",
         "",
@@ -59,43 +61,45 @@ def model_card(folder: Path, name: str, config: Config) -> str:
 
 _FILES = {
     "saved_model": "images of any size, gray or RGB, uint8 or as encoded files, to color images; "
-    "needs TensorFlow only",
-    "SERVING.md": "how TensorFlow Serving runs it",
-    "generator.keras": "the network: lightness (n, rows, columns, 1), 0-100, to (a, b) / 128",
-    "initial_generator.keras": "what `generator.keras` was trained on from: the other end of the "
-    "SavedModel's dial of vividness",
-    "generator.onnx": "the network, of any size, for ONNX Runtime",
-    "generator.tflite": "the network, of one image of the training size, for LiteRT",
-    "generator-float16.tflite": "the same, its weights in 16 bits",
-    "generator-int8.tflite": "the same, calculated in 8 bits",
+    "needs TensorFlow only; weights in half precision",
+    "SERVING.md": "how to serve it with TensorFlow Serving",
+    "generator.onnx": "the network, for images of any size, for ONNX Runtime",
+    "generator.tflite": "the network, for one image of the training size, for LiteRT",
+    "generator-float16.tflite": "the same with 16-bit weights",
+    "generator-int8.tflite": "the same with 8-bit arithmetic",
     "config.json": "every hyperparameter",
-    "history.csv": "the course of the training",
+    "model.json": "the number of steps, and the architecture of the guiding classifier",
+    "history.csv": "the losses during training",
     "metrics.json": "every score of the test split",
     "evaluation": "every score, with intervals and figures",
-    "samples.png": "images that nobody has picked",
+    "samples.png": "uncurated samples",
 }
 
 
 def _augmentation(data: DataConfig) -> str:
     """Returns what was done to the images."""
-    mirrored = ", mirrored at random" if data.flip else ""
-    return f"{mirrored}, shifted by up to {data.shift}" if data.shift else mirrored
+    mirrored = ", random flips" if data.flip else ""
+    return f"{mirrored}, random shifts of up to {data.shift} pixels" if data.shift else mirrored
 
 
 def _guide_lines(guide: str) -> list[str]:
     if not guide:
         return []
     line = (
-        f"- The classifier `{Path(guide).name}`, trained on labels before, tells it what a gray "
-        "image may show, and did not learn here."
+        f"- Conditioned on the classifier `{Path(guide).name}`, which was trained on labels "
+        "beforehand and stayed frozen: its features of the gray image are injected into the "
+        "coarsest feature maps."
     )
     if guide == "classifier":
-        line += " The same one measures semantic accuracy and fcd."
+        line += " The same classifier measures semantic accuracy and FCD."
     return [line]
 
 
 def _ensemble_lines(self_ensemble: bool) -> list[str]:
-    line = "- It colorizes the mirror image too and gives the mean of both: twice the operations."
+    line = (
+        "- It uses flip test-time augmentation: the mean of an image and its mirror image, at "
+        "twice the operations."
+    )
     return [line] if self_ensemble else []
 
 
@@ -106,11 +110,13 @@ def _losses(training: TrainingConfig) -> str:
         terms.append(f"adversarial (weight {training.adversarial_weight:g})")
     for weight, name in (
         (training.l1_weight, "mean absolute chroma error"),
-        (training.l2_weight, "mean squared chroma error"),
-        (training.rgb_weight, "logarithm of the mean squared RGB error"),
-        (training.distribution_weight, "cross-entropy of the distribution of colors"),
-        (training.feature_matching_weight, "distance of the discriminator's features"),
-        (training.perceptual_weight, f"distance of {_perceptual_network(training)} features"),
+        (training.rgb_weight, "log mean squared RGB error"),
+        (training.distribution_weight, "cross-entropy of the color distribution"),
+        (training.feature_matching_weight, "feature matching"),
+        (
+            training.perceptual_weight,
+            f"perceptual distance in the features of {_perceptual_network(training)}",
+        ),
     ):
         if weight:
             terms.append(f"{weight:g} x {name}")
@@ -118,10 +124,9 @@ def _losses(training: TrainingConfig) -> str:
 
 
 def _perceptual_network(training: TrainingConfig) -> str:
-    """Returns whose features the perceptual loss compares, in the genitive."""
+    """Returns whose features the perceptual loss compares."""
     name = training.perceptual_network
-    known = {"classifier": "the reference classifier's", "vgg16": "VGG16's"}
-    return known.get(name, f"the classifier `{Path(name).name}`'s")
+    return "the evaluation classifier" if name == "classifier" else f"`{Path(name).name}`"
 
 
 def _described(config: Config) -> str:
@@ -130,8 +135,8 @@ def _described(config: Config) -> str:
     if not config.training.adversarial_weight:
         return f"a {kind} generator trained without a discriminator"
     start = config.training.initial_generator
-    start = f", from `{Path(start).name}` on," if start else ""
-    return f"a {kind} generator trained{start} against a PatchGAN discriminator (pix2pix)"
+    verb = f"fine-tuned from `{Path(start).name}`" if start else "trained"
+    return f"a {kind} generator {verb} against a PatchGAN discriminator (pix2pix)"
 
 
 def _rates(training: TrainingConfig) -> str:
@@ -149,12 +154,11 @@ def _last(training: TrainingConfig, row: dict[str, str]) -> str:
 
 
 def _warnings(training: TrainingConfig) -> list[str]:
-    # What another network taught leaves the scores of this one clean.
     if not training.perceptual_weight or training.perceptual_network != "classifier":
         return []
     return [
-        "- The reference classifier helped to train it: its semantic accuracy and fcd say how well "
-        "it learned that, not how well it colorizes."
+        "- It was trained with the features of the evaluation classifier: its semantic accuracy "
+        "and FCD say how well it learned those, not how well it colorizes."
     ]
 
 
@@ -164,13 +168,7 @@ def _file_lines(folder: Path) -> list[str]:
         path = folder / name
         if path.exists():
             lines.append(f"- `{name}{'/' if path.is_dir() else ''}`: {text}.")
-    return [*lines, "- `SHA256SUMS`: of all these, for `sha256sum --check`."]
-
-
-def _iterations(folder: Path, rows: list[dict[str, str]]) -> int:
-    path = folder / "metrics.json"
-    recorded = json.loads(path.read_text(encoding="utf-8")).get("step") if path.is_file() else None
-    return int(recorded) if recorded else int(rows[-1]["step"]) + 1
+    return [*lines, "- `SHA256SUMS`: checksums of all files, for `sha256sum --check`."]
 
 
 def _score_lines(folder: Path) -> list[str]:
@@ -188,9 +186,12 @@ def _score_lines(folder: Path) -> list[str]:
     for name, title in (
         ("psnr", "true RGB PSNR (dB)"),
         ("ssim", "true RGB SSIM"),
-        ("colorfulness_ratio", "colorfulness, of that of the real images"),
+        ("colorfulness_ratio", "colorfulness relative to real images"),
         ("semantic_accuracy", "semantic accuracy"),
-        ("fcd", "fcd, the distance of a classifier's features from those of the real images"),
+        (
+            "fcd",
+            "FCD, the Frechet distance between classifier features of colorized and real images",
+        ),
         ("report_psnr", "PSNR in the report's protocol (dB)"),
         ("report_ssim", "SSIM in the report's protocol"),
     ):
@@ -206,6 +207,6 @@ def _score_lines(folder: Path) -> list[str]:
     return [
         *lines,
         "",
-        "The report's protocol squares a uint8 difference in uint8 and compares gray with gray; "
-        "it cannot see whether colors are right.",
+        "The report's protocol squares uint8 differences in uint8 and compares gray versions; it "
+        "cannot see whether colors are right.",
     ]

@@ -1,8 +1,8 @@
 """The network alone for other runtimes: ONNX Runtime and LiteRT (once TensorFlow Lite).
 
-Both take `lightness`, float32 (n, rows, columns, 1), L in [0, 100], and give `chroma`, float32
-(n, rows, columns, 2), (a, b) / 128: channels last, as in Keras. What surrounds the network
-(Lab, resizing, merging) is the caller's; the SavedModel has it inside.
+Both map `lightness`, float32 (n, rows, columns, 1), L in [0, 100], to `chroma`, float32 (n, rows,
+columns, 2), (a, b) / 128: channels last, as in Keras. Lab conversion, resizing and merging are
+left to the caller; the SavedModel includes them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ..errors import ExportError
 from ..files import replacing
 from ..inference import any_size
 from ..startup import without_stderr
-from .errors import refuse_existing
+from .refusal import refuse_existing
 
 __all__ = ["QUANTIZATIONS", "export_lite", "export_onnx"]
 
 QUANTIZATIONS = ("float32", "float16", "int8")
 
-_OPSET = 17  # of 2022: what the runtimes of phones and browsers have
+_OPSET = 17  # from 2022: supported by the runtimes of phones and browsers
 _AXES = ("batch", "rows", "columns")
 _CALIBRATION = 200  # images; TensorFlow's guide asks for a hundred or more
 
@@ -44,7 +44,7 @@ def export_onnx(generator: keras.Model, path: str | Path, *, overwrite: bool = F
 
     Raises:
         ExportError: `tf2onnx` is missing, the file exists, or the network has an operation that
-            ONNX lacks, as one has that predicts RGB.
+            ONNX lacks (as a generator that predicts RGB has).
     """
     path = Path(path)
     refuse_existing(path, overwrite)
@@ -58,12 +58,12 @@ def export_onnx(generator: keras.Model, path: str | Path, *, overwrite: bool = F
     signature = [tf.TensorSpec([None, None, None, 1], tf.float32, name="lightness")]
     function = _function(any_size(generator), signature)
     try:
-        with without_stderr():  # the converter tells how it goes on, line by line
+        with without_stderr():  # the converter reports its progress there
             model, _ = tf2onnx.convert.from_function(function, signature, opset=_OPSET)
         onnx.checker.check_model(model)
     except (ValueError, NotImplementedError, onnx.checker.ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ExportError(f"This network cannot be said in ONNX: {reason}") from error
+        raise ExportError(f"This network cannot be exported to ONNX: {reason}") from error
     for tensor in (*model.graph.input, *model.graph.output):
         for axis, name in zip(tensor.type.tensor_type.shape.dim, _AXES, strict=False):
             axis.dim_param = name
@@ -83,18 +83,18 @@ def export_lite(
 ) -> Path:
     """Writes the network for LiteRT, for one image of one size.
 
-    Fixed sizes are what phones' accelerators need, and on a CPU they take two thirds of the
-    time of a file that leaves its batch open.
+    Phone accelerators need fixed sizes, and on a CPU a fixed batch takes two thirds of the time
+    of an open one.
 
     Args:
         generator: as from `Trainer.inference_generator`.
         path: the `.tflite` file to write.
-        quantization: `"float32"`; `"float16"`, weights of half the size; or `"int8"`, a quarter,
-            calculated in integers (what goes in and comes out stays float32), which is too
-            coarse for a network that predicts RGB.
+        quantization: `"float32"`; `"float16"`, weights of half the size; or `"int8"`, weights of
+            a quarter of the size and integer arithmetic (input and output stay float32), which
+            is too coarse for a network that predicts RGB.
         shape: rows and columns of the image; the default is the training image size.
         calibration: uint8 images (n, height, width, 1 or 3) of the kind that will be colorized,
-            from which `"int8"` takes the ranges of what it rounds; the default is
+            from which `"int8"` takes the ranges of its activations; the default is the
             photographs inside scikit-image.
         overwrite: replace an existing file.
 
@@ -115,7 +115,7 @@ def export_lite(
     refuse_existing(path, overwrite)
     network = any_size(generator)
     signature = [tf.TensorSpec([1, rows, columns, 1], tf.float32, name="lightness")]
-    # By way of a SavedModel: only there does the converter find the weights of Keras 3.
+    # Through a SavedModel: only there does the converter find the weights of Keras 3.
     with tempfile.TemporaryDirectory() as folder, without_stderr():
         module = tf.Module()
         module.weights = [variable.value for variable in network.variables]
@@ -145,7 +145,7 @@ def _function(network: keras.Model, signature: list[tf.TensorSpec]) -> Callable:
 def _representatives(
     images: np.ndarray | None, rows: int, columns: int
 ) -> Callable[[], Iterator[list[np.ndarray]]]:
-    """Returns what the converter runs the network on to see how large its values get."""
+    """Returns the images from which the converter takes the ranges of the activations."""
     if images is None:
         from ..data import load_dataset
 

@@ -1,4 +1,4 @@
-"""The SavedModel: images in, color images out, everything between inside the graph.
+"""The SavedModel: images in, color images out, everything in between inside the graph.
 
 It runs in any program that has TensorFlow, without this package and without Keras:
 
@@ -12,10 +12,12 @@ It runs in any program that has TensorFlow, without this package and without Ker
 | `from_bytes` | `image_bytes` string (n,), PNG, JPEG, BMP, GIF or WebP files of any sizes | `png_bytes` string (n,) |
 | `chroma` | `lightness` float32 (n, rows, columns, 1), L in [0, 100], rows and columns multiples of `multiple` | `chroma` float32 (n, rows, columns, 2), (a, b) / 128 |
 
-`int(model.render_size)` is the size at which the first and the third render, and
-`int(model.multiple)` what every render size is a multiple of. A model with a dial also has
-`float(model.vividness)`, where its dial stands in the first and the third; `colorize` and
-`chroma` then take `vividness` float32 () too, 0 to 1.
+`int(model.render_size)` is the default render size, and `int(model.multiple)` what every render
+size is a multiple of. A model with a vividness dial also has `float(model.vividness)`, the dial's
+default; its `colorize` and `chroma` take `vividness` float32 () too, 0 to 1.
+
+The weights are stored in half precision and cast in the graph, at each call of a signature. A
+caller that colorizes many images casts them once: `model.predict(model.weights(), lightness)`.
 """  # noqa: E501  a Markdown row is one line
 
 from __future__ import annotations
@@ -29,17 +31,18 @@ import tensorflow as tf
 from ..errors import ExportError
 from ..files import replacing
 from ..inference import MAX_RENDER_SIZE, any_size, colorize_images
-from ..networks.interpolation import MAX_VIVIDNESS, VividnessDial
-from .errors import refuse_existing
+from ..networks.packing import PackedGenerator
+from .refusal import refuse_existing
 
 __all__ = ["MAX_PIXELS", "export_saved_model"]
 
 MAX_PIXELS = 1 << 26
-"""Of an image in a file for `from_bytes`: a kilobyte can claim to be gigabytes."""
+"""Largest image in a file for `from_bytes`: a kilobyte can claim to be gigabytes."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _IMAGES = tf.TensorSpec([None, None, None, None], tf.uint8, "images")
-_AT_ONCE = 2  # files that `from_bytes` works on: each operation uses all cores by itself
+_LIGHTNESS = tf.TensorSpec([None, None, None, 1], tf.float32, "lightness")
+_AT_ONCE = 2  # files in parallel: each operation uses all cores by itself
 
 
 def export_saved_model(
@@ -56,17 +59,17 @@ def export_saved_model(
     Args:
         generator: as from `Trainer.inference_generator`.
         path: the folder to write.
-        render_size: shorter side, in pixels, of what the network sees unless a caller of the
-            signature `colorize` says otherwise; the default is the training image size.
-        stable: what `generator` was trained on from: the model then has a dial between the two.
-        vividness: where the dial stands unless a caller says otherwise: 0 `stable`, 1 `generator`.
+        render_size: default shorter side, in pixels, of what the network sees; the training
+            image size if not given.
+        stable: the generator that `generator` was fine-tuned from: gives the model a dial.
+        vividness: the dial's default: 0 is `stable`, 1 is `generator`.
         overwrite: replace an existing folder.
 
     Returns:
         `path`.
 
     Raises:
-        ExportError: the folder exists, or the render size or the vividness does not fit.
+        ExportError: the folder exists, or the render size or the vividness is invalid.
         ValueError: the two generators differ in more than their weights.
     """
     path, multiple = Path(path), generator.input_shape[1] or 32
@@ -76,19 +79,28 @@ def export_saved_model(
             f"The render size must be a multiple of {multiple} from {multiple} to "
             f"{_largest(multiple)}, not {render_size}."
         )
-    if not 0.0 <= vividness <= MAX_VIVIDNESS:
-        raise ExportError(f"The vividness must be from 0 to {MAX_VIVIDNESS:g}, not {vividness}.")
+    if not 0.0 <= vividness <= 1.0:
+        raise ExportError(f"The vividness must be from 0 to 1, not {vividness}.")
     refuse_existing(path, overwrite)
-    network, module = any_size(generator), tf.Module()
+    module = tf.Module()
     module.render_size = tf.Variable(render_size, trainable=False)
     module.multiple = tf.Variable(multiple, trainable=False)
-    if stable is None:
-        module.weights = [variable.value for variable in network.variables]
-        signatures = _signatures(network, render_size, multiple)
-    else:
+    module.generator = PackedGenerator(any_size(generator), stable and any_size(stable))
+    if stable is not None:
         module.vividness = tf.Variable(float(vividness), trainable=False)
-        module.dial = VividnessDial(any_size(stable), network)
-        signatures = _dial_signatures(module.dial, render_size, multiple, float(vividness))
+    default = None if stable is None else float(vividness)
+    specs = [] if stable is None else [tf.TensorSpec([], tf.float32, "vividness")]
+    module.weights = tf.function(module.generator.weights, input_signature=specs)
+    weights = module.weights.get_concrete_function().structured_outputs
+    module.predict = tf.function(
+        module.generator.predict,
+        input_signature=[
+            tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), weights),
+            _LIGHTNESS,
+        ],
+        autograph=False,
+    )
+    signatures = _signatures(module, render_size, multiple, default)
     with replacing(path) as temporary:
         tf.saved_model.save(module, str(temporary), signatures)
     return path
@@ -98,93 +110,63 @@ def _largest(multiple: int) -> int:
     return max(MAX_RENDER_SIZE // multiple, 1) * multiple
 
 
-def _signatures(network: keras.Model, render_size: int, multiple: int) -> dict[str, Callable]:
+def _signatures(
+    module: tf.Module, render_size: int, multiple: int, vividness: float | None
+) -> dict[str, Callable]:
     """Returns the signatures. Each calls the one before, so that the graph holds each once.
 
     A graph with less in it loads sooner.
     """
 
-    @tf.function(
-        input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, "lightness")],
-        autograph=False,
-    )
-    def chroma(lightness):
-        return {"chroma": network(lightness, training=False)}
+    def predict(lightness: tf.Tensor, *dial: tf.Tensor) -> dict[str, tf.Tensor]:
+        checks = [_check_vividness(value) for value in dial]
+        with tf.control_dependencies(checks):
+            return {"chroma": module.predict(module.weights(*dial), lightness)}
 
-    def predict(lightness: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return chroma(lightness)["chroma"]
+    def render(images, size, strength, chroma: Callable, *dial: tf.Tensor) -> dict[str, tf.Tensor]:
+        def network(lightness: tf.Tensor, training: bool = False) -> tf.Tensor:
+            return chroma(lightness, *dial)["chroma"]
+
+        with tf.control_dependencies(_checks(size, strength, multiple)):
+            images = tf.identity(images)
+        return {"rgb": colorize_images(images, network, size, multiple, strength)}
 
     # Tensors as default values are written into the file: servers may fill them in.
-    @tf.function(
-        input_signature=[
-            _IMAGES,
-            tf.TensorSpec([], tf.int32, "render_size"),
-            tf.TensorSpec([], tf.float32, "strength"),
-        ],
-        autograph=False,
-    )
-    def colorize(images, render_size=tf.constant(render_size), strength=tf.constant(1.0)):  # noqa: B008
-        with tf.control_dependencies(_checks(render_size, strength, multiple)):
-            images = tf.identity(images)
-        return {"rgb": colorize_images(images, predict, render_size, multiple, strength)}
+    size, full = tf.constant(render_size), tf.constant(1.0)
+    if vividness is None:
+        dial, specs = (), []
+
+        def chroma(lightness):
+            return predict(lightness)
+
+        def colorize(images, render_size=size, strength=full):
+            return render(images, render_size, strength, chroma)
+
+    else:
+        dial, specs = (tf.constant(vividness),), [tf.TensorSpec([], tf.float32, "vividness")]
+
+        def chroma(lightness, vividness=dial[0]):
+            return predict(lightness, vividness)
+
+        def colorize(images, render_size=size, strength=full, vividness=dial[0]):
+            return render(images, render_size, strength, chroma, vividness)
+
+    chroma = tf.function(chroma, input_signature=[_LIGHTNESS, *specs], autograph=False)
+    scalars = [
+        tf.TensorSpec([], tf.int32, "render_size"),
+        tf.TensorSpec([], tf.float32, "strength"),
+    ]
+    colorize = tf.function(colorize, input_signature=[_IMAGES, *scalars, *specs], autograph=False)
 
     @tf.function(input_signature=[_IMAGES], autograph=False)
     def serving_default(images):
-        return colorize(images, tf.constant(render_size), tf.constant(1.0))
-
-    return {"colorize": colorize, "chroma": chroma, **_of_defaults(serving_default)}
-
-
-def _dial_signatures(
-    dial: Callable, render_size: int, multiple: int, vividness: float
-) -> dict[str, Callable]:
-    """Returns the signatures of a model with a dial."""
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, None, None, 1], tf.float32, "lightness"),
-            tf.TensorSpec([], tf.float32, "vividness"),
-        ],
-        autograph=False,
-    )
-    def chroma(lightness, vividness=tf.constant(vividness)):  # noqa: B008
-        said = f"The vividness must be from 0 to {MAX_VIVIDNESS:g}, not"
-        fits = (vividness >= 0.0) & (vividness <= MAX_VIVIDNESS)
-        with tf.control_dependencies([tf.debugging.Assert(fits, [said, vividness])]):
-            lightness = tf.identity(lightness)
-        return {"chroma": dial(lightness, vividness)}
-
-    @tf.function(
-        input_signature=[
-            _IMAGES,
-            tf.TensorSpec([], tf.int32, "render_size"),
-            tf.TensorSpec([], tf.float32, "strength"),
-            tf.TensorSpec([], tf.float32, "vividness"),
-        ],
-        autograph=False,
-    )
-    def colorize(
-        images,
-        render_size=tf.constant(render_size),  # noqa: B008
-        strength=tf.constant(1.0),  # noqa: B008
-        vividness=tf.constant(vividness),  # noqa: B008
-    ):
-        def predict(lightness: tf.Tensor, training: bool = False) -> tf.Tensor:
-            return chroma(lightness, vividness)["chroma"]
-
-        with tf.control_dependencies(_checks(render_size, strength, multiple)):
-            images = tf.identity(images)
-        return {"rgb": colorize_images(images, predict, render_size, multiple, strength)}
-
-    @tf.function(input_signature=[_IMAGES], autograph=False)
-    def serving_default(images):
-        return colorize(images, tf.constant(render_size), tf.constant(1.0), tf.constant(vividness))
+        return colorize(images, size, full, *dial)
 
     return {"colorize": colorize, "chroma": chroma, **_of_defaults(serving_default)}
 
 
 def _of_defaults(serving_default: Callable) -> dict[str, Callable]:
-    """Returns the signatures that take nothing but images."""
+    """Returns the signatures that take images only."""
 
     def recode(encoded: tf.Tensor) -> tf.Tensor:
         rgb, alpha = _decode(encoded)
@@ -201,13 +183,18 @@ def _of_defaults(serving_default: Callable) -> dict[str, Callable]:
     return {"serving_default": serving_default, "from_bytes": from_bytes}
 
 
+def _check_vividness(vividness: tf.Tensor) -> tf.Operation:
+    fits = (vividness >= 0.0) & (vividness <= 1.0)
+    return tf.debugging.Assert(fits, ["The vividness must be from 0 to 1, not", vividness])
+
+
 def _checks(render_size: tf.Tensor, strength: tf.Tensor, multiple: int) -> list[tf.Operation]:
     largest = _largest(multiple)
     fits = (render_size >= multiple) & (render_size <= largest) & (render_size % multiple == 0)
-    said = f"The render size must be a multiple of {multiple} from {multiple} to {largest}, not"
+    message = f"The render size must be a multiple of {multiple} from {multiple} to {largest}, not"
     is_strength = tf.math.is_finite(strength) & (strength >= 0.0)
     return [
-        tf.debugging.Assert(fits, [said, render_size]),
+        tf.debugging.Assert(fits, [message, render_size]),
         tf.debugging.Assert(is_strength, ["The strength must be 0 or more, not", strength]),
     ]
 
@@ -218,8 +205,8 @@ def _decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     def png() -> tuple[tf.Tensor, tf.Tensor]:
         rgba = tf.io.decode_png(encoded, channels=4)
         rgb, alpha = rgba[..., :3], rgba[..., 3:]
-        # A file without alpha gets the largest value of its bits: 15, not 255, of four bits.
-        with tf.control_dependencies([rgba]):  # a file cut short is the decoder's to refuse
+        # A file without alpha gets the largest value of its bit depth: 15, not 255, at four bits.
+        with tf.control_dependencies([rgba]):  # the decoder refuses a truncated file
             bits = tf.io.decode_raw(tf.strings.substr(encoded, 24, 1), tf.uint8)[0]
         most = tf.bitwise.left_shift(1, tf.cast(bits, tf.int32)) - 1
         has_none = tf.reduce_all(tf.equal(tf.cast(alpha, tf.int32), most))
@@ -240,7 +227,7 @@ def _decode(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _encode(rgb: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
-    """Returns a PNG file, with the alpha channel where it hides something."""
+    """Returns a PNG file, with an alpha channel where some pixel is not opaque."""
     return tf.cond(
         tf.reduce_all(tf.equal(alpha, 255)),
         lambda: tf.io.encode_png(rgb),

@@ -1,4 +1,4 @@
-"""What can go wrong."""
+"""Refuses to overwrite."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ __all__ = ["refuse_existing"]
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raises an `ExportError` where something is in the way."""
+    """Raises an `ExportError` if the path exists and must not be overwritten."""
     if path.exists() and not overwrite:
-        raise ExportError(f"{path} exists already: choose another name, or ask to overwrite it.")
+        raise ExportError(f"{path} already exists: choose another name, or ask to overwrite it.")
