@@ -5,11 +5,11 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from pix2pix_color.networks.interpolation import interpolate_generators
 
 from pix2pix_color.config import GeneratorConfig
 from pix2pix_color.export import export_saved_model
 from pix2pix_color.networks import build_generator
-from pix2pix_color.networks.interpolation import interpolate_generators
 
 SHAPE = {"kind": "residual", "depth": 1, "filters": 4, "kernel_size": 3}
 

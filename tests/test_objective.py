@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import as_dataset, random_images, run_python
+from pix2pix_color.training.augmentation import augment, draw_places
 from test_training import PLAIN, batch, fit, largest_difference, make_trainer, update, weights
 
 from pix2pix_color import color, losses, metrics
@@ -24,7 +25,6 @@ from pix2pix_color.config import Config
 from pix2pix_color.errors import ConfigError, TrainingError
 from pix2pix_color.files import shipped_folder
 from pix2pix_color.training import METRICS, Trainer
-from pix2pix_color.training.augmentation import augment, draw_places
 from pix2pix_color.training.perceptual import perceptual_network
 
 SPECTRAL = ("generator.normalization=none", "discriminator.normalization=spectral")

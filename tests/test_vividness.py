@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from pix2pix_color.networks.interpolation import interpolate_generators
 
 from pix2pix_color import Config, colorizer
 from pix2pix_color.apps.cli import main
@@ -17,7 +18,6 @@ from pix2pix_color.export import export_formats, refresh_export
 from pix2pix_color.image_files import read_image_file
 from pix2pix_color.inference import any_size
 from pix2pix_color.networks import build_generator, interpolation
-from pix2pix_color.networks.interpolation import interpolate_generators
 from pix2pix_color.training import Trainer
 
 CONFIG = Config.vivid().override(
