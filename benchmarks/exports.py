@@ -3,7 +3,7 @@
     pip install "pix2pix_color[onnx,lite]"
     python benchmarks/exports.py
 
-Exports `saved_models/report/generator.keras` in each format into a temporary folder, colorizes
+Exports the shipped model `report` in each format into a temporary folder, colorizes
 64 test photographs of 32x32 pixels from scikit-image with each, and compares the RGB images
 with those of Keras in levels of 255. Each format then loads its file and colorizes one image, and
 predicts the chroma of the 64 images one by one and as one batch. The formats take turns
@@ -27,21 +27,20 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from pix2pix_color import color
 from pix2pix_color.data import load_dataset
-from pix2pix_color.export import QUANTIZATIONS, export_lite, export_onnx, export_saved_model
+from pix2pix_color.export import QUANTIZATIONS, export_lite, export_onnx
+from pix2pix_color.model_folder import ModelFolder
 
 COUNT = 64
-GENERATOR = Path(__file__).parents[1] / "saved_models" / "report" / "generator.keras"
 Network = Callable[[np.ndarray], np.ndarray]
 
 
 def load_keras(path: Path) -> Network:
-    model = keras.models.load_model(path, compile=False)
+    model = ModelFolder(path).generator()
     # The same call as in `Colorizer`; for one image, model.predict is many times slower.
     function = tf.function(lambda lightness: model(lightness, training=False), autograph=False)
     return lambda lightness: function(tf.constant(lightness)).numpy()
@@ -79,11 +78,11 @@ def load_lite(path: Path) -> Network:
 
 def export_all(folder: Path) -> dict[str, tuple[Path, Callable[[Path], Network], bool]]:
     """Returns the file, the loader, and whether batches are supported, by format."""
-    generator = keras.models.load_model(GENERATOR, compile=False)
-    saved_model = export_saved_model(generator, folder / "saved_model")
+    report = ModelFolder("report")
+    generator = report.generator()
     formats = {
-        "Keras": (GENERATOR, load_keras, True),
-        "SavedModel, `chroma`": (saved_model, load_saved_model, True),
+        "Keras, rebuilt": (report.path, load_keras, True),
+        "SavedModel, `chroma`": (report.saved_model, load_saved_model, True),
         "ONNX": (export_onnx(generator, folder / "generator.onnx"), load_onnx, True),
     }
     for quantization in QUANTIZATIONS:
@@ -135,7 +134,7 @@ def measure(lightness: np.ndarray, folder: Path, repeats: int) -> dict[str, dict
     for name, turn in turns.items():
         table[name]["load_seconds_median"] = round(statistics.median(turn["load"]), 3)
         for kind in ("one", "batch"):
-            keras_turns = turns["Keras"][kind]
+            keras_turns = turns["Keras, rebuilt"][kind]
             ratios = [k / mine for k, mine in zip(keras_turns, turn[kind], strict=False)]
             table[name][f"speed_{kind}"] = round(statistics.median(ratios), 2) if ratios else None
     return table

@@ -39,7 +39,6 @@ from pix2pix_color import Colorizer, Trainer, make_strategy
 from pix2pix_color.config import Config
 from pix2pix_color.data import load_dataset
 from pix2pix_color.evaluation import BASELINES, SCORES, evaluate
-from pix2pix_color.evaluation.report import steps_taken
 from pix2pix_color.evaluation.tables import markdown, value_text
 from pix2pix_color.experiments import PUBLISHED
 from pix2pix_color.experiments.cost import cost_of, flops_per_image
@@ -73,7 +72,7 @@ def main() -> None:
     colorizers = {name: Colorizer.load(name) for name in ("report", "stable", "vivid")}
     if options.l1_alone is not None:
         colorizers[L1_ALONE] = Colorizer.load(options.l1_alone)
-    taken = {name: (one.config, steps_taken(one)) for name, one in colorizers.items()}
+    taken = {name: (one.config, one.model.step) for name, one in colorizers.items()}
     runs = {"report": taken["report"], L1_ALONE: (L1_CONFIG, L1_CONFIG.training.steps), **taken}
     costs = training_costs(runs, options.rounds)
     generators = {name: one.generator for name, one in colorizers.items()}
@@ -107,7 +106,6 @@ def training_costs(runs: dict[str, tuple[Config, int]], rounds: int) -> dict[str
         # The cost of a step does not depend on the initial generator.
         config = as_run.override("training.initial_generator=", "training.precision=float32")
         trainer = Trainer(config, strategy=make_strategy("cpu"))
-        trainer.objective.prepare(dataset)
         batches = dataset.training_batches(
             config.training.batch_size, flip=config.data.flip, shift=config.data.shift
         )

@@ -81,10 +81,9 @@ def main() -> None:
 def goals(images: int) -> dict[str, Any]:
     """Returns the scores of the shipped model `report` on the same images, and its steps."""
     from pix2pix_color import Colorizer
-    from pix2pix_color.evaluation.report import steps_taken
 
     colorizer = Colorizer.load("report")
-    return {"steps": steps_taken(colorizer), **Scorer(images)(colorizer.generator)}
+    return {"steps": colorizer.model.step, **Scorer(images)(colorizer.generator)}
 
 
 class Scorer:
@@ -182,6 +181,7 @@ def run_report(core: int, settings: tuple, barrier: Any, finished: Any, lines: A
 def run_ours(core: int, settings: tuple, barrier: Any, finished: Any, lines: Any) -> None:
     """Trains the two shortened presets, the second from the first."""
     from pix2pix_color.config import Config
+    from pix2pix_color.export import export_saved_model
 
     precision, stable_steps, vivid_steps, images = settings
     runner = Runner("ours", core, images, lines)
@@ -189,9 +189,10 @@ def run_ours(core: int, settings: tuple, barrier: Any, finished: Any, lines: Any
     with tempfile.TemporaryDirectory() as folder:
         barrier.wait()
         trainer = runner.train(stable, "stable", max(1, stable_steps // 6))
-        trainer.inference_generator().save(path := Path(folder) / "stable.keras")
+        export_saved_model(trainer.inference_generator(), Path(folder) / "saved_model")
+        (Path(folder) / "config.json").write_text(stable.to_json(), encoding="utf-8")
         vivid = Config.vivid().override(
-            *shortened(vivid_steps, precision), f"training.initial_generator={path}"
+            *shortened(vivid_steps, precision), f"training.initial_generator={folder}"
         )
         runner.train(vivid, "vivid", max(1, vivid_steps // 5))
     finished.set()

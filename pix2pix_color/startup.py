@@ -32,7 +32,7 @@ def start_tensorflow() -> None:
     Raises:
         CommandError: TensorFlow is not installed, or does not work here.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
         with without_stderr():

@@ -23,6 +23,8 @@ import pytest
 from pix2pix_color.config import Config
 
 if TYPE_CHECKING:
+    import keras
+
     from pix2pix_color.colorizer import Colorizer
     from pix2pix_color.data import ImageDataset
 
@@ -69,16 +71,15 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("session") / "tiny"
     trainer = Trainer(tiny_config("data.dataset=photographs"), folder)
     trainer.fit(as_dataset(random_images(), "photographs"), verbose=0)
-    trainer.inference_generator().save(folder / "generator.keras")
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny_export(tiny_run: Path) -> Path:
     """Returns the folder that `pix2pix-color export` makes of `tiny_run`."""
-    from pix2pix_color.export import export_run
+    from pix2pix_color.export import export_model
 
-    return export_run(tiny_run, tiny_run.parent / "exported")
+    return export_model(tiny_run, tiny_run.parent / "exported")
 
 
 @pytest.fixture(scope="session")
@@ -90,16 +91,26 @@ def tiny_colorizer(tiny_export: Path) -> Colorizer:
 
 
 def write_finished_run(folder: Path) -> None:
-    """Writes a tiny run folder as `pix2pix-color train` leaves it, untrained."""
-    from pix2pix_color.networks import build_generator
+    """Writes a tiny run folder as `pix2pix-color train` leaves it after 8 steps, untrained."""
+    from pix2pix_color.training import Trainer
 
-    config = tiny_config()
-    (folder / "config.json").write_text(config.to_json())
+    trainer = Trainer(tiny_config(), folder)
+    trainer.step.assign(8)
+    trainer.save()
+    (folder / "config.json").write_text(trainer.config.to_json())
     (folder / "history.csv").write_text(
         "step,epoch,generator_loss,adversarial_loss,l1_loss,discriminator_loss,"
         "discriminator_accuracy\n0,0,38.0,0.7,0.37,1.4,0.5\n10,0,8.0,0.7,0.07,1.3,0.5\n"
     )
-    build_generator(config.generator, 8, seed=0).save(folder / "generator.keras")
+
+
+def write_model(folder: Path, generator: keras.Model, config: Config, **options: object) -> Path:
+    """Writes a folder with a SavedModel of a generator and its configuration."""
+    from pix2pix_color.export import export_saved_model
+
+    export_saved_model(generator, folder / "saved_model", **options)
+    (folder / "config.json").write_text(config.to_json())
+    return folder
 
 
 @pytest.fixture

@@ -164,9 +164,8 @@ class TestColorSpace:
     def test_without_its_condition_the_discriminator_does_not_know_the_lightness(self):
         trainer = make_trainer("discriminator.conditional=false", *PLAIN)
         lightness, chroma = batch()
-        one, other = (
-            trainer.replica_step.predict(light, chroma).real_logits for light in (lightness, 100 - lightness)
-        )
+        predict = trainer.replica_step.predict
+        one, other = (predict(x, chroma).real_logits for x in (lightness, 100 - lightness))
         np.testing.assert_array_equal(one, other)
         expected = np.mean(
             losses.discriminator_loss(

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pix2pix_color.errors import Pix2PixColorError
-from pix2pix_color.files import write_atomically, write_checksums
+from pix2pix_color.files import write_atomically
 from pix2pix_color.startup import start_tensorflow
 
 from .notebooks import run_notebooks
@@ -46,9 +46,8 @@ def update_scores(checkout: str | Path = ".", model: str = MODEL) -> None:
         EvaluationError: the model cannot be scored.
         DataError: CIFAR-10 is not available.
     """
-    from pix2pix_color import Config
     from pix2pix_color.evaluation.report import write_report
-    from pix2pix_color.export import model_card
+    from pix2pix_color.export import write_card
 
     folder = Path(checkout).resolve() / "saved_models" / model
     results = folder / "evaluation"
@@ -57,15 +56,14 @@ def update_scores(checkout: str | Path = ".", model: str = MODEL) -> None:
         write_report(folder, results, splits=("train", "test"), overwrite=True)
     else:
         write_report(folder, test, overwrite=True)
-    # These megabytes are not committed: the scores of every image, images of the train split.
-    images = (results / "train" if model == MODEL else results).rglob("images-by-*.png")
+    # These megabytes are not committed: the scores of every image, and most of the images.
+    kept = test / "images-by-psnr.png" if model == MODEL else None
+    images = [path for path in results.rglob("images-by-*.png") if path != kept]
     for large in (*results.rglob("scores.csv"), *images):
         large.unlink()
     (test / "metrics.json").replace(folder / "metrics.json")
     (test / "samples.png").replace(folder / "samples.png")
-    config = Config.from_json((folder / "config.json").read_text(encoding="utf-8"))
-    write_atomically(folder / "README.md", model_card(folder, model, config))
-    write_checksums(folder)
+    write_card(folder)
     if model == MODEL:
         update_readme(Path(checkout) / "README.md", folder / "metrics.json")
 
@@ -140,13 +138,13 @@ def _main() -> None:
             raise ReleaseError("; ".join(failed))
     else:
         start_tensorflow()
-        from pix2pix_color.export import refresh_export
+        from pix2pix_color.export import export_model
 
         for name in options.names:
             if options.action == "scores":
                 update_scores(model=name)
             else:
-                print(f"Exported {refresh_export(models / name)}.")
+                print(f"Exported {export_model(models / name, models / name, overwrite=True)}.")
 
 
 if __name__ == "__main__":

@@ -167,7 +167,6 @@ def _train_briefly(folder: Path) -> None:
     trainer = Trainer(config, folder)
     images = load_dataset(config.data.dataset, "train", image_size=config.data.image_size)
     scores = trainer.fit(images)
-    trainer.inference_generator().save(folder / "generator.keras")
     _say(f"  {trainer.current_step} steps; final generator loss {scores['generator_loss']:.2f}")
 
 
@@ -187,12 +186,11 @@ def _colorize_photograph(model: Path, folder: Path) -> Colorizer:
 
 def _score(colorizer: Colorizer, dataset: str, path: Path) -> None:
     from pix2pix_color import evaluate, load_dataset
-    from pix2pix_color.evaluation.report import steps_taken
 
     size = colorizer.generator.input_shape[1]
     images = load_dataset(dataset, "test", image_size=size, limit=SCORED_IMAGES)
     evaluation = evaluate(colorizer.generator, images)
-    steps = steps_taken(colorizer)
+    steps = colorizer.model.step
     trained = f"trained for {steps:,} iterations" if steps else "number of iterations not recorded"
     text = (
         f"Model `{MODEL}`, {trained}; scored on {evaluation.count:,} color images from the first "

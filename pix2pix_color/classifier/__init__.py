@@ -10,16 +10,15 @@ classifier = load_classifier()
 logits, features = classifier(images)                # uint8 (batch, 32, 32, 3)
 """
 
-from ..errors import ClassifierError
 from .network import ClassifierConfig, build_classifier
-from .saved_model import Classifier, export_classifier, load_classifier
+from .saved_model import Classifier, build_described, export_classifier, load_classifier
 from .training import train_classifier
 
 __all__ = [
     "Classifier",
     "ClassifierConfig",
-    "ClassifierError",
     "build_classifier",
+    "build_described",
     "export_classifier",
     "load_classifier",
     "train_classifier",

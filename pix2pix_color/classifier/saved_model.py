@@ -12,10 +12,11 @@ import tensorflow as tf
 
 from ..errors import ClassifierError, in_words
 from ..files import replacing, shipped_folder, verify_checksums, write_atomically, write_checksums
+from ..networks.packing import PackedNetwork, unpack_weights
 from .network import ClassifierConfig, build_classifier
 from .training import CHECKPOINTS
 
-__all__ = ["Classifier", "export_classifier", "load_classifier"]
+__all__ = ["Classifier", "build_described", "export_classifier", "load_classifier"]
 
 
 def export_classifier(
@@ -42,18 +43,12 @@ def export_classifier(
     weights = tf.train.latest_checkpoint(str(run / CHECKPOINTS))
     if weights is None:
         raise ClassifierError(f"{run} has no checkpoint in {CHECKPOINTS}/: train it again.")
-    model, size = _build(_read_json(run / "config.json"))
+    model = build_described(_read_json(run / "config.json"))
     restored = tf.train.Checkpoint(model=model).restore(weights)
     restored.expect_partial().assert_existing_objects_matched()  # the rest is the optimizer
-    archive = keras.export.ExportArchive()
-    archive.add_endpoint(
-        "serving_default",
-        lambda images: model(images, training=False),
-        [tf.TensorSpec([None, size, size, 3], tf.uint8, name="images")],
-    )
     with replacing(destination) as temporary:
         temporary.mkdir()
-        archive.write_out(str(temporary / "saved_model"), verbose=False)
+        save_classifier(model, temporary / "saved_model")
         for name in ("config.json", "history.csv", "metrics.json"):
             write_atomically(temporary / name, (run / name).read_bytes())
         write_atomically(temporary / "README.md", _card(temporary, destination.name))
@@ -65,12 +60,24 @@ def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _build(description: dict[str, Any]) -> tuple[keras.Model, int]:
-    """Returns the network that a `config.json` describes, with new weights, and its image size."""
+def save_classifier(model: keras.Model, folder: Path) -> None:
+    """Writes a network as a SavedModel with weights in half precision."""
+    size, module = model.input_shape[1], tf.Module()
+    module.network = PackedNetwork(model)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8, name="images")])
+    def serving_default(images):
+        return module.network.predict(module.network.weights(), images)
+
+    tf.saved_model.save(module, str(folder), {"serving_default": serving_default})
+
+
+def build_described(description: dict[str, Any]) -> keras.Model:
+    """Returns the network that a `config.json` describes, untrained."""
     fields = {field.name for field in dataclasses.fields(ClassifierConfig)}
     config = ClassifierConfig(**{k: v for k, v in description.items() if k in fields})
-    size = int(description["image_size"])
-    return build_classifier(config, size, len(description["class_names"])), size
+    classes = len(description["class_names"])
+    return build_classifier(config, int(description["image_size"]), classes)
 
 
 def _card(folder: Path, name: str) -> str:
@@ -127,15 +134,16 @@ class Classifier:
         class_names: name of the class of each logit.
         image_size: height and width, in pixels, of its input.
         feature_count: number of features.
+        description: its configuration, from which `build_described` builds its network.
         folder: the folder it was loaded from.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._description = _read_json(folder / "config.json")
+        self.description = _read_json(folder / "config.json")
         self.folder = folder
-        self.class_names = tuple(self._description["class_names"])
-        self.image_size = int(self._description["image_size"])
-        self.feature_count = int(self._description["filters"][-1])
+        self.class_names = tuple(self.description["class_names"])
+        self.image_size = int(self.description["image_size"])
+        self.feature_count = int(self.description["filters"][-1])
         self._loaded = tf.saved_model.load(str(folder / "saved_model"))
         self._function = self._loaded.signatures["serving_default"]
 
@@ -160,9 +168,8 @@ class Classifier:
 
     def network(self) -> keras.Model:
         """Returns a Keras copy, as from `build_classifier`, which gradients can flow through."""
-        network, _ = _build(self._description)
-        weights = {v.name.removesuffix(":0"): v.numpy() for v in self._function.variables}
-        network.set_weights([weights[variable.path] for variable in network.weights])
+        network = build_described(self.description)
+        unpack_weights(self._loaded.network, network)
         return network
 
 

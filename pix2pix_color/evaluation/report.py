@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
-__all__ = ["as_text", "make_figures", "steps_taken", "write_report"]
+__all__ = ["as_text", "make_figures", "write_report"]
 
 MAIN_SCORES = (
     "psnr",
@@ -164,25 +163,10 @@ def _score(
     for name, colorizer in colorizers.items():
         # The name alone: a file that is passed on must not tell this machine's folders.
         extra[name] = Path(colorizer.name).name
-        extra["step" if name == "model" else "against_step"] = steps_taken(colorizer)
+        extra["step" if name == "model" else "against_step"] = colorizer.model.step
     if "against" in colorizers:
         extra["difference"] = evaluation.difference("model", "against").summary()
     return dataclasses.replace(evaluation, extra=extra)
-
-
-def steps_taken(colorizer: Colorizer) -> int | None:
-    """Returns for how many steps a model was trained, from its folder; `None` if unknown."""
-    if colorizer.folder is None:
-        return None
-    scores, history = colorizer.folder / "metrics.json", colorizer.folder / "history.csv"
-    if (colorizer.folder / "SHA256SUMS").is_file() and scores.is_file():
-        return json.loads(scores.read_text(encoding="utf-8")).get("step")
-    if colorizer.config is None or not history.is_file():
-        return None
-    last = int(history.read_text(encoding="utf-8").splitlines()[-1].partition(",")[0])
-    # A generator is saved at the end of a run; only every log_every-th step has a row.
-    training = colorizer.config.training
-    return training.steps if last < training.steps <= last + training.log_every else last + 1
 
 
 def as_text(evaluation: Evaluation) -> str:

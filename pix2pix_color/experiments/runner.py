@@ -42,7 +42,7 @@ class Runner:
         base: what the variants change; the default is `base_config()`.
         images: how many test images score a run; None uses all.
         strategy: what to train on; None chooses.
-        keep_generators: keep each run's `generator.keras`.
+        keep_generators: keep each run's `saved_model/`.
         rescore: score again the runs whose generator was kept.
         say: called with each line of progress.
         verbose: as in `Trainer.fit`.
@@ -134,7 +134,7 @@ class Runner:
         return self.done(job) is None or self._can_rescore(job)
 
     def _can_rescore(self, job: Job) -> bool:
-        return self.rescore and (self.folder / job.run / "generator.keras").is_file()
+        return self.rescore and (self.folder / job.run / "saved_model").is_dir()
 
     def perform(self, job: Job, scorer: Scorer, work: Callable[..., str] | None = None) -> Row:
         """Performs a run, adds it to the table and reports the outcome; see `runs.perform`."""

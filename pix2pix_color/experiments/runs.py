@@ -23,7 +23,9 @@ from ..data import ImageDataset, load_dataset
 from ..distribute import device_kind
 from ..errors import ConfigError, Interrupted, NonFiniteLossError, TrainingError, one_line
 from ..evaluation import Evaluation, evaluate, sample_images
+from ..export import export_saved_model
 from ..files import replacing, write_atomically
+from ..model_folder import ModelFolder
 from ..training import METRICS, Trainer
 from .cost import cost_of, flops_per_image
 from .jobs import Job
@@ -33,7 +35,6 @@ __all__ = [
     "Data",
     "Scorer",
     "describe_device",
-    "finished_generator",
     "open_trainer",
     "perform",
     "train",
@@ -165,27 +166,6 @@ def train(
         trainer.fit(dataset, steps=steps, callbacks=[_Clock(trainer)], verbose=verbose)
 
 
-def finished_generator(trainer: Trainer) -> keras.Model:
-    """Returns the generator for inference, its normalization freed of where it started.
-
-    Keras's moving statistics start at mean 0 and variance 1, which still weigh 0.99 to the
-    power of the steps: a fifth after the 156 steps of a batch of 640. Taken out exactly, as
-    Adam does it, they leave batch sizes comparable; after a thousand steps nothing changes. The
-    statistics of a generator that went on from another one started with that one's, and those of
-    a classifier that guides it do not move.
-    """
-    generator = trainer.inference_generator()
-    if trainer.config.training.initial_generator:
-        return generator
-    for layer in generator.layers:
-        moves = isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
-        if moves and trainer.current_step:
-            start = layer.momentum**trainer.current_step
-            layer.moving_mean.assign(layer.moving_mean / (1 - start))
-            layer.moving_variance.assign((layer.moving_variance - start) / (1 - start))
-    return generator
-
-
 def describe_device(strategy: tf.distribute.Strategy) -> str:
     """Returns the name of the device, such as `"CPU, 2 cores"` or that of a GPU."""
     kind, count = device_kind(strategy), strategy.num_replicas_in_sync
@@ -216,7 +196,7 @@ def perform(
         folder: its run folder.
         data, scorer: the training images, and what scores the run.
         strategy: what it trains on.
-        keep_generator: keep `generator.keras` in the folder (about 25 MB).
+        keep_generator: keep `saved_model/` in the folder (about 13 MB).
         verbose: as in `Trainer.fit`.
         work: trains instead of `train`, and returns the run's status.
 
@@ -227,20 +207,19 @@ def perform(
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the run was saved.
     """
-    saved = folder / "generator.keras"
+    saved = folder / "saved_model"
     status, scores = "done", {}
     try:
-        if not saved.is_file():
+        if not saved.is_dir():
             trainer = open_trainer(job, folder, strategy)
             if work is None:
                 train(trainer, data.train(job.config), verbose=verbose)
             else:
                 status = work(trainer)
             write_atomically(folder / "status", status)
-            with replacing(saved) as temporary:
-                finished_generator(trainer).save(temporary)
+            export_saved_model(trainer.inference_generator(), saved)
         status = (folder / "status").read_text(encoding="utf-8")
-        generator = keras.models.load_model(saved, compile=False)
+        generator = ModelFolder(folder).generator()
         evaluation, scores = scorer(generator)
         evaluation.save(folder, step=_spent(folder)["steps"])
         with replacing(folder / "per_image.npz") as temporary:
@@ -258,7 +237,7 @@ def perform(
     if not status.startswith("failed"):
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     if not keep_generator:
-        saved.unlink(missing_ok=True)
+        shutil.rmtree(saved, ignore_errors=True)
     return row
 
 

@@ -19,7 +19,7 @@ from ..errors import StudyError
 from ..training import Trainer
 from .jobs import Job, make_job
 from .runner import Runner, interruptible
-from .runs import Scorer, finished_generator, train
+from .runs import Scorer, train
 from .studies import SEARCH
 from .study import BUDGET, Variant
 from .table import Results
@@ -176,7 +176,7 @@ def _run_trial(
                 continue
             train(trainer, train_set, steps=end, verbose=runner.verbose)
             if part < _REPORTS:
-                _, scores = scorer(finished_generator(trainer))
+                _, scores = scorer(trainer.inference_generator())
                 trial.report(scores["psnr"], part)
                 if trial.should_prune():
                     return f"pruned at step {trainer.current_step}"

@@ -31,7 +31,7 @@ import tensorflow as tf
 from ..errors import ExportError
 from ..files import replacing
 from ..inference import MAX_RENDER_SIZE, any_size, colorize_images
-from ..networks.packing import PackedGenerator
+from ..networks.packing import PackedNetwork
 from .refusal import refuse_existing
 
 __all__ = ["MAX_PIXELS", "export_saved_model"]
@@ -85,7 +85,7 @@ def export_saved_model(
     module = tf.Module()
     module.render_size = tf.Variable(render_size, trainable=False)
     module.multiple = tf.Variable(multiple, trainable=False)
-    module.generator = PackedGenerator(any_size(generator), stable and any_size(stable))
+    module.generator = PackedNetwork(any_size(generator), stable and any_size(stable))
     if stable is not None:
         module.vividness = tf.Variable(float(vividness), trainable=False)
     default = None if stable is None else float(vividness)

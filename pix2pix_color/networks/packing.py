@@ -1,4 +1,4 @@
-"""Generators as they are stored in a SavedModel, and the dial between two of them.
+"""Networks as they are stored in a SavedModel, and the dial between two generators.
 
 Kernels are stored in half precision and cast to float32 in the graph; everything of one dimension
 (biases, batch normalization) stays float32, in one variable, since many small ones load slowly.
@@ -18,10 +18,10 @@ import tensorflow as tf
 
 from .layers import MirroredMean, WithMirrored
 
-__all__ = ["PackedGenerator", "interpolate_generators", "unpack_weights"]
+__all__ = ["PackedNetwork", "interpolate_generators", "unpack_weights"]
 
 Weights = tuple[list[tf.Tensor], tf.Tensor]
-"""The float32 kernels of a generator, and all its vectors in one."""
+"""The float32 kernels of a network, and all its vectors in one."""
 
 
 def _layers(network: keras.Model, frozen: bool) -> list[keras.layers.Layer]:
@@ -59,26 +59,26 @@ class _Pack(tf.Module):
         return [tf.cast(kernel, tf.float32) for kernel in self.kernels], tf.identity(self.vectors)
 
 
-class PackedGenerator(tf.Module):
-    """A generator whose weights are arguments, ready to be saved.
+class PackedNetwork(tf.Module):
+    """A network whose weights are arguments, ready to be saved.
 
     Args:
-        generator: a Keras generator; its weights are copied.
-        stable: the generator that it was fine-tuned from; the two share the weights of frozen
-            layers. `None` makes a generator without a dial.
+        network: a Keras network; its weights are copied.
+        stable: the network that it was fine-tuned from; the two share the weights of frozen
+            layers. `None` makes a network without a dial.
 
     Raises:
         ValueError: the two differ in more than their weights.
     """
 
-    def __init__(self, generator: keras.Model, stable: keras.Model | None = None) -> None:
+    def __init__(self, network: keras.Model, stable: keras.Model | None = None) -> None:
         super().__init__()
-        self.learned = _Pack(_layers(generator, frozen=False))
-        self.frozen = _Pack(_layers(generator, frozen=True))
+        self.learned = _Pack(_layers(network, frozen=False))
+        self.frozen = _Pack(_layers(network, frozen=True))
         if stable is not None:
-            _require_same_layers(stable, generator)
+            _require_same_layers(stable, network)
             self.stable = _Pack(_layers(stable, frozen=False))
-        network = keras.models.clone_model(generator)
+        network = keras.models.clone_model(network)
         places = {}
         for pack in (False, True):
             kernels, vectors = _sorted_variables(_layers(network, frozen=pack))
@@ -95,7 +95,7 @@ class PackedGenerator(tf.Module):
             kind, pack, index = places[variable.path]
             return parts[pack][kind][index]
 
-        def predict(learned: Weights, frozen: Weights, lightness: tf.Tensor) -> tf.Tensor:
+        def predict(learned: Weights, frozen: Weights, inputs: tf.Tensor) -> tf.Tensor:
             # A closure, so that the SavedModel does not also hold the network's own weights.
             parts = tuple(
                 (kernels, _split(vectors, sizes))
@@ -103,7 +103,7 @@ class PackedGenerator(tf.Module):
             )
             trainable = [place(v, parts) for v in network.trainable_variables]
             others = [place(v, parts) for v in network.non_trainable_variables]
-            return network.stateless_call(trainable, others, lightness, training=False)[0]
+            return network.stateless_call(trainable, others, inputs, training=False)[0]
 
         self._predict = predict
 
@@ -124,14 +124,14 @@ class PackedGenerator(tf.Module):
         vivid = self.learned.weights
         return tf.cond(tf.equal(vividness, 1.0), vivid, mixed), self.frozen.weights()
 
-    def predict(self, weights: tuple[Weights, Weights], lightness: tf.Tensor) -> tf.Tensor:
-        """Returns chroma (batch, rows, columns, 2), (a, b) / 128.
+    def predict(self, weights: tuple[Weights, Weights], inputs: tf.Tensor) -> tf.Tensor:
+        """Returns the network's output, in inference mode.
 
         Args:
             weights: from `weights`.
-            lightness: (batch, rows, columns, 1), L in [0, 100].
+            inputs: of a generator lightness (batch, rows, columns, 1), L in [0, 100].
         """
-        return self._predict(*weights, lightness)
+        return self._predict(*weights, inputs)
 
 
 def _split(vectors: tf.Tensor, shapes: list[tuple[int, ...]]) -> list[tf.Tensor]:
@@ -142,11 +142,11 @@ def _split(vectors: tf.Tensor, shapes: list[tuple[int, ...]]) -> list[tf.Tensor]
 
 
 def unpack_weights(loaded: tf.Module, network: keras.Model, *, stable: bool = False) -> None:
-    """Gives a Keras generator the weights of a loaded `PackedGenerator`.
+    """Gives a Keras network the weights of a loaded `PackedNetwork`.
 
     Args:
-        loaded: the `PackedGenerator` in a loaded SavedModel.
-        network: a generator of the same configuration.
+        loaded: the `PackedNetwork` in a loaded SavedModel.
+        network: of the same configuration.
         stable: the other end of the dial.
 
     Raises:

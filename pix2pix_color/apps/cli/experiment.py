@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--discard-generators",
         action="store_true",
-        help="delete each run's generator.keras (25 MB) once it is scored",
+        help="delete each run's SavedModel (13 MB) once it is scored",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="print what would be run and what it costs"

@@ -8,19 +8,18 @@ from pathlib import Path
 from ...errors import CommandError
 from ...startup import start_tensorflow
 from .console import say
-from .train import run_config
-from .values import number
+from .values import MODELS, number
 
 __all__ = ["add_arguments", "run"]
 
 # As in `export`, which would load TensorFlow; a test compares them.
-FORMATS = ("saved_model", "keras", "onnx", "lite")
+FORMATS = ("saved_model", "onnx", "lite")
 QUANTIZATIONS = ("float32", "float16", "int8")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `pix2pix-color export`."""
-    parser.add_argument("folder", metavar="RUN", type=Path, help="the run folder")
+    parser.add_argument("folder", metavar="MODEL", help=MODELS)
     parser.add_argument(
         "-o", "--output", metavar="DEST", type=Path, required=True, help="the folder to create"
     )
@@ -29,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         nargs="+",
         choices=FORMATS,
-        default=["saved_model", "keras"],
+        default=["saved_model"],
         dest="formats",
-        help=f"one or more of {', '.join(FORMATS)} (default: saved_model keras)",
+        help=f"one or more of {', '.join(FORMATS)} (default: saved_model)",
     )
     parser.add_argument(
         "--quantization",
@@ -59,18 +58,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Exports a run folder as a folder that colorizes anywhere."""
-    run_config(options.folder)
     if options.output.exists() and not options.overwrite:
         raise CommandError(f"{options.output} exists. Choose another DEST or add --overwrite.")
     start_tensorflow()
-    from ...export import export_formats
+    from ...export import export_model
 
     say(f"Exporting {options.folder}...")
-    destination = export_formats(
+    destination = export_model(
         options.folder,
         options.output,
         options.formats,
-        options.quantization,
+        quantization=options.quantization,
         render_size=options.render_size,
         vividness=options.vividness,
         overwrite=options.overwrite,

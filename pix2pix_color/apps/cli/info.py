@@ -11,7 +11,6 @@ from ... import __version__
 from ...errors import Pix2PixColorError, one_line
 from ...startup import start_tensorflow
 from .console import FAILED, say
-from .train import run_config
 from .values import MODELS
 
 if TYPE_CHECKING:
@@ -34,11 +33,7 @@ def run(options: argparse.Namespace) -> int:
     start_tensorflow()
     if options.model is None:
         return _describe_installation()
-    folder = Path(options.model)
-    if (folder / "config.json").is_file() and not (folder / "SHA256SUMS").is_file():
-        _describe_run(folder)
-    else:
-        _describe_model(options.model)
+    _describe(options.model)
     return 0
 
 
@@ -46,7 +41,7 @@ def _describe_installation() -> int:
     import keras
     import tensorflow as tf
 
-    from ...colorizer import Colorizer, shipped_models
+    from ...model_folder import ModelFolder, shipped_models
 
     say(f"pix2pix_color {__version__} in {Path(__file__).parents[2]}")
     versions = f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
@@ -57,7 +52,9 @@ def _describe_installation() -> int:
     exit_code = 0
     for name in names:
         try:
-            count = Colorizer.load(name).generator.count_params()
+            model = ModelFolder(name)
+            model.verify()
+            count = model.generator().count_params()
             say(f"  {name}: {count:,} parameters, checksums match")
         except Pix2PixColorError as error:
             exit_code = FAILED
@@ -74,27 +71,20 @@ def _devices(tf: types.ModuleType) -> str:
     return ", ".join(names)
 
 
-def _describe_model(name: str) -> None:
-    from ...colorizer import Colorizer
+def _describe(name: str) -> None:
+    from ...model_folder import ModelFolder
+    from ...networks import build_discriminator
 
-    colorizer = Colorizer.load(name)
-    say(f"Model {name} in {colorizer.folder}")
-    say(f"Generator: {colorizer.generator.count_params():,} parameters")
-    if colorizer.config is not None:
-        _describe_history(Path(colorizer.folder))
-        say(colorizer.config.to_json().rstrip())
-
-
-def _describe_run(folder: Path) -> None:
-    from ...networks import build_discriminator, build_generator
-
-    config = run_config(folder)
-    size = config.data.image_size
-    say(f"Run {folder}")
-    _describe_history(folder)
-    say(f"Generator: {build_generator(config.generator, size).count_params():,} parameters")
-    discriminator = build_discriminator(config.discriminator, size)
+    model = ModelFolder(name)
+    checked = model.verify()
+    say(f"Model {name} in {model.path}" + (f", {checked} checksums match" if checked else ""))
+    config = model.run_config()
+    say("Steps taken: " + ("none saved yet" if model.step is None else f"{model.step:,}"))
+    if model.step is not None:
+        say(f"Generator: {model.generator().count_params():,} parameters")
+    discriminator = build_discriminator(config.discriminator, config.data.image_size)
     say(f"Discriminator: {discriminator.count_params():,} parameters")
+    _describe_history(model.path)
     say(config.to_json().rstrip())
 
 

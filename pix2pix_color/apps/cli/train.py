@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...config import Config
 from ...errors import CommandError, ConfigError, UsageError
-from ...files import replacing
+from ...model_folder import ModelFolder
 from ...startup import start_tensorflow
 from .console import EXIT_CODES, say
 from .values import DATASETS
@@ -18,7 +18,7 @@ from .values import DATASETS
 if TYPE_CHECKING:
     from ...data import ImageDataset
 
-__all__ = ["add_arguments", "run", "run_config"]
+__all__ = ["add_arguments", "run"]
 
 # As in `distribute`, which would load TensorFlow; a test compares them.
 STRATEGIES = ("auto", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
@@ -99,10 +99,7 @@ def run(options: argparse.Namespace) -> None:
     else:
         say(f"Training has already finished ({steps:,} steps); raise --steps to continue.")
     if is_chief(strategy):
-        target = folder / "generator.keras"
-        with replacing(target) as temporary:
-            trainer.inference_generator().save(temporary)
-        say(f"Saved {target}, trained for {trainer.current_step:,} steps on {dataset.name}.")
+        say(f"Saved {folder}, trained for {trainer.current_step:,} steps on {dataset.name}.")
         data = shlex.quote(dataset.name)  # a folder's name may contain spaces
         say(f"To score it: pix2pix-color evaluate --model {folder} --dataset {data}")
 
@@ -138,24 +135,7 @@ def _resumed_config(folder: Path, changes: Sequence[str]) -> Config:
                 f"{name} determines the networks' weights and cannot change on --resume: start "
                 "another run."
             )
-    return run_config(folder).override(*changes)
-
-
-def run_config(folder: Path) -> Config:
-    """Returns the configuration of a run folder.
-
-    Raises:
-        CommandError: there is none, or it is invalid.
-    """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise CommandError(
-            f"{folder} is not a run folder: it has no config.json. Start a run with --run {folder}."
-        )
-    try:
-        return Config.from_json(path.read_text(encoding="utf-8"))
-    except (ConfigError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path} cannot be used: {error}") from error
+    return ModelFolder(folder).run_config().override(*changes)
 
 
 def _load(config: Config) -> ImageDataset:

@@ -13,7 +13,6 @@ from typing import Any
 import gradio as gr
 import skimage.data
 
-from ...colorizer import MAX_VIVIDNESS
 from ...errors import PhotographError
 from ...image_files import FORMATS
 from .photographs import Limits, Models, Settings, colorize_batch, colorize_photograph
@@ -93,7 +92,7 @@ def _add_settings(models: Models) -> list[gr.components.Component]:
             gr.Dropdown(names, value=models.default, label="Model", elem_id="model"),
             gr.Slider(0, 2, 1, step=0.05, label="Strength", info="0 is gray", elem_id="strength"),
             gr.Slider(
-                *(0, MAX_VIVIDNESS, vividness),
+                *(0, 1, vividness),
                 step=0.05,
                 label="Vividness",
                 info="1 is vivid",
