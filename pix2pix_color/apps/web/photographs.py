@@ -112,7 +112,7 @@ class Models:
     """
 
     def __init__(self, default: str | Path = DEFAULT_MODEL) -> None:
-        from ...colorizer import Colorizer, shipped_models  # here, since it loads TensorFlow
+        from ...colorizer import Colorizer  # here, since it loads TensorFlow
 
         self.default, self._load = str(default), Colorizer.load
         self.names = list(dict.fromkeys([self.default, *shipped_models()]))
