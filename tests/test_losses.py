@@ -61,32 +61,19 @@ class TestClosedForms:
         np.testing.assert_allclose(tape.gradient(loss, real), np.zeros([1, 4, 4, 1]), atol=1e-7)
 
 
-class TestOtherAdversaries:
+class TestHinge:
     def test_logits_of_zero(self):
         zeros = tf.zeros([3, 4, 4, 1])
-        for kind, generator, discriminator in (("hinge", 0, 2), ("relativistic", LN2, LN2)):
-            found = losses.adversarial_loss(zeros, zeros, kind)
-            np.testing.assert_allclose(found, [generator] * 3, rtol=1e-6)
-            found = losses.discriminator_loss(zeros, zeros, kind=kind)
-            np.testing.assert_allclose(found, [discriminator] * 3, rtol=1e-6)
+        np.testing.assert_allclose(losses.adversarial_loss(zeros, "hinge"), [0] * 3)
+        found = losses.discriminator_loss(zeros, zeros, kind="hinge")
+        np.testing.assert_allclose(found, [2] * 3, rtol=1e-6)
 
-    def test_hinge_by_hand(self):
+    def test_by_hand(self):
         real, fake = tf.constant([[0.5, 2.0, -3.0]]), tf.constant([[-2.0, 0.25, 1.0]])
-        np.testing.assert_allclose(losses.adversarial_loss(fake, real, "hinge"), [0.25])
+        np.testing.assert_allclose(losses.adversarial_loss(fake, "hinge"), [0.25])
         expected = (0.5 + 0 + 4) / 3 + (0 + 1.25 + 2) / 3
         found = losses.discriminator_loss(real, fake, kind="hinge")
         np.testing.assert_allclose(found, [expected], rtol=1e-6)
-
-    def test_relativistic_compares_pairs(self, logits):
-        real, fake = logits
-        expected = np.log1p(np.exp(real - fake)).reshape(5, -1).mean(axis=1)
-        found = losses.adversarial_loss(fake, real, "relativistic")
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
-        expected = np.log1p(np.exp(fake - real)).reshape(5, -1).mean(axis=1)
-        found = losses.discriminator_loss(real, fake, kind="relativistic")
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
-        again = losses.discriminator_loss(real + 3, fake + 3, kind="relativistic")
-        np.testing.assert_allclose(again, expected, rtol=1e-4)
 
 
 class TestAgainstKeras:
@@ -128,19 +115,13 @@ class TestPixels:
         rng = np.random.default_rng(1)
         return rng.uniform(0, 1, (2, 3, 8, 8, channels)).astype(np.float32)
 
-    def test_l2_is_the_mean_square(self):
-        real, fake = self.pair()
-        expected = np.mean((real - fake) ** 2, axis=(1, 2, 3))
-        np.testing.assert_allclose(losses.l2_loss(real, fake), expected, rtol=1e-5)
-
     def test_weights_count_pixels(self):
         real, fake = self.pair()
         weights = np.random.default_rng(2).uniform(0, 3, (3, 8, 8)).astype(np.float32)
-        for loss, power in ((losses.l1_loss, 1), (losses.l2_loss, 2)):
-            expected = np.mean(weights[..., None] * abs(real - fake) ** power, axis=(1, 2, 3))
-            np.testing.assert_allclose(loss(real, fake, weights), expected, rtol=1e-5)
-            ones = np.ones_like(weights)
-            np.testing.assert_allclose(loss(real, fake, ones), loss(real, fake), rtol=1e-6)
+        expected = np.mean(weights[..., None] * abs(real - fake), axis=(1, 2, 3))
+        np.testing.assert_allclose(losses.l1_loss(real, fake, weights), expected, rtol=1e-5)
+        found = losses.l1_loss(real, fake, np.ones_like(weights))
+        np.testing.assert_allclose(found, losses.l1_loss(real, fake), rtol=1e-6)
 
     def test_the_rgb_loss_is_psnr_but_for_a_factor(self):
         real, fake = self.pair(channels=3)
@@ -174,28 +155,20 @@ class TestFeatures:
         expected = sum(np.square(d).mean(axis=1) for d in difference)
         np.testing.assert_allclose(losses.perceptual_loss(real, fake), expected, rtol=1e-5)
 
-    def test_r1_is_half_the_squared_length(self):
-        gradient = tf.reshape(tf.range(12.0), [2, 1, 3, 2])
-        np.testing.assert_allclose(losses.r1_loss(gradient), [55 / 2, (506 - 55) / 2])
 
-
-class TestOneValueAnExample:
+class TestOneValuePerExample:
     """The step divides by the global batch: a loss that averaged over examples would be wrong."""
 
     def test_an_example_does_not_depend_on_the_others(self, logits):
         for loss in (
             losses.adversarial_loss,
             lambda x: losses.discriminator_loss(x, 2 * x),
-            lambda x: losses.adversarial_loss(x, 2 * x, "hinge"),
-            lambda x: losses.adversarial_loss(x, 2 * x, "relativistic"),
+            lambda x: losses.adversarial_loss(x, "hinge"),
             lambda x: losses.discriminator_loss(x, 2 * x, kind="hinge"),
-            lambda x: losses.discriminator_loss(x, 2 * x, kind="relativistic"),
             lambda x: losses.l1_loss(x, tf.zeros_like(x)),
-            lambda x: losses.l2_loss(x, tf.zeros_like(x)),
             lambda x: losses.rgb_loss(x, tf.zeros_like(x)),
             lambda x: losses.perceptual_loss([x, x], [2 * x, 3 * x]),
             lambda x: losses.feature_matching_loss([x, x], [2 * x, 3 * x]),
-            losses.r1_loss,
         ):
             together = loss(logits[0])
             assert together.shape == [5]

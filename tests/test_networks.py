@@ -139,7 +139,7 @@ class TestGeneratorVariants:
         "options",
         [
             *({"normalization": n} for n in NORMALIZATIONS),
-            *({"skip_connections": s} for s in ("none", "innermost", "outermost", (1, 3))),
+            *({"skip_connections": s} for s in ("none", "innermost", "outermost")),
             *(
                 {"downsampling": d, "upsampling": u, "normalization": n}
                 for (d, u), n in zip(
@@ -163,7 +163,7 @@ class TestGeneratorVariants:
 
     @pytest.mark.parametrize(
         ("skips", "levels"),
-        [("all", (1, 2, 3)), ("none", ()), ("innermost", (3,)), ("outermost", (1,)), ((1, 3),) * 2],
+        [("all", (1, 2, 3)), ("none", ()), ("innermost", (3,)), ("outermost", (1,))],
     )
     def test_a_skip_connection_costs_the_weights_of_its_channels(self, skips, levels):
         def weights(skips):
@@ -232,10 +232,9 @@ class TestDiscriminatorVariants:
             ({"depth": 5}, (1, 1, 1)),
             ({"kernel_size": 3}, (4, 4, 1)),
             ({"max_filters": 8}, (4, 4, 1)),
-            ({"dropout": 0.3}, (4, 4, 1)),
             ({"kind": "cnn"}, (1,)),
             ({"kind": "cnn", "depth": 5, "normalization": "instance"}, (1,)),
-            ({"kind": "cnn", "depth": 1, "dropout": 0.3}, (1,)),
+            ({"kind": "cnn", "depth": 1}, (1,)),
         ],
         ids=str,
     )

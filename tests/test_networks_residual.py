@@ -1,4 +1,4 @@
-"""The residual generator, its attention, and spectral normalization."""
+"""The residual generator, its guide and style, flip augmentation, and spectral normalization."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pix2pix_color.data import load_dataset
 from pix2pix_color.errors import ClassifierError, ConfigError
 from pix2pix_color.evaluation.batch_norm import with_batch_statistics
 from pix2pix_color.experiments.cost import cost_of, flops_per_image, forward_flops
-from pix2pix_color.experiments.runs import finished_generator
 from pix2pix_color.inference import any_size
+from pix2pix_color.model_folder import ModelFolder
 from pix2pix_color.networks import build_discriminator, build_generator
 from pix2pix_color.networks.layers import SpectralConv2D
 from pix2pix_color.training import Trainer
@@ -76,29 +76,18 @@ class TestStructure:
         assert cost.generator_parameters == 1_770_706
         assert cost.generator_flops == 114_130_944
 
-    def test_attention_is_counted_by_its_products(self):
-        def flops(level):
-            changes = [f"generator.attention_level={level}", "generator.max_filters=8"]
-            small = ("data.image_size=8", "generator.kind=residual", "generator.depth=3",
-                     "generator.filters=8", "generator.kernel_size=3")  # fmt: skip
-            return cost_of(Config.report().override(*small, *changes)).generator_flops
-
-        # Four 8x8 projections of each of 4x4 pixels; scores and sums of 16x16 pairs; twice.
-        assert flops(1) - flops(0) == 2 * (2 * 16 * 4 * 8 * 8 + 2 * 2 * 16 * 16 * 8)
-        assert flops(3) - flops(0) == 2 * 1 * 4 * 8 * 8 + 2 * 2 * 1 * 8  # the coarsest, once
-
     def test_starts_nearly_gray(self):
         model = build_generator(residual(depth=3, filters=8), 32, seed=0)
         chroma = model(random_lightness(2, 32, 32), training=True)
         assert 0 < np.abs(chroma).mean() < 0.1
 
-    def test_skips_enter_the_first_block_of_their_level_beside_the_identity(self):
-        model = build_generator(residual(blocks=2, skip_connections=(0,)), 8)
+    def test_skips_enter_the_convolutions_of_their_level_beside_the_identity(self):
+        model = build_generator(residual(skip_connections="outermost"), 8)
         names = {layer.name for layer in model.layers if "skip" in layer.name}
         assert names == {"up0_block1_skip"}
         inputs = model.get_layer("up0_block1_skip")._inbound_nodes[0].input_tensors
         sources = [tensor._keras_history.operation.name for tensor in inputs]
-        assert sources == ["up0_conv", "down0_block2_add"]
+        assert sources == ["up0_conv", "down0_block1_add"]
         inputs = model.get_layer("up0_block1_add")._inbound_nodes[0].input_tensors
         assert inputs[0]._keras_history.operation.name == "up0_conv"
 
@@ -132,7 +121,8 @@ class TestModulation:
 
 @pytest.fixture(scope="module")
 def guided():
-    return build_generator(residual(guide="classifier"), 32, seed=0)
+    guide = load_classifier().network()
+    return build_generator(residual(guide="classifier"), 32, guide=guide, seed=0)
 
 
 class TestGuide:
@@ -171,14 +161,10 @@ class TestGuide:
         assert cost_of(guided).frozen_flops == classifier
         assert flops_per_image(guided) - flops_per_image(plain) == classifier + 3 * told
 
-    def test_is_saved_with_the_weights_and_takes_any_size(self, guided, tmp_path):
-        guided.save(tmp_path / "generator.keras")
-        loaded = keras.models.load_model(tmp_path / "generator.keras", compile=False)
+    def test_takes_any_size(self, guided):
         lightness = random_lightness(1, 32, 32)
-        np.testing.assert_allclose(loaded(lightness), guided(lightness), atol=1e-6)
-        wide = any_size(loaded)(random_lightness(1, 64, 96))
-        assert wide.shape == (1, 64, 96, 2)
-        np.testing.assert_allclose(any_size(loaded)(lightness), guided(lightness), atol=1e-6)
+        assert any_size(guided)(random_lightness(1, 64, 96)).shape == (1, 64, 96, 2)
+        np.testing.assert_allclose(any_size(guided)(lightness), guided(lightness), atol=1e-6)
 
     def test_is_not_in_training_where_nobody_says_so(self, guided):
         lightness = random_lightness(2, 32, 32)
@@ -198,15 +184,21 @@ class TestGuide:
         )  # fmt: skip
         trainer = Trainer(config, tmp_path / "run")
         trainer.fit(load_dataset("photographs"), verbose=0)
-        for generator in (trainer.inference_generator(), finished_generator(trainer)):
+        expected = load_classifier().network().get_layer("stage3_conv2_norm").get_weights()
+        exported = trainer.inference_generator()
+        read = ModelFolder(tmp_path / "run").generator()
+        for generator in (exported, read):
             norm = generator.get_layer("guide_stage3_conv2_norm")
-            expected = load_classifier().network().get_layer("stage3_conv2_norm")
-            for one, other in zip(norm.get_weights(), expected.get_weights(), strict=True):
+            for one, other in zip(norm.get_weights(), expected, strict=True):
                 np.testing.assert_array_equal(one, other)
+        for one, other in zip(read.get_weights(), exported.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
 
     def test_that_is_not_there(self):
-        with pytest.raises(ClassifierError, match="nowhere"):
+        with pytest.raises(ConfigError, match="guide=nowhere needs the classifier's network"):
             build_generator(residual(guide="nowhere"), 32)
+        with pytest.raises(ClassifierError, match="nowhere"):
+            Trainer(Config.stable().override("generator.guide=nowhere"))
         with pytest.raises(ConfigError, match="generator.guide need"):
             GeneratorConfig(guide="classifier")
 
@@ -240,12 +232,6 @@ class TestSelfEnsemble:
         )
         assert forward_flops(both) == forward_flops(alone)
 
-    def test_is_saved_and_takes_any_size(self, pair, tmp_path):
-        pair[0].save(tmp_path / "generator.keras")
-        loaded = any_size(keras.models.load_model(tmp_path / "generator.keras", compile=False))
-        expected = any_size(pair[0])(random_lightness(2, 16, 24))
-        np.testing.assert_allclose(loaded(random_lightness(2, 16, 24)), expected, atol=1e-6)
-
     def test_needs_lab(self):
         with pytest.raises(ConfigError, match="self_ensemble needs data.color_space=lab"):
             Config.report().override("generator.self_ensemble=true", "data.color_space=rgb")
@@ -271,10 +257,9 @@ class TestVariants:
             *({"normalization": n} for n in NORMALIZATIONS),
             {"skip_connections": "none", "depth": 1},
             {"skip_connections": "innermost", "downsampling": "pooling", "upsampling": "resize"},
-            {"blocks": 2, "dropout": 0.3, "max_filters": 4},
-            {"attention_level": 1},
-            {"attention_level": 2, "kernel_size": 4},
-            {"modulation": True, "blocks": 2},
+            {"dropout": 0.3, "max_filters": 4},
+            {"kernel_size": 4},
+            {"modulation": True},
         ],
         ids=str,
     )
@@ -291,9 +276,8 @@ class TestVariants:
         assert outputs.shape == (4, 8, 8, 2)
         assert np.abs(outputs).max() <= 1
 
-    @pytest.mark.parametrize("level", [0, 1])
-    def test_training_layers_have_the_same_weights_and_outputs(self, level):
-        config = residual(attention_level=level)
+    def test_training_layers_have_the_same_weights_and_outputs(self):
+        config = residual()
         fast, plain = (
             build_generator(config, 8, fused_batch_norm=f, matmul_gradients=f, seed=3)
             for f in (True, False)
@@ -306,9 +290,8 @@ class TestVariants:
             fast(lightness, training=True), plain(lightness, training=True), atol=1e-4
         )
 
-    @pytest.mark.parametrize("level", [0, 1])
-    def test_any_size_that_can_be_halved_where_the_size_is_open(self, level):
-        config = residual(attention_level=level)
+    def test_any_size_that_can_be_halved_where_the_size_is_open(self):
+        config = residual()
         model = build_generator(config, None, lightness_scale="unit", seed=0)
         fixed = build_generator(config, 8, lightness_scale="unit")
         fixed.set_weights(model.get_weights())
@@ -319,67 +302,25 @@ class TestVariants:
         np.testing.assert_allclose(any_size(fixed)(lightness), model(lightness), atol=1e-6)
 
     def test_inference_does_not_depend_on_the_batch(self):
-        model = build_generator(residual(attention_level=1), 8, seed=0)
+        model = build_generator(residual(), 8, seed=0)
         lightness = random_lightness(5, 8, 8)
         model(lightness, training=True)
         np.testing.assert_allclose(
             model(lightness, training=False)[2:3], model(lightness[2:3], training=False), atol=1e-5
         )
 
-    def test_in_low_precision_attention_and_output_stay_float32(self):
-        model = build_generator(residual(attention_level=1), 8, precision="mixed_bfloat16")
+    def test_in_low_precision_the_output_stays_float32(self):
+        model = build_generator(residual(), 8, precision="mixed_bfloat16")
         assert {v.dtype for v in model.weights} == {"float32"}
         computed = {x.name for x in model.layers[1:] if x.compute_dtype != "bfloat16"}
-        assert computed == {"down1_attention", "up1_attention", "tanh"}
+        assert computed == {"tanh"}
         assert_trains(model, 4, 8, 8, 1)
-
-    def test_a_saved_one_comes_back_from_plain_keras_layers(self, tmp_path):
-        model = build_generator(residual(attention_level=1), 8, seed=0)
-        assert not any("pix2pix" in type(layer).__module__ for layer in model.layers)
-        model.save(tmp_path / "generator.keras")
-        again = keras.models.load_model(tmp_path / "generator.keras")
-        lightness = random_lightness(2, 8, 8)
-        np.testing.assert_array_equal(again(lightness), model(lightness))
-
-
-class TestAttention:
-    def test_is_the_softmax_of_all_pairs_of_pixels(self):
-        model = build_generator(residual(attention_level=1), 8, seed=2)
-        layer = model.get_layer("down1_attention")
-        assert (layer.num_heads, layer.key_dim) == (1, 8)
-        x = np.random.default_rng(0).normal(size=(2, 3, 5, 8)).astype(np.float32)
-        pixels = x.reshape(2, 15, 8)
-        query, key, value = (
-            pixels @ part.kernel.numpy()[:, 0]
-            for part in (layer.query_dense, layer.key_dense, layer.value_dense)
-        )
-        scores = np.exp(query @ key.transpose(0, 2, 1) / np.sqrt(8))
-        attended = scores / scores.sum(axis=-1, keepdims=True) @ value
-        expected = (attended @ layer.output_dense.kernel.numpy()[0]).reshape(x.shape)
-        np.testing.assert_allclose(layer(x, x), expected, rtol=1e-4, atol=1e-5)
-
-    def test_its_kernels_start_apart_and_as_the_seed_says(self):
-        def kernels(seed):
-            layer = build_generator(residual(attention_level=1), 8, seed=seed).get_layer(
-                "up1_attention"
-            )
-            parts = (layer.query_dense, layer.key_dense, layer.value_dense)
-            return [part.kernel.numpy() for part in parts]
-
-        first = kernels(1)
-        assert np.abs(first[0] - first[1]).max() > 0 and np.abs(first[1] - first[2]).max() > 0
-        np.testing.assert_array_equal(first, kernels(1))
-        assert np.abs(first[0] - kernels(2)[0]).max() > 0
 
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"attention_level": 3}, "levels go from 1 to 2, and 0 is off"),
             ({"max_filters": 3}, "max_filters 3 is below generator.filters 4"),
-            ({"blocks": 0}, "generator.blocks must be at least 1"),
-            ({"skip_connections": (2,)}, "levels go from 0 to 1"),
-            ({"kind": "unet", "blocks": 2}, "need generator.kind=residual"),
-            ({"kind": "unet", "attention_level": 1}, "need generator.kind=residual"),
+            ({"skip_connections": "some"}, "is not valid"),
             ({"kind": "unet", "modulation": True}, "need generator.kind=residual"),
             ({"kind": "residuel"}, "did you mean 'residual'"),
         ],

@@ -9,7 +9,7 @@ import math
 import keras
 from keras import layers
 
-from ..classifier import build_classifier
+from ..classifier import build_classifier, load_classifier
 from ..config import Config
 from ..networks import build_discriminator, build_generator
 from ..training.perceptual import find_classifier
@@ -58,7 +58,8 @@ def _size(kernel: keras.Variable) -> int:
 
 @functools.cache
 def _cost(generator_config, discriminator_config, image_size: int, color_space: str) -> Cost:
-    generator = build_generator(generator_config, image_size, color_space=color_space)
+    guide = load_classifier(generator_config.guide).network() if generator_config.guide else None
+    generator = build_generator(generator_config, image_size, guide=guide, color_space=color_space)
     discriminator = build_discriminator(discriminator_config, image_size, color_space=color_space)
     return Cost(
         generator.count_params(),

@@ -1,0 +1,449 @@
+"""Losses beyond the report's two, and fine-tuning."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import as_dataset, random_images, run_python
+from test_training import PLAIN, batch, fit, largest_difference, make_trainer, update, weights
+
+from pix2pix_color import color, losses, metrics
+from pix2pix_color.classifier import (
+    ClassifierConfig,
+    build_classifier,
+    export_classifier,
+    load_classifier,
+)
+from pix2pix_color.config import Config
+from pix2pix_color.errors import ConfigError, ModelError, TrainingError
+from pix2pix_color.files import shipped_folder
+from pix2pix_color.model_folder import ModelFolder
+from pix2pix_color.networks import color_generator
+from pix2pix_color.training import METRICS, Trainer
+from pix2pix_color.training.perceptual import load_perceptual_network
+
+SPECTRAL = ("generator.normalization=none", "discriminator.normalization=spectral")
+
+
+def objective_of(trainer, lightness, chroma):
+    """Returns the metrics by name, and the gradients of both networks."""
+    count = tf.constant(float(len(lightness)))
+    row, *gradients = trainer.replica_step.gradients(lightness, chroma, count)
+    return dict(zip(METRICS, row.numpy(), strict=True)), *gradients
+
+
+def assert_close(found, expected, tolerance=1e-4):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+class TestPixelLosses:
+    @pytest.mark.parametrize("space", ["lab", "rgb"])
+    def test_are_summed_as_weighted_and_give_the_generator_their_gradient(self, space):
+        trainer = make_trainer(
+            "training.adversarial_weight=0", "training.l1_weight=3", "training.rgb_weight=2",
+            f"data.color_space={space}", *PLAIN,
+        )  # fmt: skip
+        lightness, chroma = batch()
+        real_rgb = color.merge(lightness, chroma)
+        real = chroma if space == "lab" else 2 * real_rgb - 1
+        variables = trainer.generator.trainable_variables
+        with tf.GradientTape() as tape:
+            fake = color_generator(trainer.generator)(lightness, training=True)
+            seen = fake if space == "lab" else color.split((fake + 1) / 2)[1]
+            fake_rgb = color.merge(lightness, seen, straight_through=True)
+            expected = 3 * tf.reduce_mean(tf.abs(real - fake)) + 2 * tf.reduce_mean(
+                losses.rgb_loss(real_rgb, fake_rgb)
+            )
+        row, gradients, others = objective_of(trainer, lightness, chroma)
+        assert row["generator_loss"] == pytest.approx(float(expected), rel=1e-3)
+        assert others == []
+        found = tape.gradient(expected, [v.value for v in variables])
+        assert_close(gradients, found, 1e-2)
+
+    def test_rare_colors_count_more_once_the_images_were_counted(self):
+        trainer = make_trainer("training.rebalance=0.5", *PLAIN)
+        lightness, chroma = batch()
+        plain = make_trainer(*PLAIN)
+        before = objective_of(plain, lightness, chroma)[0]
+        assert objective_of(trainer, lightness, chroma)[0] == pytest.approx(before, rel=1e-5)
+        images = random_images()
+        trainer._rebalancing.count(as_dataset(images))
+        lab = color.rgb_to_lab(images)
+        counts = np.sum(metrics.chroma_histogram(lab), axis=0)
+        bins = metrics.class_rebalancing(counts, 0.5)
+        real = tf.concat([lightness, 128 * chroma], -1)
+        pixels = metrics.pixel_weights(real, tf.constant(bins, tf.float32))
+        assert np.ptp(pixels) > 0.1
+        fake = trainer.generator(lightness)
+        expected = np.mean(pixels[..., None] * np.abs(chroma - fake))
+        found = objective_of(trainer, lightness, chroma)[0]["l1_loss"]
+        assert found == pytest.approx(expected, rel=1e-4)
+        assert abs(found / before["l1_loss"] - 1) > 1e-4
+
+
+class TestPerceptualLoss:
+    def test_the_copy_is_the_shipped_classifier(self):
+        classifier = load_classifier()
+        images = random_images(3, 32)
+        logits, features = classifier(images)
+        found = classifier.network()(tf.cast(images, tf.float32), training=False)
+        np.testing.assert_allclose(found["logits"], logits, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(found["features"], features, rtol=1e-3, atol=1e-3)
+
+    def test_its_maps_end_in_the_features_and_low_precision_follows(self):
+        images = tf.cast(random_images(2, 32), tf.float32)
+        maps = load_perceptual_network(32, "float32", "classifier")(images, training=False)
+        assert [tuple(x.shape[1:]) for x in maps] == [(15, 15, 64), (7, 7, 128), (3, 3, 256)]
+        _, features = load_classifier()(tf.cast(images, tf.uint8))
+        np.testing.assert_allclose(tf.reduce_max(maps[-1], [1, 2]), features, rtol=1e-3, atol=1e-3)
+        low = load_perceptual_network(32, "mixed_bfloat16", "classifier")(images, training=False)
+        for one, other in zip(low, maps, strict=True):
+            assert one.dtype == tf.bfloat16
+            assert np.abs(tf.cast(one, tf.float32) - other).mean() < 0.05 * np.mean(other)
+
+    def test_trains_the_generator_and_nothing_else(self):
+        trainer = make_trainer(
+            "data.image_size=32", "training.l1_weight=0", "training.perceptual_weight=7",
+            "training.adversarial_weight=0", "generator.filters=2", *PLAIN,
+        )  # fmt: skip
+        lightness, chroma = color.split(random_images(2, 32))
+        network = load_perceptual_network(32, "float32", "classifier")
+        assert not network.trainable_variables
+        fake = color.merge(lightness, trainer.generator(lightness))
+        rgbs = (color.merge(lightness, chroma), fake)
+        maps = [network(255 * rgb, training=False) for rgb in rgbs]
+        expected = 7 * sum(float(np.mean((a - b) ** 2)) for a, b in zip(*maps, strict=True))
+        row, gradients, _ = objective_of(trainer, lightness, chroma)
+        assert row["generator_loss"] == pytest.approx(expected, rel=1e-3)
+        assert max(np.abs(g).max() for g in gradients) > 0
+
+    def test_needs_images_of_the_classifiers_size(self):
+        with pytest.raises(TrainingError, match="needs images of 32 pixels.*image_size is 8"):
+            make_trainer("training.perceptual_weight=1")
+
+
+@pytest.fixture(scope="module")
+def classifier_run(tmp_path_factory):
+    """A run folder as `train_classifier` leaves it, of random weights."""
+    config = ClassifierConfig(filters=(2, 4, 6))
+    folder = tmp_path_factory.mktemp("run")
+    checkpoint = tf.train.Checkpoint(model=build_classifier(config, 24, 2))
+    checkpoint.save(str(folder / "checkpoints" / "epoch"))
+    names = {"filters": config.filters, "image_size": 24, "class_names": ["dark", "light"]}
+    settings = {**vars(config), **names}
+    (folder / "config.json").write_text(json.dumps(settings))
+    metrics = {
+        "dataset": "two", "test_accuracy": 0.5, "gray_test_accuracy": 0.5, "test_count": 9,
+        "train_count": 9, "epochs": 1, "seconds": 1, "parameters": 9,
+    }  # fmt: skip
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / "history.csv").write_text("epoch,seconds\n0,1\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def another(classifier_run, tmp_path_factory):
+    return export_classifier(classifier_run, tmp_path_factory.mktemp("shipped") / "another")
+
+
+class TestAnotherClassifier:
+    def test_judges_by_its_own_maps_at_its_own_size(self, another):
+        trainer = make_trainer(
+            "data.image_size=24", "training.perceptual_weight=1",
+            f"training.perceptual_network={another}", "training.precision=mixed_bfloat16",
+            "training.batch_size=3",
+        )  # fmt: skip
+        images = random_images(3, 24)
+        assert np.isfinite(update(trainer, *color.split(images))).all()
+        maps = load_perceptual_network(24, "float32", str(another))(images.astype(np.float32))
+        assert [x.shape[-1] for x in maps] == [2, 4, 6]
+        _, features = load_classifier(another)(images)
+        np.testing.assert_allclose(tf.reduce_max(maps[-1], [1, 2]), features, rtol=1e-3, atol=1e-3)
+        with pytest.raises(TrainingError, match="needs images of 24 pixels.*image_size is 32"):
+            load_perceptual_network(32, "float32", str(another))
+
+    def test_that_is_none_is_refused_in_one_line(self, classifier_run, another, tmp_path):
+        def refusal(name):
+            with pytest.raises(TrainingError) as caught:
+                load_perceptual_network(32, "float32", str(name))
+            text = str(caught.value)
+            assert "\n" not in text and f"training.perceptual_network={name} is" in text
+            return text
+
+        for name in ("vgg19", tmp_path / "nowhere", tmp_path, classifier_run):
+            assert "Valid: classifier, gray_classifier, or a folder" in refusal(name)
+        assert "stable is not a classifier" in refusal("stable")  # a shipped colorizer
+        damaged = shutil.copytree(another, tmp_path / "damaged")
+        (damaged / "config.json").write_text("{}")
+        assert "SHA-256 differs" in refusal(damaged)
+
+    def test_is_not_the_shipped_one_under_another_name(self, tmp_path):
+        copy = shutil.copytree(shipped_folder() / "classifier", tmp_path / "another")
+        for name in (copy, shipped_folder() / "classifier", "./classifier"):
+            with pytest.raises(TrainingError, match="is the classifier that scores: call it cl"):
+                load_perceptual_network(32, "float32", str(name))
+
+
+class TestAdversaries:
+    def test_both_networks_follow_the_hinge(self):
+        trainer = make_trainer("training.adversarial_loss=hinge", *PLAIN)
+        lightness, chroma = batch()
+        fake = trainer.generator(lightness)
+        real_logits, fake_logits = (
+            trainer.discriminator(tf.concat([lightness, colors], -1)) for colors in (chroma, fake)
+        )
+        row, _, _ = objective_of(trainer, lightness, chroma)
+        assert row["adversarial_loss"] == pytest.approx(-np.mean(fake_logits), rel=1e-4)
+        hinge = np.mean(np.maximum(1 - real_logits, 0)) + np.mean(np.maximum(1 + fake_logits, 0))
+        assert row["discriminator_loss"] == pytest.approx(hinge, rel=1e-4)
+        right = (real_logits >= 0, fake_logits < 0)
+        assert row["discriminator_accuracy"] == pytest.approx(np.mean(right), abs=1e-6)
+
+    def test_matched_features_teach_the_generator_alone(self):
+        plain, matched = (
+            make_trainer(f"training.feature_matching_weight={w}", *PLAIN) for w in (0, 9)
+        )
+        lightness, chroma = batch()
+        examples = matched.replica_step.predict(lightness, chroma)
+        maps = examples.real_features, examples.fake_features
+        assert [tuple(x.shape[1:]) for x in maps[0]] == [(4, 4, 4), (4, 4, 8)]
+        expected = 9 * sum(np.mean(np.abs(a - b)) for a, b in zip(*maps, strict=True))
+        one, other = (objective_of(t, lightness, chroma) for t in (plain, matched))
+        gain = other[0]["generator_loss"] - one[0]["generator_loss"]
+        assert gain == pytest.approx(expected, rel=1e-3)
+        assert max(np.abs(a - b).max() for a, b in zip(one[1], other[1], strict=True)) > 1e-3
+        assert_close(one[2], other[2], 1e-6)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a run, and its trainer."""
+    folder = tmp_path_factory.mktemp("initial") / "trained"
+    trainer = make_trainer("training.generator_learning_rate=0.05", folder=folder)
+    fit(trainer, steps=2)
+    return folder, trainer
+
+
+class TestInitialGenerator:
+    def test_gives_its_weights_and_statistics(self, trained):
+        folder, before = trained
+        trainer = make_trainer(
+            f"training.initial_generator={folder}", "training.precision=mixed_bfloat16"
+        )
+        exported = before.inference_generator().get_weights()
+        assert largest_difference(trainer.generator.get_weights(), exported) == 0
+        update(trainer, *batch())
+        assert largest_difference(trainer.generator.get_weights(), exported) > 0
+
+    def test_a_resumed_run_does_not_need_it_and_keeps_it_for_the_dial(self, trained, tmp_path):
+        source, run = shutil.copytree(trained[0], tmp_path / "source"), tmp_path / "run"
+        trainer = make_trainer(f"training.initial_generator={source}", folder=run)
+        fit(trainer, steps=2)
+        expected = ModelFolder(source).generator().get_weights()
+        shutil.rmtree(source)
+        again = Trainer.resume(run)
+        assert largest_difference(weights(again), weights(trainer)) == 0
+        fit(again, steps=4)
+        kept = ModelFolder(run).initial_generator().get_weights()
+        assert largest_difference(kept, expected) == 0
+
+    def test_a_shipped_model_is_found_by_its_name(self):
+        trainer = Trainer(Config.report().override("training.initial_generator=report"))
+        assert np.abs(trainer.generator.get_layer("down1_norm").moving_mean).max() > 1
+
+    @pytest.mark.parametrize(
+        "change", ["generator.filters=8", "generator.depth=3", "data.lightness_scale=unit"]
+    )
+    def test_another_network_is_refused(self, trained, change):
+        with pytest.raises(TrainingError, match="is another network than this") as caught:
+            make_trainer(f"training.initial_generator={trained[0]}", change)
+        assert "\n" not in str(caught.value)
+
+    def test_a_missing_one_is_refused(self, tmp_path):
+        with pytest.raises(ModelError, match=r"no model named or at 'stabel'.*'stable'"):
+            make_trainer("training.initial_generator=stabel")
+        (tmp_path / "config.json").write_text(Config.report().to_json())
+        with pytest.raises(ModelError, match="from its first checkpoint on"):
+            make_trainer(f"training.initial_generator={tmp_path}")
+
+
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            (("rgb_weight=-1",), "training.rgb_weight must not be negative"),
+            (("rebalance=1.5",), r"training.rebalance must be in \[0, 1\]"),
+            (("adversarial_loss=hing",), "did you mean 'hinge'"),
+            (("l1_weight=0", "adversarial_weight=0"), "all 0: there is nothing to learn"),
+            (("perceptual_network=x",), "training.perceptual_network needs training.perc"),
+            (
+                ("feature_matching_weight=1", "adversarial_weight=0"),
+                "training.feature_matching_weight needs training.adv",
+            ),
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_what_makes_no_sense_is_one_line(self, changes, message):
+        with pytest.raises(ConfigError, match=message) as caught:
+            Config.report().override(*(f"training.{change}" for change in changes))
+        assert "\n" not in str(caught.value)
+
+    def test_any_one_loss_is_enough(self):
+        none = ("training.l1_weight=0", "training.adversarial_weight=0")
+        for name in ("rgb_weight", "perceptual_weight"):
+            Config.report().override(*none, f"training.{name}=1")
+
+
+# The presets, made small ----------------------------------------------------------------------
+
+SMALL = (
+    "data.image_size=8", "generator.depth=2", "generator.filters=2", "generator.max_filters=4",
+    "discriminator.depth=1", "discriminator.filters=2", "training.batch_size=8",
+    "training.steps=6", "training.warmup_steps=2", "training.log_every=2",
+    "training.sample_every=0", "training.deterministic=true",
+)  # fmt: skip
+
+PRESETS = """
+import json, sys
+import numpy as np
+from conftest import as_dataset, random_images
+from test_training_losses import SMALL
+from pix2pix_color.config import Config
+from pix2pix_color.distribute import make_strategy
+from pix2pix_color.export import export_model
+from pix2pix_color.colorizer import Colorizer
+from pix2pix_color.training import Trainer
+from pathlib import Path
+
+EXPORTED = {"LightnessToGray", "WithMirrored", "MirroredMean"}  # all else of ours is for training
+folder, found = Path(sys.argv[1]), {}
+dataset = as_dataset(random_images(20))
+runs = {
+    "stable": Config.stable(),
+    "vivid": Config.vivid(),
+    "everything": Config.vivid().override("training.rebalance=0.5", "training.rgb_weight=1",
+                                          "generator.modulation=true",
+                                          "training.initial_generator="),
+}
+
+def weights(trainer):
+    optimizers = trainer.generator_optimizer, trainer.discriminator_optimizer
+    return [*trainer.generator.get_weights(), *trainer.discriminator.get_weights(),
+            *(v.numpy() for o in optimizers for v in o.variables)]
+
+for name, config in runs.items():
+    config = config.override(*SMALL)
+    if name == "vivid":
+        config = config.override(f"training.initial_generator={folder / 'stable'}")
+    whole = Trainer(config, None, make_strategy("cpu"))
+    start = whole.generator.get_weights()
+    whole.fit(dataset, verbose=0)
+    Trainer(config, folder / name, make_strategy("cpu")).fit(dataset, steps=2, verbose=0)
+    resumed = Trainer.resume(folder / name)
+    resumed.fit(dataset, verbose=0)
+    generator = resumed.inference_generator()
+    export_model(folder / name, folder / f"{name}-export")
+    rgb = Colorizer.load(folder / f"{name}-export")(random_images(1, 40)[0])
+    found[name] = {
+        "resumed": all(np.array_equal(a, b) for a, b in zip(weights(whole), weights(resumed))),
+        "moved": max(float(np.abs(a - b).max()) for a, b in zip(start, whole.generator.weights)),
+        "judged": int(whole.discriminator_optimizer.iterations.numpy()),
+        "plain": EXPORTED.issuperset(type(layer).__name__ for layer in generator.layers
+                                     if "pix2pix" in type(layer).__module__),
+        "shape": rgb.shape,
+    }
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def presets(tmp_path_factory):
+    code, output, errors = run_python(PRESETS, tmp_path_factory.mktemp("presets"), timeout=900)
+    assert code == 0, errors[-3000:]
+    return json.loads(output.splitlines()[-1])
+
+
+class TestPresets:
+    @pytest.mark.parametrize(("name", "judged"), [("stable", 0), ("vivid", 6), ("everything", 6)])
+    def test_train_stop_resume_bit_exactly_and_export(self, presets, name, judged):
+        found = presets[name]
+        assert found["resumed"]
+        assert found["moved"] > 1e-4
+        assert found["judged"] == judged
+        assert found["plain"]
+        assert found["shape"] == [40, 40, 3]
+
+    def test_share_one_generator_so_that_their_weights_can_be_mixed(self):
+        stable, vivid = Config.stable(), Config.vivid()
+        alone = dataclasses.replace(stable.generator, self_ensemble=False)  # has no weights
+        assert alone == vivid.generator
+        assert stable.data == vivid.data
+
+    def test_the_one_trains_without_and_the_other_against_a_discriminator(self):
+        assert Config.stable().training.adversarial_weight == 0
+        assert Config.vivid().training.adversarial_weight > 0
+        assert Config.vivid().training.initial_generator == "stable"
+
+
+# Two replicas -----------------------------------------------------------------------------------
+
+REPLICAS = """
+import json
+import numpy as np
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+from conftest import as_dataset, random_images, tiny_config
+from pix2pix_color.distribute import make_strategy
+from pix2pix_color.training import Trainer
+
+two, one = make_strategy("mirrored", devices=["/cpu:0", "/cpu:1"]), make_strategy("cpu")
+dataset = as_dataset(random_images(40))
+changes = ["generator.kind=residual", "generator.kernel_size=3",
+    "generator.normalization=none", "discriminator.normalization=spectral",
+    "training.generator_learning_rate=0.01", "training.discriminator_learning_rate=0.01",
+    "training.adversarial_loss=hinge", "training.feature_matching_weight=2",
+    "training.rgb_weight=1", "training.rebalance=0.5"]
+
+def trained(strategy, steps=3):
+    trainer = Trainer(tiny_config(*changes), None, strategy)
+    logs = trainer.fit(dataset, steps=steps, verbose=0)
+    weights = [*trainer.generator.weights, *trainer.discriminator.weights]
+    return [v.numpy() for v in weights], logs
+
+def distance(xs, ys):
+    return max(float((np.abs(x - y) / (1 + np.abs(x))).max()) for x, y in zip(xs, ys, strict=True))
+
+(a, logs_a), (b, logs_b) = trained(one), trained(two)
+print(json.dumps({
+    "weights": distance(a, b),
+    "losses": distance(list(logs_a.values()), list(logs_b.values())),
+    "moved": distance(a, trained(one, steps=1)[0]),
+}))
+"""
+
+
+def test_two_replicas_give_the_weights_of_one():
+    code, output, errors = run_python(REPLICAS, timeout=900)
+    assert code == 0, errors[-3000:]
+    found = json.loads(output.splitlines()[-1])
+    assert found["weights"] < 1e-4 and found["losses"] < 1e-5
+    assert found["moved"] > 0.01
+
+
+def test_xla_computes_the_same():
+    rows = []
+    for xla in (False, True):
+        trainer = make_trainer(
+            f"training.xla={xla}", "training.feature_matching_weight=1",
+            "training.rgb_weight=1", *SPECTRAL,
+        )  # fmt: skip
+        stream = as_dataset(random_images()).training_batches(8, drop_remainder=True)
+        rows.append(trainer.train_steps(iter(stream), 3).numpy())
+    np.testing.assert_allclose(rows[0], rows[1], rtol=1e-3, atol=1e-4)
