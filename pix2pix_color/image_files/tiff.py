@@ -122,7 +122,8 @@ def _decode(page: tifffile.TiffPage) -> Decoded:
     if page.samplesperpixel < colors:
         raise Unreadable(f"it has {page.samplesperpixel} samples per pixel for {colors} colors")
     _check_segments(page)
-    samples = page.asarray(squeeze=False)  # planes, depth, height, width, samples
+    # (planes, depth, height, width, samples); by default, up to 256 MB are read ahead.
+    samples = page.asarray(squeeze=False, buffersize=1 << 20)
     if not samples.dtype.isnative:
         samples = samples.byteswap(inplace=True).view(samples.dtype.newbyteorder("="))
     samples = samples[0, 0] if samples.shape[0] == 1 else np.moveaxis(samples[:, 0, ..., 0], 0, -1)
