@@ -1,8 +1,8 @@
-"""Colorizes films: `colorize_video`, through PyAV (the extra `video`).
+"""Colorizes videos with `colorize_video`, through PyAV (the extra `[video]`).
 
-`reading` decodes frames, `smoothing` keeps colors from flickering, `writing` encodes segments
-and joins them with the film's own sound and subtitles, `job` leads, and goes on with what was
-interrupted. Importing this package loads neither PyAV nor TensorFlow.
+`reading` decodes frames, `smoothing` prevents flicker, `writing` encodes segments and joins them
+with the original audio and subtitles, and `job` runs the whole and resumes interrupted work.
+Importing this package loads neither PyAV nor TensorFlow.
 """
 
 from .formats import OUTPUT_EXTENSIONS, VIDEO_EXTENSIONS

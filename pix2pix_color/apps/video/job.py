@@ -1,9 +1,8 @@
-"""Colorizes a film segment by segment, and goes on where an earlier run was interrupted."""
+"""Colorizes a video segment by segment, and resumes where an earlier run was interrupted."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import itertools
 import json
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import VideoError
+from ...errors import VideoError, in_words
 from ...files import replacing, write_atomically
 from .formats import Codec, codec_for
 from .smoothing import ChromaSmoother
@@ -29,11 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["colorize_video"]
 
-_BATCH = 16  # frames at most in one call of the network,
-_BATCH_PIXELS = 1 << 23  # and pixels: four frames of 1080 rows
-_MAX_SEGMENT = 3600.0  # seconds
-_MAX_CRF = 51
-_COUNTS = ("done", "origin", "last_duration")  # of a job, saved with each segment
+_BATCH = 16  # maximum number of frames in one call of the network
+_BATCH_PIXELS = 1 << 23  # maximum number of pixels: four frames of 1080 rows
+_COUNTS = ("done", "origin", "last_duration")  # attributes of a job, saved with each segment
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -53,47 +50,49 @@ def colorize_video(
 ) -> Path:
     """Colorizes a video file into another.
 
-    Luminance, frame times (of a variable frame rate too), rotation, pixel aspect, color tags
-    and 10 bits a sample are kept; audio, subtitles, chapters and titles are copied as they are.
-    Transparency, cover pictures and data streams are not kept, and interlaced fields stay
-    woven. An odd width or height becomes even in H.264 by repeating the last column or row.
+    Luminance, frame times (including a variable frame rate), rotation, pixel aspect, color tags
+    and 10-bit samples are kept; audio, subtitles, chapters and titles are copied unchanged.
+    Transparency, cover pictures and data streams are dropped, and interlaced fields stay
+    interleaved. H.264 needs an even width and height: an odd one gets its last column or row
+    repeated.
 
-    The work lies in a hidden folder beside the destination until all is done. Called again
-    after an interruption, it goes on with the first missing segment and gives the same frames
-    as if nothing had happened; a changed source, model or setting makes it begin anew.
+    The work is in a hidden folder beside the destination until all is done. Calling this again
+    after an interruption resumes at the first missing segment and gives identical frames. If the
+    source, the model or a setting has changed, it starts over.
 
     Args:
         colorizer: a `Colorizer`, or anything with its `predict_chroma`, `apply_chroma`, `name`.
         source: any video that FFmpeg decodes; never changed.
-        destination: its suffix, of `OUTPUT_EXTENSIONS`, is the format: H.264, or VP9 in .webm.
+        destination: its suffix, one of `OUTPUT_EXTENSIONS`, is the format: VP9 in .webm, H.264
+            in all others.
         render_size: shorter side, in pixels, of what the network sees.
-        strength: of the colors: 0 none, 1 as predicted.
-        smoothing: against flicker: how much of the colors before is kept from one frame to
-            the next where nothing moves, 0 (nothing) to 1 (all); see `smoothing.ChromaSmoother`.
-        segment_seconds: length of what an interruption can lose.
-        crf: the codec's quality, 0 to 51, lower is better; 16 or VP9's 24 by default.
+        strength: color strength: 0 keeps the video gray, 1 is what the model predicts.
+        smoothing: weight of the previous colors where nothing moves, from 0 (no smoothing) to 1;
+            see `smoothing.ChromaSmoother`.
+        segment_seconds: the most that an interruption can lose.
+        crf: quality of the codec, 0 to 51, lower is better; by default 16, or 24 for VP9.
         overwrite: replace an existing destination (but never the source).
-        progress: called after each batch with how many frames are done, and of about how many,
-            or `None` where the file does not say.
+        progress: called after each batch with the number of finished frames and the approximate
+            number of all frames, or `None` if the file does not tell.
 
     Returns:
         `destination`.
 
     Raises:
-        VideoError: a source that cannot be read, streams that the format cannot hold, a file in
-            the way, a full disk, a setting out of range, or PyAV is not installed.
+        VideoError: the source cannot be read, the format does not support one of its streams, the
+            destination exists, the disk is full, a setting is out of range, or PyAV is missing.
     """
     source, destination = Path(source), Path(destination)
     codec = codec_for(destination)
     _check_range("smoothing", smoothing, 0, 1)
-    _check_range("segment_seconds", segment_seconds, 0.01, _MAX_SEGMENT)
-    _check_range("crf", 0 if crf is None else crf, 0, _MAX_CRF)
+    _check_range("segment_seconds", segment_seconds, 0.01, 3600)
+    _check_range("crf", 0 if crf is None else crf, 0, 51)
     _refuse(source, destination, overwrite)
     try:
         from .reading import open_source
     except ImportError as error:
         raise VideoError(
-            f"Videos need PyAV ({error}): pip install 'pix2pix_color[video]'."
+            f"Colorizing videos needs PyAV ({error}): pip install 'pix2pix_color[video]'."
         ) from error
     settings = {
         "render_size": render_size,
@@ -103,7 +102,7 @@ def colorize_video(
         "crf": codec.crf if crf is None else crf,
         "codec": codec.name,
     }
-    with _in_words(source, destination), open_source(source) as video:
+    with _explained(source, destination), open_source(source) as video:
         _warn_of_losses(video, destination, codec)
         with _Job(colorizer, video, destination, codec, settings, progress) as job:
             job.run()
@@ -112,49 +111,47 @@ def colorize_video(
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise VideoError(f"{name} must be {low:g} to {high:g}, not {value}.")
+        raise VideoError(f"{name} must be between {low:g} and {high:g}, not {value}.")
 
 
 def _refuse(source: Path, destination: Path, overwrite: bool) -> None:
     if not destination.exists():
         return
     if source.exists() and destination.samefile(source):
-        raise VideoError(f"{destination} is the input itself: choose another output.")
+        raise VideoError(f"{destination} is the input itself. Choose another output.")
     if not destination.is_file():
-        raise VideoError(f"{destination} is not a file: choose another output.")
+        raise VideoError(f"{destination} is not a file. Choose another output.")
     if not overwrite:
-        raise VideoError(f"{destination} exists already: use --overwrite to replace it.")
+        raise VideoError(f"{destination} already exists. Use --overwrite to replace it.")
+
+
+def _work_folder(destination: Path) -> Path:
+    return destination.parent / f".{destination.name}.segments"
 
 
 @contextlib.contextmanager
-def _in_words(source: Path, destination: Path) -> Iterator[None]:
-    """Turns what FFmpeg and the system raise into a line for a user."""
+def _explained(source: Path, destination: Path) -> Iterator[None]:
+    """Turns errors of FFmpeg and of the operating system into one line for the user."""
     import av
 
     try:
         yield
     except (av.FFmpegError, OSError) as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            text = (
-                f"no space left for {destination}. Free some and run the same command again: it "
-                "goes on where it stopped."
-            )
-        elif isinstance(error, PermissionError):
-            text = f"{destination} cannot be written: permission denied for {error.filename}."
-        else:
-            text = f"{source} cannot be colorized to {destination}: {error.strerror or error}."
+        text = f"{source} cannot be colorized to {destination}: {in_words(error).rstrip('.')}."
+        if _work_folder(destination).exists():
+            text += " Run the same command again to resume after the last finished segment."
         raise VideoError(text) from error
 
 
 def _warn_of_losses(video: VideoSource, destination: Path, codec: Codec) -> None:
     picture, path = video.picture, video.path
     losses = {
-        f"{path} is interlaced; {destination} keeps both fields in each frame, and players do "
-        "not take them apart.": picture.interlaced,
+        f"{path} is interlaced. {destination} keeps both fields in each frame, and players will "
+        "not deinterlace them.": picture.interlaced,
         f"{path} has transparency, which {destination} does not keep.": picture.alpha,
-        f"{path} has more than 8 bits a sample, {destination.suffix} gets 8; .mp4, .mov and .mkv "
-        "keep 10.": picture.deep and not codec.deep,
-        f"{path} is {picture.width}x{picture.height}: H.264 needs even sides, so the last column "
+        f"{path} has more than 8 bits per sample, but {destination.suffix} keeps 8. Choose .mp4, "
+        ".mov or .mkv to keep 10.": picture.deep and not codec.deep,
+        f"{path} is {picture.width}x{picture.height}, but H.264 needs even sides: the last column "
         "or row is repeated.": codec.even and bool(picture.width % 2 or picture.height % 2),
     }
     for text, applies in losses.items():
@@ -163,11 +160,11 @@ def _warn_of_losses(video: VideoSource, destination: Path, codec: Codec) -> None
 
 
 class _Job:
-    """The hidden folder of a film's segments, and the work on it.
+    """The hidden folder of a video's segments, and the work on it.
 
-    It holds `settings.json`, `probe.npy` (what the model says to a test pattern), a folder
-    `00000`, `00001`... a finished segment, each with `video.nut` and `state.npz` (what the next
-    one starts from), and `complete` once all segments are there.
+    It contains `settings.json`, `probe.npy` (the model's output for a test pattern), one folder
+    per finished segment (`00000`, `00001`, ...) with `video.nut` and `state.npz` (the state from
+    which the next one starts), and `complete` once all segments are finished.
     """
 
     def __init__(
@@ -183,7 +180,7 @@ class _Job:
         self.codec, self.settings = codec, settings
         self.smoother = ChromaSmoother(settings["smoothing"])
         self.progress = progress or (lambda done, total: None)
-        self.folder = destination.parent / f".{destination.name}.segments"
+        self.folder = _work_folder(destination)
         self.done = 0  # frames
         self.origin = self.last_duration = 0  # the first frame's time, in ticks
 
@@ -196,27 +193,28 @@ class _Job:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise VideoError(
-                f"Another process colorizes {self.destination} right now: wait for it."
+                f"Another process is colorizing {self.destination}. Wait until it has finished."
             ) from None
         return self
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
-        if not self._segment(0).exists():  # nothing that is worth going on with
+        if not self._segment(0).exists():  # nothing to resume
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self) -> None:
-        """Does what is left to do, and renames the result to the destination."""
+        """Does the remaining work and renames the result to the destination."""
         from .writing import check_copies, join
 
         self._begin()
         joined = self.folder / f"joined{self.destination.suffix}"
         crf = self.settings["crf"]
         check_copies(joined, self.video, self.codec, crf, self.destination)
-        number = self._go_on()
+        number = self._resume()
         if not (self.folder / "complete").exists():
             frames = self.video.frames(skip=self.done)
-            for _, segment in itertools.groupby(frames, key=_Segments(self._ticks())):
+            ticks = Fraction(self.settings["segment_seconds"]) / self.video.picture.time_base
+            for segment in _segments(frames, ticks):
                 self._write_segment(number, segment)
                 number += 1
             write_atomically(self.folder / "complete", "")
@@ -227,10 +225,8 @@ class _Job:
         self._lock.release()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    # What is there already -----------------------------------------------------------------
-
     def _begin(self) -> None:
-        """Keeps what an earlier run left if it is of the same film, model and settings."""
+        """Keeps what an earlier run left if its source, model and settings are the same."""
         for half_written in self.folder.glob(".*"):
             shutil.rmtree(half_written)
         settings, probe = self._described(), self._probe()
@@ -245,8 +241,8 @@ class _Job:
             return
         if path.exists():
             warnings.warn(
-                f"{self.destination} was begun from another source, model or setting: it begins "
-                "anew.",
+                f"{self.destination} was started with another source, model or setting: starting "
+                "over.",
                 stacklevel=3,
             )
         for old in self.folder.iterdir():
@@ -270,19 +266,19 @@ class _Job:
         }
 
     def _probe(self) -> np.ndarray:
-        """Returns what the model says to a test pattern: another model says something else."""
+        """Returns the model's output for a test pattern, which identifies the model."""
         pattern = 50 + 40 * np.sin(np.arange(64 * 64, dtype=np.float32) / 7).reshape(1, 64, 64, 1)
         return self.colorizer.predict_chroma(pattern, render_size=self.settings["render_size"])
 
     def _segment(self, number: int) -> Path:
         return self.folder / f"{number:05d}"
 
-    def _go_on(self) -> int:
-        """Takes up the state after the last finished segment; returns how many there are."""
+    def _resume(self) -> int:
+        """Restores the state after the last finished segment; returns the number of segments."""
         number, state = 0, None
         while (following := self._state(number)) is not None:
             number, state = number + 1, following
-        if self._segment(number).exists():  # damaged, when the power failed perhaps
+        if self._segment(number).exists():  # damaged, for example by a power failure
             for later in self.folder.glob("[0-9]*"):
                 if int(later.name) >= number:
                     shutil.rmtree(later)
@@ -295,7 +291,7 @@ class _Job:
         return number
 
     def _state(self, number: int) -> dict[str, np.ndarray] | None:
-        """Returns what was saved with a segment, or `None` if it is not there or not whole."""
+        """Returns the state saved with a segment, or `None` if it is missing or damaged."""
         try:
             with np.load(self._segment(number) / "state.npz") as saved:
                 state = dict(saved)
@@ -303,11 +299,6 @@ class _Job:
         except (OSError, EOFError, ValueError, zipfile.BadZipFile):
             return None
         return state if int(state.pop("bytes")) == size else None
-
-    # The work ------------------------------------------------------------------------------
-
-    def _ticks(self) -> Fraction:
-        return Fraction(self.settings["segment_seconds"]) / self.video.picture.time_base
 
     def _total(self) -> int | None:
         expected = self.video.frame_count
@@ -342,7 +333,7 @@ class _Job:
         images, turns = np.stack([frame.rgb for frame in batch]), self.video.picture.quarter_turns
         lightness = np.stack([pixel_lightness(image.reshape(-1, 3)) for image in images])
         lightness = lightness.reshape(*images.shape[:3], 1)
-        # The network learned upright pictures; many telephones store them lying on a side.
+        # The network was trained on upright images, but many phones store rotated frames.
         upright = np.ascontiguousarray(np.rot90(lightness, turns, axes=(1, 2)))
         chroma = self.colorizer.predict_chroma(upright, render_size=self.settings["render_size"])
         chroma = np.rot90(chroma, -turns, axes=(1, 2))
@@ -355,18 +346,18 @@ class _Job:
         return self.colorizer.apply_chroma(images, np.stack(smoothed), self.settings["strength"])
 
 
-class _Segments:
-    """Numbers frames by their segment: one ends with the first frame that is late enough."""
+def _segments(frames: Iterable[Frame], ticks: Fraction) -> Iterator[Iterator[Frame]]:
+    """Yields the frames of each segment, which lasts at least `ticks`."""
+    number, start = -1, None
 
-    def __init__(self, ticks: Fraction) -> None:
-        self.ticks, self.number, self.start = ticks, 0, None
+    def segment(frame: Frame) -> int:
+        nonlocal number, start
+        if start is None or frame.time - start >= ticks:
+            number, start = number + 1, frame.time
+        return number
 
-    def __call__(self, frame: Frame) -> int:
-        if self.start is None:
-            self.start = frame.time
-        elif frame.time - self.start >= self.ticks:
-            self.number, self.start = self.number + 1, frame.time
-        return self.number
+    for _, frames_of_segment in itertools.groupby(frames, key=segment):
+        yield frames_of_segment
 
 
 def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

@@ -1,4 +1,4 @@
-"""Decodes a video's frames to RGB, with the matrix and range that its samples are in."""
+"""Decodes a video's frames to RGB with the color matrix and range of its samples."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
-from ...errors import VideoError
+from ...errors import VideoError, in_words
 from .formats import Picture
 
 __all__ = ["CONVERSION", "Frame", "VideoSource", "open_container", "open_source", "video_stream"]
 
-# SWS_BICUBIC, FULL_CHR_H_INT, FULL_CHR_H_INP, ACCURATE_RND, BITEXACT; PyAV 17 has no names for
-# the last four.
+# SWS_BICUBIC, FULL_CHR_H_INT, FULL_CHR_H_INP, ACCURATE_RND, BITEXACT; PyAV does not name the
+# last four.
 CONVERSION = 1 << 2 | 1 << 13 | 1 << 14 | 1 << 18 | 1 << 19
-"""FFmpeg's most exact conversion between RGB and YUV: 8-bit gray survives both ways unchanged."""
+"""FFmpeg's most accurate RGB and YUV conversion: 8-bit gray survives a round trip unchanged."""
 
-_FULL, _LIMITED, _UNSPECIFIED = 2, 1, 2  # full and limited of AVColorRange; 2 of the others
-_MATRICES = (1, 4, 5, 6, 7, 9)  # of AVColorSpace, those that FFmpeg converts
-_MISSED = Fraction(1, 2)  # seconds without frames at the end that streams often have
-_HD = 720  # rows from which players take an untagged video for BT.709
+_FULL, _LIMITED = 2, 1  # of AVColorRange
+_MATRICES = (1, 4, 5, 6, 7, 9)  # the values of AVColorSpace that FFmpeg converts
+_MISSED = Fraction(1, 2)  # seconds without frames that are common at the end of a stream
+_HD = 720  # rows from which players assume BT.709 for an untagged video
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Frame:
 
     Attributes:
         rgb: uint8 or uint16 (height, width, 3).
-        time: in ticks of the picture's time base; greater than the frame's before.
-        duration: in ticks; 0 is unknown.
+        time: in ticks of the picture's time base; greater than that of the previous frame.
+        duration: in ticks; 0 if unknown.
     """
 
     rgb: np.ndarray
@@ -47,14 +47,14 @@ class Frame:
 
 
 class VideoSource:
-    """An opened video. Make one with `open_source`.
+    """An open video. Create one with `open_source`.
 
     Attributes:
         path: the file.
-        container: PyAV's; its packets are used up by decoding.
+        container: PyAV's container; decoding consumes its packets.
         picture: what all frames have in common.
-        frame_count: about how many frames there are; `None` where the file does not say.
-        damaged: how many packets could not be decoded so far.
+        frame_count: approximate number of frames; `None` if the file does not tell.
+        damaged: number of packets so far that could not be decoded.
     """
 
     def __init__(self, path: Path, container: av.container.InputContainer) -> None:
@@ -65,7 +65,7 @@ class VideoSource:
         try:
             first = next(self._decoded)
         except StopIteration:
-            raise VideoError(f"{path} has no frame that can be decoded.") from None
+            raise VideoError(f"{path} has no frames that can be decoded.") from None
         self.picture = _picture(first, self.stream)
         self._decoded = itertools.chain([first], self._decoded)
         self.frame_count = _frame_count(container, self.stream)
@@ -73,12 +73,13 @@ class VideoSource:
     def frames(self, skip: int = 0) -> Iterator[Frame]:
         """Yields all frames, once, in the order of their times.
 
-        A frame without a time comes one frame after the one before; times that do not grow are
-        moved by a tick. Frames of another size, as broadcasts have, are scaled to the first's.
+        A frame without a time follows the previous one after one frame period; a time that does
+        not increase is moved by a tick. Frames that change size, as in broadcasts, are scaled to
+        the size of the first.
 
         Args:
-            skip: leaves out so many. They are decoded all the same: seeking is exact in few
-                formats, and decoding is quick beside colorizing.
+            skip: number of frames to skip. They are decoded anyway: few formats seek exactly, and
+                decoding is fast compared with colorizing.
         """
         step = max(1, round(1 / (self.picture.rate * self.picture.time_base)))
         first = time = None
@@ -98,7 +99,7 @@ class VideoSource:
                 packet = next(packets)
             except StopIteration:
                 return
-            except av.FFmpegError:  # the rest of the file cannot be read
+            except av.FFmpegError:  # the rest of the file is unreadable
                 self.damaged += 1
                 with contextlib.suppress(av.FFmpegError):
                     yield from self.stream.decode(None)
@@ -111,17 +112,17 @@ class VideoSource:
             yield from frames
 
     def _warn_of_losses(self, ticks: int) -> None:
-        """Says that packets were damaged, or that the frames end long before the file should."""
+        """Warns if packets were damaged or the frames end long before the stated duration."""
         duration, lasted = _duration(self.container, self.stream), ticks * self.picture.time_base
         if self.damaged:
             warnings.warn(
-                f"{self.path} is damaged: {self.damaged:,} of its packets were left out.",
+                f"{self.path} is damaged: {self.damaged:,} video packets were skipped.",
                 stacklevel=2,
             )
         elif duration and duration - lasted > max(_MISSED, duration / 50):
             warnings.warn(
-                f"{self.path}: its frames end after {float(lasted):.1f} of "
-                f"{float(duration):.1f} seconds. Is the file cut off?",
+                f"{self.path} may be truncated: its frames end after {float(lasted):.1f} of "
+                f"{float(duration):.1f} seconds.",
                 stacklevel=2,
             )
 
@@ -131,17 +132,17 @@ def open_source(path: Path) -> Iterator[VideoSource]:
     """Opens a video for decoding and closes it at the end.
 
     Raises:
-        VideoError: missing, empty, not a video, without a video stream or without frames.
+        VideoError: the file is missing, empty or not a video, or has no video stream or frames.
     """
     with open_container(path) as container:
         yield VideoSource(path, container)
 
 
 def open_container(path: Path) -> av.container.InputContainer:
-    """Opens a video's streams, of which nothing is read yet.
+    """Opens a video without reading from its streams.
 
     Raises:
-        VideoError: missing, empty, or not a video.
+        VideoError: the file is missing, empty or not a video.
     """
     if not path.exists():
         raise VideoError(f"{path} does not exist.")
@@ -150,23 +151,23 @@ def open_container(path: Path) -> av.container.InputContainer:
     if path.stat().st_size == 0:
         raise VideoError(f"{path} is empty.")
     try:
-        # Titles in unknown encodings are no reason to refuse a film.
+        # A title in an unknown encoding is no reason to refuse a video.
         return av.open(str(path), metadata_errors="replace")
     except PermissionError as error:
-        raise VideoError(f"{path} cannot be read: permission denied.") from error
+        raise VideoError(f"{path} cannot be read: {in_words(error)}") from error
     except (av.FFmpegError, ValueError) as error:
-        raise VideoError(f"{path} is not a video that can be read, or is cut off.") from error
+        raise VideoError(f"{path} is not a readable video, or is truncated.") from error
 
 
 def video_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
-    """Returns the film itself, not the cover picture that music files have."""
+    """Returns the main video stream, not the cover picture of a music file."""
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     best = container.streams.best("video")
     stream = best if best in streams else next(iter(streams), None)
     if stream is None:
         raise VideoError(f"{path} has no video stream.")
     if stream.codec_context is None:
-        raise VideoError(f"{path}: there is no decoder for its video.")
+        raise VideoError(f"{path} uses a video codec that cannot be decoded.")
     return stream
 
 
@@ -178,7 +179,7 @@ def _frame_count(container: av.container.InputContainer, stream: av.VideoStream)
 
 
 def _duration(container: av.container.InputContainer, stream: av.VideoStream) -> Fraction | None:
-    """Returns the seconds that the file says it lasts."""
+    """Returns the duration in seconds that the file states."""
     if stream.duration and stream.time_base:
         return stream.duration * stream.time_base
     return Fraction(container.duration, av.time_base) if container.duration else None

@@ -1,15 +1,16 @@
-"""Colors that do not flicker: each frame's chroma is blended with the frames' before it.
+"""Prevents flicker: each frame's chroma is blended with that of the frames before it.
 
-A network that colors frames one by one gives the same wall another tint in each, since noise
-and grain differ. Chroma is smoothed on the network's small copy, where it costs nothing:
+A network that colorizes frames independently gives the same wall a different tint in each one,
+because noise and grain differ. Chroma is smoothed at the network's low resolution, where it costs
+almost nothing:
 
     chroma[t] = weight * chroma[t - 1] + (1 - weight) * predicted[t]
 
-an exponential moving average. The weight is guided by the lightness, pixel by pixel: where the
-picture moved, another thing is there now and its old colors would trail behind as ghosts, so
-the weight falls to 0; after a cut it is 0 everywhere. Lightness is averaged along with the
-chroma, so that a slow change counts as much as a fast one; and its median change is taken out
-first, so that old film whose exposure flickers is smoothed too.
+This is an exponential moving average whose weight depends on the lightness of each pixel. Where
+something moved, old colors would trail behind as ghosts, so the weight falls to 0; after a cut it
+is 0 everywhere. Lightness is averaged along with the chroma, so that slow changes count as much as
+fast ones, and its median change is subtracted first, so that old film with flickering exposure is
+smoothed too.
 """
 
 from __future__ import annotations
@@ -20,20 +21,19 @@ import numpy as np
 
 __all__ = ["ChromaSmoother", "flicker"]
 
-_MOVED = 6.0  # change of L at which a pixel's weight has fallen to 1/e
-_CUT = 0.35  # mean change of L, by the contrast of both frames; unrelated frames: 0.56 and more
-_CONTRAST = 4.0  # least contrast (of L): noise in black frames is no cut
-_REFERENCE_RATE = 25.0  # frames a second for which `smoothing` is stated
-_SAME = 2.0  # change of L that the eye hardly sees
+_MOVED = 6.0  # change of L at which a pixel's weight falls to 1/e
+_CUT = 0.35  # mean change of L relative to both frames' contrast; unrelated frames exceed 0.56
+_CONTRAST = 4.0  # minimum contrast (L), so that noise in black frames is not a cut
+_REFERENCE_RATE = 25.0  # frames per second to which `smoothing` refers
+_SAME = 2.0  # change of L that is hardly visible
 
 
 class ChromaSmoother:
-    """Smooths the chroma of frames, one after the other.
+    """Smooths the chroma of successive frames.
 
     Args:
-        smoothing: how much of the colors before is kept where nothing moves, from one frame
-            of 25 a second to the next, from 0 (nothing) to 1 (all). Other frame rates keep as
-            much in the same time.
+        smoothing: weight of the previous colors where nothing moves, from 0 (no smoothing) to 1,
+            at 25 frames per second. At other rates the same weight remains after the same time.
     """
 
     def __init__(self, smoothing: float = 0.8) -> None:
@@ -42,7 +42,7 @@ class ChromaSmoother:
 
     @property
     def state(self) -> dict[str, np.ndarray]:
-        """What the next frame depends on; assign it to another smoother to go on there."""
+        """What the next frame depends on; assign it to another smoother to resume there."""
         return dict(self._state)
 
     @state.setter
@@ -55,7 +55,7 @@ class ChromaSmoother:
         Args:
             chroma: float32 (rows, columns, 2), as predicted.
             lightness: float32 (rows, columns, 1), L in [0, 100], at the same size.
-            seconds: the frame's time; never less than the frame's before.
+            seconds: time of the frame; never before the previous frame's.
         """
         before, mean_lightness = self._state, lightness
         if before and before["chroma"].shape == chroma.shape:
@@ -82,7 +82,7 @@ class ChromaSmoother:
 
 
 def is_cut(before: np.ndarray, after: np.ndarray) -> bool:
-    """Returns whether two frames' lightness (L, 0-100, any shape) shows different scenes."""
+    """Returns whether two frames, given by their lightness (L, 0-100), show different scenes."""
     contrast = float(before.std() + after.std()) + _CONTRAST
     return float(np.abs(after - before).mean()) > _CUT * contrast
 
@@ -90,16 +90,16 @@ def is_cut(before: np.ndarray, after: np.ndarray) -> bool:
 def flicker(chroma: np.ndarray, lightness: np.ndarray | None = None) -> float:
     """Measures how much colors change from frame to frame where the picture does not.
 
-    The mean distance in the (a, b) plane of CIE Lab between a pixel and the same pixel a frame
-    later, over all pixels whose L changed by less than 2: real motion and cuts do not count.
-    A just noticeable difference is about 2.3.
+    This is the mean distance in the (a, b) plane of CIE Lab between a pixel and the same pixel one
+    frame later, over all pixels whose L changed by less than 2, which excludes motion and cuts. A
+    just noticeable difference is about 2.3.
 
     Args:
         chroma: (frames, rows, columns, 2), (a, b) / 128.
         lightness: (frames, rows, columns, 1), L in [0, 100]; `None` counts every pixel.
 
     Returns:
-        The mean, 0 or more; NaN for fewer than two frames or where everything moved.
+        The mean, at least 0; NaN for fewer than two frames or if everything moved.
     """
     from ...color import CHROMA_SCALE
 

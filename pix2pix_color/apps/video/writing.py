@@ -1,4 +1,4 @@
-"""Encodes segments of a film, and joins them with the sound and subtitles of their source."""
+"""Encodes segments of a video, and joins them with the audio and subtitles of the source."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .reading import CONVERSION, VideoSource, open_container, video_stream
 
 __all__ = ["check_copies", "join", "segment_writer"]
 
-_FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets last as long as their frames
-# Narrower than eight of its blocks, x264's macroblock tree gives other frames at each run, and
-# an interrupted film could not go on to the same ones.
+_FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets keep the frames' durations
+# Below this width (eight blocks), x264's macroblock tree is not deterministic, and an interrupted
+# video would not resume to the same frames.
 _REPEATABLE = 128
 _FILE_TAGS = ("compatible_brands", "encoder", "major_brand", "minor_version")
 _STREAM_TAGS = ("creation_time", "handler_name", "language", "title")
@@ -31,12 +31,12 @@ Write = Callable[[np.ndarray, int, int], None]
 
 @contextlib.contextmanager
 def segment_writer(path: Path, picture: Picture, codec: Codec, crf: int) -> Iterator[Write]:
-    """Yields a function that encodes one frame: RGB, time and duration in ticks.
+    """Yields a function that encodes one frame, given its RGB, time and duration in ticks.
 
-    A segment is a NUT file, which keeps every time base and codec exactly. Its times must not
-    be negative.
+    A segment is a NUT file, which keeps every time base and codec exactly. Times must not be
+    negative.
     """
-    # A format that forbids negative decoding times would move all times otherwise.
+    # Without this, all times would be shifted to make decoding times positive.
     options = {"avoid_negative_ts": "disabled"}
     with av.open(str(path), "w", format="nut", container_options=options) as container:
         stream = _add_encoder(container, picture, codec, crf)
@@ -84,7 +84,7 @@ def _size(picture: Picture, codec: Codec) -> tuple[int, int]:
 
 def _to_frame(rgb: np.ndarray, picture: Picture, codec: Codec) -> av.VideoFrame:
     width, height = _size(picture, codec)
-    if (height, width) != rgb.shape[:2]:  # the last row or column twice
+    if (height, width) != rgb.shape[:2]:  # repeats the last row or column
         rgb = np.pad(rgb, ((0, height - len(rgb)), (0, width - rgb.shape[1]), (0, 0)), "edge")
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), picture.rgb_format).reformat(
         format=_pixel_format(picture, codec),
@@ -100,10 +100,10 @@ def _to_frame(rgb: np.ndarray, picture: Picture, codec: Codec) -> av.VideoFrame:
 
 
 def check_copies(path: Path, video: VideoSource, codec: Codec, crf: int, named: Path) -> None:
-    """Writes a header with all streams to `path`, to learn early whether the format holds them.
+    """Writes a header with all streams to `path`, to find out early if the format supports them.
 
     Raises:
-        VideoError: it does not; the message speaks of the file `named`.
+        VideoError: the format does not support them; the message names the file `named`.
     """
     source = video.container
     with _explained(named, source), av.open(str(path), "w", format=_format(named)) as container:
@@ -120,19 +120,19 @@ def join(
     last_duration: int,
     named: Path,
 ) -> None:
-    """Joins segments and what else the source has, without encoding anything again.
+    """Joins the segments and the source's other streams without encoding anything again.
 
     Args:
         path: the file to write.
-        segments: files of `segment_writer`, in order.
+        segments: files written by `segment_writer`, in order.
         video: the source, whose audio, subtitles, attachments, chapters and titles are copied.
-        origin: the time, in ticks, that the segments' times count from.
-        last_duration: of the last frame, in ticks; 0 is unknown.
-        named: the file that it becomes: its suffix is the format, and messages name it.
+        origin: time of the first frame in the source, in ticks; the segments count from it.
+        last_duration: duration of the last frame, in ticks; 0 if unknown.
+        named: the final destination, which determines the format and is named in messages.
     """
     options = {"movflags": "+faststart"} if _format(named) in ("mp4", "mov") else {}
     with (
-        open_container(video.path) as source,  # anew: decoding used the packets of the other up
+        open_container(video.path) as source,  # again: decoding consumed the packets
         av.open(str(segments[0])) as first,
         av.open(str(path), "w", format=_format(named), container_options=options) as container,
     ):
@@ -160,8 +160,7 @@ def join(
                 refused += 1
     if refused:
         warnings.warn(
-            f"{video.path} is damaged: {refused:,} packets of its sound or subtitles could not be "
-            "copied.",
+            f"{video.path} is damaged: {refused:,} audio or subtitle packets were skipped.",
             stacklevel=2,
         )
 
@@ -172,7 +171,7 @@ def _format(path: Path) -> str:
 
 @contextlib.contextmanager
 def _explained(named: Path, source: av.container.InputContainer) -> Iterator[None]:
-    """Says which streams there are when a format refuses them."""
+    """Names the streams if the format does not support one of them."""
     try:
         yield
     except (av.FFmpegError, ValueError) as error:
@@ -184,8 +183,8 @@ def _explained(named: Path, source: av.container.InputContainer) -> Iterator[Non
             if stream.type in ("audio", "subtitle") and stream.codec_context
         )
         raise VideoError(
-            f"{named} cannot hold what is copied from {source.name} ({codecs}): choose a .mkv "
-            f"output, which holds nearly everything. [{error}]"
+            f"{named} cannot hold all streams of {source.name} ({codecs}). Choose a .mkv output, "
+            f"which supports nearly everything. [{error}]"
         ) from error
 
 
@@ -204,10 +203,10 @@ def _add_video(
 def _add_copies(
     container: av.container.OutputContainer, source: av.container.InputContainer
 ) -> dict[int, av.stream.Stream]:
-    """Adds the streams that are copied; returns them by their index in the source."""
+    """Adds the streams to copy and returns them by their index in the source."""
     kinds = ["audio", "subtitle"]
     if container.format.name == "matroska":
-        kinds.append("attachment")  # fonts of subtitles
+        kinds.append("attachment")  # fonts for subtitles
     copies = {}
     for stream in source.streams:
         if stream.type in kinds:
@@ -240,11 +239,11 @@ def _video_packets(
     shift: int,
     last_duration: int,
 ) -> Iterator[tuple[Fraction, av.Packet]]:
-    """Yields the segments' packets with times of one film, by decoding time in seconds.
+    """Yields the decoding time in seconds and the packet of all segments, with continuous times.
 
-    Each encoder lets decoding begin a few frames before the first is shown. Where frames last
-    unequally, these times would run backwards at a segment's border; so they are set anew, each
-    to the time of the frame shown a fixed number of frames earlier.
+    Each segment starts decoding a few frames before its first frame is shown. With a variable
+    frame rate, decoding times would run backwards between segments. Each is therefore replaced by
+    the time of the frame that is shown a fixed number of frames earlier.
     """
     times = [time for _, time in _packets(segments, time_base)]
     shown = sorted(times)
@@ -271,7 +270,7 @@ def _packets(segments: Sequence[Path], time_base: Fraction) -> Iterator[tuple[av
 def _copied_packets(
     source: av.container.InputContainer, copies: dict[int, av.stream.Stream], start: Fraction
 ) -> Iterator[tuple[Fraction, av.Packet]]:
-    """Yields the packets of the copied streams, by decoding time in seconds."""
+    """Yields the decoding time in seconds and the packet of the copied streams."""
     streams = [
         stream
         for stream in source.streams
@@ -284,7 +283,7 @@ def _copied_packets(
     while True:
         try:
             packet = next(packets)
-        except (StopIteration, av.FFmpegError):  # a cut-off file: its frames ended there too
+        except (StopIteration, av.FFmpegError):  # truncated: the frames end here too
             return
         if not packet.size:
             continue
