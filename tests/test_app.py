@@ -23,7 +23,7 @@ from pix2pix_color.apps.web.photographs import (
     colorize_batch,
     colorize_photograph,
 )
-from pix2pix_color.errors import ColorizerError, DemoError, PhotographError
+from pix2pix_color.errors import DemoError, ModelError, PhotographError
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_a_model_is_one_of_those_offered_and_never_a_path(models, sent, made):
 
 
 def test_a_wrong_default_model_fails_at_once(tmp_path):
-    with pytest.raises(ColorizerError, match="no model named or at"):
+    with pytest.raises(ModelError, match="no model named or at"):
         Models(tmp_path / "nothing")
 
 

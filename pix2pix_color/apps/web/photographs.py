@@ -30,6 +30,7 @@ from ...image_files import (
     read_image_file,
     write_image_file,
 )
+from ...model_folder import shipped_models
 
 if TYPE_CHECKING:
     from ...colorizer import Colorizer
@@ -108,7 +109,7 @@ class Models:
         default: name or path of the default model.
 
     Raises:
-        ColorizerError, ChecksumError: the default model cannot be loaded.
+        ModelError, ChecksumError: the default model cannot be loaded.
     """
 
     def __init__(self, default: str | Path = DEFAULT_MODEL) -> None:

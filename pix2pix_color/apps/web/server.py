@@ -50,7 +50,7 @@ def demo(
 
     Raises:
         DemoError: Gradio is missing, or the address cannot be used.
-        ColorizerError, ChecksumError: the model cannot be loaded.
+        ModelError, ChecksumError: the model cannot be loaded.
     """
     limits = limits or Limits()
     with _sigterm_as_ctrl_c(), _environment(host) as folder:
