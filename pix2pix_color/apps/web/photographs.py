@@ -114,7 +114,6 @@ class Models:
 
     def __init__(self, default: str | Path = DEFAULT_MODEL) -> None:
         from ...colorizer import Colorizer  # here, since it loads TensorFlow
-        from ...model_folder import shipped_models
 
         self.default, self._load = str(default), Colorizer.load
         self.names = list(dict.fromkeys([self.default, *shipped_models()]))
