@@ -28,9 +28,9 @@ def mutated_files(folder: Path, count: int, seed: int) -> dict[Path, bool | None
         seed: the same seed gives the same files.
 
     Returns:
-        For each path: `True` if it can be read, for its pixels are whole (its EXIF or profile
-        may be broken, its suffix may be wrong); `False` if it cannot; `None` if that depends
-        on where the damage fell.
+        For each path, `True` if it can be read because its pixels are whole (its EXIF or profile
+        may be broken, its suffix wrong), `False` if it cannot, `None` if that depends on where
+        the damage fell.
     """
     random = np.random.default_rng(seed)
     whole = {name: make(random) for name, make in WHOLE.items()}
@@ -190,31 +190,6 @@ def _overwrite(random: Random, content: bytes, suffix: str) -> Mutation:
     return content[:start] + random.bytes(length) + content[start + length :], suffix, None
 
 
-def _cut(random: Random, content: bytes, suffix: str) -> Mutation:
-    return content[: random.integers(len(content) // 4, len(content))], suffix, None
-
-
-def _cut_in_the_header(random: Random, content: bytes, suffix: str) -> Mutation:
-    return content[: random.integers(1, 14)], suffix, False
-
-
-def _empty(random: Random, content: bytes, suffix: str) -> Mutation:
-    return b"", suffix, False
-
-
-def _zeros(random: Random, content: bytes, suffix: str) -> Mutation:
-    return bytes(len(content)), suffix, False
-
-
-def _text(random: Random, content: bytes, suffix: str) -> Mutation:
-    return b"<html><body>404 Not Found</body></html>\n", ".jpg", False
-
-
-def _wrong_suffix(random: Random, content: bytes, suffix: str) -> Mutation:
-    others = [other for other in (".jpg", ".png", ".tif", ".webp", ".bmp") if other != suffix]
-    return content, others[random.integers(len(others))], True
-
-
 def _broken_exif(random: Random, content: bytes, suffix: str) -> Mutation:
     return _with_blocks(random, exif=b"Exif\0\0" + _damaged(random, exif_block(6)[6:]))
 
@@ -239,15 +214,28 @@ def _bomb(random: Random, content: bytes, suffix: str) -> Mutation:
     return make(60000), suffix, False
 
 
+def _wrong_suffix(random: Random, content: bytes, suffix: str) -> Mutation:
+    others = [other for other in (".jpg", ".png", ".tif", ".webp", ".bmp") if other != suffix]
+    return content, others[random.integers(len(others))], True
+
+
 _MUTATIONS: dict[str, Callable[[Random, bytes, str], Mutation]] = {
     "flipped": _flip_bits,
     "flipped-header": _flip_bits_of_the_header,
     "overwritten": _overwrite,
-    "cut": _cut,
-    "cut-header": _cut_in_the_header,
-    "empty": _empty,
-    "zeros": _zeros,
-    "text": _text,
+    "cut": lambda random, content, suffix: (
+        content[: random.integers(len(content) // 4, len(content))],
+        suffix,
+        None,
+    ),
+    "cut-header": lambda random, content, suffix: (
+        content[: random.integers(1, 14)],
+        suffix,
+        False,
+    ),
+    "empty": lambda random, content, suffix: (b"", suffix, False),
+    "zeros": lambda random, content, suffix: (bytes(len(content)), suffix, False),
+    "text": lambda *_: (b"<html><body>404 Not Found</body></html>\n", ".jpg", False),
     "wrong-suffix": _wrong_suffix,
     "broken-exif": _broken_exif,
     "broken-profile": _broken_profile,
@@ -258,17 +246,15 @@ _MUTATIONS: dict[str, Callable[[Random, bytes, str], Mutation]] = {
 # Bombs: a few bytes that claim to be a square image of `side` pixels.
 
 
-def _png_bomb(side: int) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">L", len(data)) + kind + data + struct.pack(">L", zlib.crc32(kind + data))
-        )
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = struct.pack(">L", zlib.crc32(kind + data))
+    return struct.pack(">L", len(data)) + kind + data + checksum
 
-    header = struct.pack(">2L5B", side, side, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(bytes(100_000))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        chunk(*pair) for pair in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
-    )
+
+def _png_bomb(side: int) -> bytes:
+    header = png_chunk(b"IHDR", struct.pack(">2L5B", side, side, 8, 2, 0, 0, 0))
+    pixels = png_chunk(b"IDAT", zlib.compress(bytes(100_000)))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + png_chunk(b"IEND", b"")
 
 
 def _jpeg_bomb(side: int) -> bytes:
@@ -277,11 +263,16 @@ def _jpeg_bomb(side: int) -> bytes:
     return bytes(data)
 
 
-def _tiff_bomb(side: int, strips: int = 1) -> bytes:
-    tags = [(256, side), (257, side), (258, 8), (259, 8), (262, 1), (273, 8), (277, 1), (278, side)]
-    tags.append((279, 100))
-    table = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in tags)
-    return b"II*\0" + struct.pack("<LH", 8, len(tags)) + table + bytes(200)
+def gray_tiff(side: int, bits: int, compression: int, pixels: bytes) -> bytes:
+    """Returns a square TIFF of one strip, by hand."""
+    tags = {256: side, 257: side, 258: bits, 259: compression, 262: 1, 273: 200, 277: 1, 278: side}
+    tags[279] = len(pixels)
+    table = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in tags.items())
+    return (b"II*\0" + struct.pack("<LH", 8, len(tags)) + table).ljust(200, b"\0") + pixels
+
+
+def _tiff_bomb(side: int) -> bytes:
+    return gray_tiff(side, 8, 8, bytes(100))
 
 
 def _webp_bomb(side: int) -> bytes:
