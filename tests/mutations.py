@@ -1,4 +1,4 @@
-"""Image files as they arrive: whole ones of every kind, and damaged ones, from a seed.
+"""Makes image files of every kind, whole and damaged, from a seed.
 
 Encoded by Pillow, tifffile and imagecodecs, never by the package under test.
 """
@@ -165,7 +165,7 @@ WHOLE: dict[str, Callable[[Random], bytes]] = {
     "gif-transparent": _transparent_gif,
     "gif-animated": _pillow("GIF", "P", save_all=True, append_images=_animation),
 }
-"""Makers of whole files by `suffix-what`."""
+"""For each kind (`suffix-content`), a function that makes a whole file."""
 
 
 # Damage ---------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ _MUTATIONS: dict[str, Callable[[Random, bytes, str], Mutation]] = {
 }
 
 
-# Bombs: a few bytes that claim to be a square image of `side` pixels.
+# Bombs: a few bytes that claim to be a square image of `side` pixels a side.
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -300,4 +300,4 @@ BOMBS: dict[str, Callable[[int], bytes]] = {
     ".bmp": _bmp_bomb,
     ".gif": _gif_bomb,
 }
-"""Makers of files that claim to be huge, by suffix."""
+"""For each suffix, a function that makes a file that claims to be huge."""

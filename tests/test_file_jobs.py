@@ -1,4 +1,4 @@
-"""Many files: order, names, links, bad ones, interruptions, and a run that was killed."""
+"""Folder jobs: order, names, links, bad files, interruptions, and kills."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TestFindJobs:
         assert made == ["a.JPG", "b.png", "deep/d.webp", "deep/er/c.tif"]
         assert not any(job.problem for job in jobs)
 
-    def test_names_and_formats_by_choice(self, album, tmp_path):
+    def test_the_name_pattern_and_the_format_are_options(self, album, tmp_path):
         jobs = find_jobs([album], tmp_path, format="png", name="{stem}-color{suffix}")
         assert {job.target.name for job in jobs} == {
             f"{stem}-color.png" for stem in ("a", "b", "c", "d")
@@ -83,7 +83,7 @@ class TestFindJobs:
         with pytest.raises(FileJobError, match="not a file name"):
             find_jobs([album], tmp_path, name="../{stem}{suffix}")
 
-    def test_two_inputs_of_one_output_and_outputs_over_inputs_are_problems(self, tmp_path):
+    def test_clashing_outputs_and_outputs_over_inputs_are_problems(self, tmp_path):
         files = [write(tmp_path / name) for name in ("x.png", "x.jpg", "one/y.png", "two/y.png")]
         jobs = find_jobs(files, tmp_path / "out", format="png")
         assert ["already the output of" in job.problem for job in jobs] == [
@@ -95,7 +95,7 @@ class TestFindJobs:
         jobs = find_jobs(files[:2], tmp_path)
         assert all("would replace an input" in job.problem for job in jobs)
 
-    def test_an_output_inside_the_input_is_no_input(self, album):
+    def test_an_output_inside_the_input_is_not_an_input(self, album):
         output = album / "deep" / "out"
         assert all(outcome.status == "done" for outcome in run(album, output))
         before = digests(album)
@@ -118,7 +118,7 @@ class TestFindJobs:
         assert "a link back to a folder above it" in problems[album / "deep" / "up"]
         assert {o.status for o in run(album, tmp_path / "out")} == {"done", "failed"}
 
-    def test_what_cannot_be_is_refused_before_anything_is_written(self, album, tmp_path):
+    def test_impossible_jobs_are_refused_before_anything_is_written(self, album, tmp_path):
         with pytest.raises(FileJobError, match="is a file"):
             find_jobs([album], album / "b.png")
         (tmp_path / "empty").mkdir()
@@ -154,7 +154,7 @@ class TestRunJobs:
         rgb = read_image_file(tmp_path / "out" / "b.png").pixels
         np.testing.assert_array_equal(rgb[..., 0], rgb[..., 1])
 
-    def test_goes_on_past_bad_files_and_says_why(self, album, tmp_path):
+    def test_continues_past_bad_files_and_gives_reasons(self, album, tmp_path):
         (album / "bad.png").write_bytes(b"no image")
         (album / "empty.jpg").write_bytes(b"")
         outcomes = run(album, tmp_path / "out")
@@ -164,7 +164,7 @@ class TestRunJobs:
         assert "empty" in failed["empty.jpg"]
         assert len(digests(tmp_path / "out")) == 4
 
-    def test_a_full_disk_ends_it_and_leaves_nothing_half_written(
+    def test_a_full_disk_stops_the_job_and_leaves_no_partial_file(
         self, album, tmp_path, monkeypatch
     ):
         def full(self, source, target, **_):
@@ -206,7 +206,9 @@ class TestRunJobs:
         assert made.items() <= digests(output).items()
         assert len(digests(output)) == 34
 
-    def test_works_on_several_at_a_time_and_on_few_enough(self, album, tmp_path, monkeypatch):
+    def test_works_on_as_many_images_at_a_time_as_there_are_workers(
+        self, album, tmp_path, monkeypatch
+    ):
         for number in range(40):
             write(album / f"{number}.png", number)
         together, most, lock = set(), [], threading.Lock()

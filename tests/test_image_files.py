@@ -60,7 +60,7 @@ def written(image: ImageFile, rgb: np.ndarray, format: str) -> io.BytesIO:
 
 
 def with_alpha(image: ImageFile) -> np.ndarray:
-    """Returns RGBA of what was read."""
+    """Returns an image as RGBA."""
     rgb = np.broadcast_to(image.pixels, (*image.pixels.shape[:2], 3))
     alpha = image.alpha
     if alpha is None:
@@ -69,7 +69,7 @@ def with_alpha(image: ImageFile) -> np.ndarray:
 
 
 def by_others(content: bytes) -> np.ndarray:
-    """Returns RGBA of a file by libraries that keep its depth."""
+    """Returns the RGBA pixels of a file, read by libraries that keep its depth."""
     if content.startswith(b"\x89PNG") and content[24] == 16:
         return tf.io.decode_png(content, channels=4, dtype=tf.uint16).numpy()
     if content[:2] in (b"II", b"MM"):
@@ -143,7 +143,7 @@ def test_premultiplied_alpha_is_divided_out(dtype):
     assert (error <= 0.5 * white / np.maximum(alpha, 1)[..., None] + 0.5)[alpha > 0].all()
 
 
-def test_channels_that_are_not_transparency_are_left_out_with_a_warning():
+def test_channels_that_are_not_transparency_are_dropped_with_a_warning():
     pixels = noise((20, 30, 5))
     file = tiff(pixels, photometric="rgb", extrasamples=["unspecified", "unspecified"])
     with pytest.warns(ImageFileWarning, match="extra channels"):
@@ -172,12 +172,12 @@ def test_a_lab_tiff_becomes_srgb():
         (np.zeros((8, 8), np.uint32), "unsigned samples of 32 bits"),
     ],
 )
-def test_samples_without_a_black_and_a_white_are_refused(pixels, reason):
+def test_samples_without_a_defined_black_and_white_are_refused(pixels, reason):
     with pytest.raises(ImageFileError, match=f"{reason}.*convert it"):
         read_image_file(tiff(pixels))
 
 
-def test_a_raw_file_is_refused_and_not_taken_for_its_thumbnail():
+def test_a_raw_file_is_refused_instead_of_reading_its_thumbnail():
     dng = [(50706, "B", 4, (1, 4, 0, 0), True)]
     with pytest.raises(ImageFileError, match="raw file"):
         read_image_file(tiff(noise((8, 8, 3)), photometric="rgb", extratags=dng))
@@ -274,7 +274,7 @@ def test_a_block_is_changed_in_place_and_its_thumbnail_dropped(order):
     assert read_image_file(file).exif == block(1, 0)
 
 
-def test_a_broken_exif_block_is_left_out_with_a_warning():
+def test_a_broken_exif_block_is_dropped_with_a_warning():
     file = encoded(
         Image.fromarray(noise((20, 30, 3))), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"
     )
@@ -306,7 +306,7 @@ def converted(pixels: np.ndarray, profile: bytes, mode: str) -> np.ndarray:
 
 
 def cmyk_profile() -> bytes:
-    """Returns a printer's profile with a table of two steps an ink: made-up colors in Lab."""
+    """Returns a printer's profile with a table of two steps per ink, with made-up Lab colors."""
     corners = rng().integers(40, 215, (16, 3), dtype=np.uint8)
     ramp = bytes(range(256))
     identity = struct.pack(">9l", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
@@ -415,7 +415,7 @@ def test_a_profile_that_is_broken_or_of_other_pixels_is_srgb_with_a_warning(prof
     assert image.icc_profile is None
 
 
-def test_srgb_stays_what_it_is_and_untagged_stays_untagged():
+def test_srgb_pixels_and_untagged_files_are_unchanged():
     pixels = noise((20, 30, 3))
     tagged = read_image_file(encoded(Image.fromarray(pixels), "PNG", icc_profile=SRGB))
     np.testing.assert_array_equal(tagged.pixels, pixels)
@@ -475,7 +475,7 @@ def test_a_tiff_keeps_its_compression(compression, dtype):
         np.testing.assert_array_equal(out.pages.first.asarray(), pixels)
 
 
-def test_formats_without_alpha_put_the_image_on_white_and_warn():
+def test_formats_without_alpha_use_a_white_background_and_warn():
     rgb = np.zeros((8, 8, 3), np.uint8)
     alpha = np.repeat(np.array([[0, 128, 255, 255]], np.uint8), 8, axis=0).repeat(2, axis=1)
     with pytest.warns(ImageFileWarning, match="bmp has no transparency"):
@@ -500,7 +500,7 @@ def test_a_gif_has_256_colors_and_transparency():
         written(ImageFile(rgb, alpha // 2), rgb, "gif")
 
 
-def test_what_was_read_from_a_gif_is_written_as_png():
+def test_the_output_for_a_gif_is_a_png():
     image = read_image_file(io.BytesIO(WHOLE["gif-gray"](rng())))
     rgb = np.repeat(image.pixels, 3, axis=-1)[..., :3]
     file = io.BytesIO()
@@ -528,7 +528,7 @@ def test_the_suffix_of_an_output(source, format, suffix):
 @pytest.mark.parametrize(
     ("name", "format"), [("a.JPG", "JPEG"), ("a.tif", "TIFF"), ("a.webp", "WEBP")]
 )
-def test_a_destination_s_suffix_is_its_format(name, format, tmp_path):
+def test_the_suffix_of_a_destination_selects_the_format(name, format, tmp_path):
     rgb = noise((8, 8, 3))
     write_image_file(ImageFile(rgb, format="png"), rgb, tmp_path / "new" / name)
     assert Image.open(tmp_path / "new" / name).format == format
@@ -549,7 +549,9 @@ def test_a_destination_s_suffix_is_its_format(name, format, tmp_path):
         (np.zeros((8, 8, 3), np.uint8), "file/a.png", None, "cannot be written"),
     ],
 )
-def test_what_cannot_be_written_is_an_error_and_writes_nothing(rgb, name, format, reason, tmp_path):
+def test_an_impossible_output_is_an_error_and_nothing_is_written(
+    rgb, name, format, reason, tmp_path
+):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(ImageFileError, match=reason):
@@ -578,7 +580,7 @@ def test_an_image_too_large_for_a_format_is_an_error():
     ("number", "error", "message"),
     [
         (errno.EIO, ImageFileError, r"a\.png cannot be written: Input/output error\."),
-        (errno.ENOSPC, OSError, "No space left"),  # not this file's fault: many would meet it
+        (errno.ENOSPC, OSError, "No space left"),  # stops a whole job
     ],
 )
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, number, error, message):
@@ -595,7 +597,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, number, error
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_exif_too_large_for_a_jpeg_is_left_out_with_a_warning():
+def test_exif_too_large_for_a_jpeg_is_dropped_with_a_warning():
     exif = Image.Exif()
     exif[0x010E] = "x" * 70_000
     rgb = noise((8, 8, 3))
@@ -618,7 +620,7 @@ def test_exif_too_large_for_a_jpeg_is_left_out_with_a_warning():
         ("nul\0l", "null"),
     ],
 )
-def test_what_is_no_file_is_an_error_that_names_it(name, reason, tmp_path):
+def test_a_path_that_is_not_a_file_is_an_error_that_names_it(name, reason, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty.png").touch()
     (tmp_path / "loop").symlink_to("loop")
@@ -661,7 +663,7 @@ def test_streams_that_cannot_seek_are_read_and_endless_ones_are_not():
 
 
 @pytest.mark.parametrize("source", [io.StringIO("text"), io.StringIO(""), 5, None])
-def test_what_is_no_binary_file_is_an_error(source):
+def test_an_object_that_is_not_a_binary_file_is_an_error(source):
     with pytest.raises(ImageFileError, match=r"cannot be read: it is (no|open|empty)"):
         read_image_file(source)
 
