@@ -18,7 +18,7 @@ from conftest import TINY, python_process, run_python
 from PIL import Image
 
 import pix2pix_color
-from pix2pix_color import colorizer
+from pix2pix_color import model_folder
 from pix2pix_color.apps import cli
 from pix2pix_color.apps.cli import info
 from pix2pix_color.config import Config
@@ -314,7 +314,7 @@ def test_info_of_a_run_and_of_the_installation(
     assert "Discriminator: " in output
     assert "Last logged: step 6, " in output
 
-    monkeypatch.setattr(colorizer, "shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(model_folder, "shipped_folder", lambda: tmp_path)
     assert run("info") == 0
     output = capsys.readouterr().out
     assert "TensorFlow 2." in output
@@ -491,7 +491,7 @@ def test_models_that_cannot_be_used(colorize, tiny_export, tmp_path: Path, capsy
     assert "SHA-256 differs" in error_line(capsys, 1, *colorize, "--model", damaged)
     fake.write_bytes(b"not a model")
     assert "fake.keras" in error_line(capsys, 1, *colorize, "--model", fake)
-    monkeypatch.setattr(colorizer, "shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(model_folder, "shipped_folder", lambda: tmp_path)
     line = error_line(capsys, 1, *colorize, "--model", "damagde")
     assert "did you mean 'damaged'?" in line
     assert not (tmp_path / "color.png").exists()

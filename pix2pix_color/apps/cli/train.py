@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from ...config import Config
 from ...errors import CommandError, ConfigError, UsageError
-from ...model_folder import ModelFolder
 from ...startup import start_tensorflow
 from .console import EXIT_CODES, say
 from .values import DATASETS
@@ -135,6 +134,8 @@ def _resumed_config(folder: Path, changes: Sequence[str]) -> Config:
                 f"{name} determines the networks' weights and cannot change on --resume: start "
                 "another run."
             )
+    from ...model_folder import ModelFolder
+
     return ModelFolder(folder).run_config().override(*changes)
 
 
