@@ -32,33 +32,22 @@ def save_images(folder, count=4, size=(32, 32), suffix=".png", seed=0):
     return paths
 
 
-class TestIsGray:
-    def test_one_colored_pixel_makes_an_image_colored(self):
-        gray = np.repeat(np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1), 3, axis=-1)
-        almost = gray.copy()
-        almost[0, 3, 3, 2] += 1
-        assert is_gray(np.concatenate([gray, almost])).numpy().tolist() == [True, False]
-        assert bool(is_gray(gray[0]))
-
-    def test_each_channel_counts(self):
-        for channel in range(3):
-            image = np.zeros((2, 2, 3), np.uint8)
-            image[0, 0, channel] = 1
-            assert not bool(is_gray(image))
+def test_one_channel_of_one_pixel_makes_an_image_colored():
+    gray = np.repeat(np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1), 3, axis=-1)
+    images = np.repeat(gray, 4, axis=0)
+    for channel in range(3):
+        images[1 + channel, 3, 3, channel] += 1
+    assert is_gray(images).numpy().tolist() == [True, False, False, False]
+    assert bool(is_gray(gray[0]))
 
 
 class TestPhotographs:
-    def test_are_the_same_crops_every_time(self):
-        for split, count in (("train", 831), ("test", 258)):
-            crops = photographs(split)
-            assert crops.dtype == np.uint8 and crops.shape[1:] == (32, 32, 3)
-            assert len(crops) == count
-            photographs.cache_clear()
-            np.testing.assert_array_equal(photographs(split), crops)
-
-    def test_no_crop_is_in_both_splits(self):
-        train, test = ({crop.tobytes() for crop in photographs(s)} for s in ("train", "test"))
-        assert not train & test
+    def test_are_the_same_crops_every_time_and_in_one_split_only(self):
+        train, test = photographs("train"), photographs("test")
+        assert (train.shape, test.shape) == ((831, 32, 32, 3), (258, 32, 32, 3))
+        assert not {crop.tobytes() for crop in train} & {crop.tobytes() for crop in test}
+        photographs.cache_clear()
+        np.testing.assert_array_equal(photographs("test"), test)
 
     def test_are_loaded_and_counted(self):
         dataset = load_dataset("photographs", "test")
@@ -241,9 +230,8 @@ class TestErrors:
 
 def test_tfds_is_imported_only_when_needed():
     code, _, errors = run_python(
-        "import sys, conftest, pix2pix_color.data as data, pix2pix_color.notebook as notebook\n"
+        "import sys, conftest, pix2pix_color.data, pix2pix_color.notebook as notebook\n"
         "notebook.setup(dataset='photographs')\n"
-        "data.load_dataset('photographs', limit=2)\n"
         "sys.exit('tensorflow_datasets' in sys.modules)"
     )
     assert code == 0, errors[-2000:]
@@ -334,7 +322,7 @@ class TestTrainingBatches:
         # Epochs of 6 steps (5 without the remainder): middles, last steps and boundaries.
         options = {"seed": 5, "flip": True, "drop_remainder": drop_remainder}
         shifted = Reader(shift=1)
-        for source, starts in ((reader, (1, 5, 6, 12)), (mixed, (5, 7, 15)), (shifted, (3, 6))):
+        for source, starts in ((reader, (5, 6, 13)), (mixed, (5, 7, 15)), (shifted, (3,))):
             whole = source.batches(24, **options)
             for start in starts:
                 later = source.batches(9, start_step=start, **options)

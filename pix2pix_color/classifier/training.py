@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import io
 import json
 import time
 from pathlib import Path
@@ -126,12 +125,9 @@ class _Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         row = {"epoch": epoch, **logs, "seconds": round(time.monotonic() - self._start, 1)}
         self.history.append({name: str(value) for name, value in row.items()})
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, list(row), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.history)
+        lines = [row.keys(), *(finished.values() for finished in self.history)]
         # The history first: rows past the checkpoint are dropped on resuming.
-        write_atomically(self._file, text.getvalue())
+        write_atomically(self._file, "".join(",".join(line) + "\n" for line in lines))
         self._epochs.assign(epoch + 1)
         self._manager.save(epoch + 1)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import functools
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -34,6 +33,7 @@ def photographs(split: str = "train") -> np.ndarray:
     """
     import skimage.data
     from skimage.transform import downscale_local_mean
+    from skimage.util import view_as_blocks
 
     crops = []
     for name in ("astronaut", "chelsea", "coffee", "rocket"):
@@ -42,14 +42,10 @@ def photographs(split: str = "train") -> np.ndarray:
         part = photograph[:, :edge] if split == "train" else photograph[:, edge:]
         for scale in (1, 2, 4):
             small = downscale_local_mean(part, (scale, scale, 1)).round().astype(np.uint8)
-            crops.extend(_tiles(small, 32))
-    return np.stack(crops)
-
-
-def _tiles(image: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    for top in range(0, image.shape[0] - size + 1, size):
-        for left in range(0, image.shape[1] - size + 1, size):
-            yield image[top : top + size, left : left + size]
+            height, width = (side // 32 * 32 for side in small.shape[:2])
+            blocks = view_as_blocks(small[:height, :width], (32, 32, 3))
+            crops.append(blocks.reshape(-1, 32, 32, 3))
+    return np.concatenate(crops)
 
 
 # A folder of image files --------------------------------------------------------------------
