@@ -20,9 +20,9 @@ from pix2pix_color.classifier import (
     train_classifier,
 )
 from pix2pix_color.classifier.training import accuracy, augmented_batches, cut_out
-from pix2pix_color.colorizer import shipped_models
 from pix2pix_color.data import ImageDataset
 from pix2pix_color.errors import ChecksumError, ClassifierError, ConfigError
+from pix2pix_color.model_folder import shipped_models
 
 TINY = ClassifierConfig(
     filters=(8, 8, 16), epochs=3, batch_size=10, learning_rate=0.1, shift=1, cutout=4
