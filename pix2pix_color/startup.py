@@ -27,10 +27,10 @@ def without_stderr() -> Iterator[None]:
 
 
 def start_tensorflow() -> None:
-    """Imports TensorFlow without its start-up messages, some of which no variable turns off.
+    """Imports TensorFlow without its start-up messages, some of which have no switch.
 
     Raises:
-        CommandError: TensorFlow is not installed, or does not work here.
+        CommandError: TensorFlow is not installed or cannot be imported.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -22,14 +22,26 @@ _SPLITS = ("train", "test")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `pix2pix-color evaluate`."""
-    parser.add_argument("--model", metavar="MODEL", default="report", help=MODELS)
+    parser.add_argument(
+        "--model", metavar="MODEL", default="report", help=f"{MODELS} (default: report)"
+    )
     parser.add_argument(
         "--against", metavar="MODEL", help="a second model, to compare on the same images"
     )
-    parser.add_argument("--dataset", metavar="DATA", default="cifar10", help=DATASETS)
-    parser.add_argument("--split", metavar="NAME", default="test", help="train, test or both")
+    parser.add_argument(
+        "--dataset", metavar="DATA", default="cifar10", help=f"{DATASETS} (default: cifar10)"
+    )
+    parser.add_argument(
+        "--split", metavar="NAME", default="test", help="train, test or both (default: test)"
+    )
     parser.add_argument("--limit", metavar="N", type=positive, help="use only the first N images")
-    parser.add_argument("--batch-size", metavar="N", type=positive, default=256)
+    parser.add_argument(
+        "--batch-size",
+        metavar="N",
+        type=positive,
+        default=256,
+        help="number of images scored at a time (default: 256)",
+    )
     parser.add_argument(
         "-o",
         "--output",

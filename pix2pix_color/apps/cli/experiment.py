@@ -10,7 +10,7 @@ from ...errors import ConfigError, StudyError, UsageError
 from ...experiments.studies import SEARCH, find_studies, find_variants
 from ...experiments.study import BUDGET, FOLDER, IMAGES, LAST_COMMIT, Study, Variant, base_config
 from ...startup import start_tensorflow
-from .values import positive
+from .values import DATASETS, positive
 
 __all__ = ["add_arguments", "run"]
 
@@ -60,11 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset",
         metavar="DATA",
         default="cifar10",
-        help="cifar10, photographs (inside scikit-image), tfds:NAME, a folder of images, or a "
-        "mixture with weights: cifar10=4,photographs=1",
+        help=f"{DATASETS} (default: cifar10)",
     )
     parser.add_argument(
-        "--seeds", metavar="N", type=_seed, nargs="+", help="instead of each variant's own"
+        "--seeds",
+        metavar="N",
+        type=_seed,
+        nargs="+",
+        help="random seeds to use instead of each variant's own",
     )
     parser.add_argument(
         "--variant",

@@ -1,4 +1,4 @@
-"""The command `export`: a run's generator in the formats that other programs load."""
+"""The command `export`: a model in the formats that other programs load."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Exports a run folder as a folder that colorizes anywhere."""
+    """Exports a model as a folder that colorizes anywhere."""
     if options.output.exists() and not options.overwrite:
         raise CommandError(f"{options.output} exists. Choose another DEST or add --overwrite.")
     start_tensorflow()

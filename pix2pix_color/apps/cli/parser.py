@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "evaluate": (evaluate, "score a model and the baselines against the real colors"),
     "colorize": (colorize, "colorize images of any size, or a video"),
     "demo": (demo, "colorize photographs on a web page"),
-    "export": (export, "export a run as a folder that colorizes anywhere"),
+    "export": (export, "export a model as a folder that colorizes anywhere"),
     "info": (info, "show versions, devices and models, or describe one model or run"),
     "experiment": (experiment, "run the report's studies: architecture, settings, ablations"),
     "train-classifier": (train_classifier, "train the classifier used for evaluation"),

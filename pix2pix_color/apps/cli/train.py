@@ -1,4 +1,4 @@
-"""The command `train`: starts a run or resumes one, and saves its generator."""
+"""The command `train`: starts a run or resumes one."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Trains to the last step and saves the generator that the run is for."""
+    """Trains to the last step and prints how to score the run."""
     config, folder, changes = _configure(options)
     start_tensorflow()
     from ...distribute import describe_strategy, is_chief, make_strategy
