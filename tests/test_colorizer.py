@@ -16,16 +16,16 @@ from PIL import Image
 from pix2pix_color.apps.file_jobs import colorize_folder
 from pix2pix_color.colorizer import Colorizer
 from pix2pix_color.config import GeneratorConfig
-from pix2pix_color.errors import ColorizerError, ImageFileError
+from pix2pix_color.errors import ColorizerError, ImageFileError, ModelError
+from pix2pix_color.export import export_saved_model
 from pix2pix_color.image_files import read_image_file
 from pix2pix_color.networks import build_generator
 
 
 @pytest.fixture(scope="module")
 def colorizer(tmp_path_factory) -> Colorizer:
-    path = tmp_path_factory.mktemp("model") / "generator.keras"
-    build_generator(GeneratorConfig(depth=5, filters=4), 32, seed=0).save(path)
-    return Colorizer.load(path)
+    generator = build_generator(GeneratorConfig(depth=5, filters=4), 32, seed=0)
+    return Colorizer.load(export_saved_model(generator, tmp_path_factory.mktemp("m") / "model"))
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,7 @@ def loud_colorizer(tmp_path_factory) -> Colorizer:
     generator = build_generator(GeneratorConfig(depth=5, filters=4), 32, seed=0)
     last = generator.get_layer("chroma_conv")
     last.set_weights([weights * 200 for weights in last.get_weights()])
-    path = tmp_path_factory.mktemp("loud") / "generator.keras"
-    generator.save(path)
-    return Colorizer.load(path)
+    return Colorizer.load(export_saved_model(generator, tmp_path_factory.mktemp("m") / "loud"))
 
 
 def gray_level(pixels: np.ndarray) -> np.ndarray:
@@ -200,14 +198,21 @@ def test_a_folder_gives_the_images_that_its_files_give_alone(colorizer, photogra
     assert not (tmp_path / "none").exists()
 
 
-def test_unknown_models_and_things_that_are_no_model_are_named(tmp_path):
-    with pytest.raises(ColorizerError, match="no model named or at 'nothing'"):
+def test_unknown_models_and_folders_without_a_model_are_named(tmp_path):
+    with pytest.raises(ModelError, match="no model named or at 'nothing'"):
         Colorizer.load("nothing")
-    with pytest.raises(ColorizerError, match="is no model"):
+    with pytest.raises(ModelError, match=r"no config\.json"):
         Colorizer.load(tmp_path)
-    (tmp_path / "generator.keras").write_bytes(b"junk")
-    with pytest.raises(ColorizerError, match="Keras model"):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"no saved_model/ and no checkpoint"):
         Colorizer.load(tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"junk")
-    with pytest.raises(ColorizerError, match="SavedModel"):
+    with pytest.raises(ModelError, match="SavedModel"):
         Colorizer.load(tmp_path)
+
+
+def test_a_run_colorizes_from_its_checkpoint_as_its_export_does(tiny_run, tiny_colorizer):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)
+    run = Colorizer.load(tiny_run)
+    assert run.model.step == tiny_colorizer.model.step == 8
+    assert np.abs(run(pixels).astype(int) - tiny_colorizer(pixels)).max() <= 1

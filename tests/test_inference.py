@@ -12,6 +12,7 @@ from pix2pix_color import color, inference
 from pix2pix_color.colorizer import MAX_STRENGTH, Colorizer
 from pix2pix_color.config import GeneratorConfig
 from pix2pix_color.errors import ColorizerError
+from pix2pix_color.export import export_saved_model
 from pix2pix_color.networks import build_generator
 
 
@@ -25,9 +26,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def colorizer(network, tmp_path_factory) -> Colorizer:
-    path = tmp_path_factory.mktemp("model") / "generator.keras"
-    network.save(path)
-    return Colorizer.load(path)
+    return Colorizer.load(export_saved_model(network, tmp_path_factory.mktemp("m") / "model"))
 
 
 def noise(*shape: int, dtype=np.uint8, seed: int = 0) -> np.ndarray:
@@ -192,8 +191,7 @@ print((peak() - before) / image.nbytes, rgb.shape)
 
 def test_a_large_image_takes_little_more_memory_than_it_and_its_colors(network, tmp_path):
     pytest.importorskip("resource")
-    network.save(tmp_path / "generator.keras")
-    code, output, errors = run_python(_LARGE, tmp_path / "generator.keras")
+    code, output, errors = run_python(_LARGE, export_saved_model(network, tmp_path / "model"))
     assert code == 0, errors
     times, shape = output.strip().split(" ", 1)
     assert shape == "(6000, 8000, 3)"

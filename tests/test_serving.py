@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_config
+from conftest import tiny_config, write_model
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
-from pix2pix_color.export import export_run
+from pix2pix_color.export import export_model
 from pix2pix_color.inference import any_size, colorize_images
 from pix2pix_color.networks import build_generator
 
@@ -45,12 +45,13 @@ def generator():
 def folder(generator, tmp_path_factory) -> Path:
     """An exported folder, with a gray image in it."""
     run = tmp_path_factory.mktemp("run")
-    (run / "config.json").write_text(tiny_config().to_json())
+    write_model(run, generator, tiny_config())
     (run / "history.csv").write_text(
         "step,generator_loss,discriminator_loss,discriminator_accuracy\n0,38.0,1.4,0.5\n"
     )
-    generator.save(run / "generator.keras")
-    folder = export_run(run, run / "my model")  # a name that no URL can hold
+    folder = export_model(
+        run, tmp_path_factory.mktemp("out") / "my model"
+    )  # a name that no URL can hold
     pixels = np.random.default_rng(1).integers(0, 256, (21, 34), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "gray.png")
     return folder

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +28,8 @@ from ..model_folder import (
 )
 from ..networks import build_discriminator, build_generator
 from .checkpoints import Checkpoints
+from .initial import start_from
+from .loop import make_callback_list, stop_on_signal
 from .optimizers import has_schedule, make_optimizer
 from .perceptual import load_perceptual_network
 from .step import METRICS, TrainingStep
@@ -37,8 +37,6 @@ from .terms import ColorRebalancing, Predict, generator_terms
 from .writers import HistoryWriter, SampleWriter
 
 __all__ = ["Trainer"]
-
-_UNWEIGHTED = {"rescale", "rgb_to_chroma"}  # what tells apart networks with the same weights
 
 
 class Trainer:
@@ -85,7 +83,10 @@ class Trainer:
             self._build_step()
         self._initial: keras.Model | None = None
         if config.training.initial_generator:
-            self._initial = self._load_initial_generator()
+            if self.folder is not None and checkpoint_paths(self.folder):  # to be restored
+                self._initial = build_for_inference(config, self._guide_network())
+            else:
+                self._initial = start_from(config, self.generator)
         self.checkpoints = Checkpoints(
             self._state(),
             self.step,
@@ -150,25 +151,6 @@ class Trainer:
             trainable=False,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
-
-    def _load_initial_generator(self) -> keras.Model:
-        """Returns what the generator starts from, to be kept: exports mix the two."""
-        if self.folder is not None and checkpoint_paths(self.folder):
-            return build_for_inference(self.config, self._guide_network())  # to be restored
-        name = f"training.initial_generator {self.config.training.initial_generator}"
-        initial = ModelFolder(self.config.training.initial_generator).generator()
-        weights = {variable.path: variable for variable in initial.weights}
-        wanted = {variable.path: variable for variable in self.generator.weights}
-        same = {p: v.shape for p, v in weights.items()} == {p: v.shape for p, v in wanted.items()}
-        own, other = ({layer.name for layer in n.layers} for n in (self.generator, initial))
-        if not same or (own ^ other) & _UNWEIGHTED:
-            raise TrainingError(
-                f"{name} is another network than this configuration describes: its generator, "
-                "data.lightness_scale and data.color_space must be the same."
-            )
-        for path, variable in wanted.items():
-            variable.assign(keras.ops.convert_to_numpy(weights[path]))
-        return initial
 
     def _guide_network(self) -> keras.Model | None:
         return self._guide and self._guide.network()
@@ -262,10 +244,20 @@ class Trainer:
         batches, epoch_steps = self._batches(dataset)
         if self._rebalancing is not None:
             self._rebalancing.count(dataset)
-        callback_list = self._callback_list(callbacks, verbose, end, epoch_steps)
+        if self._writes:
+            self._prepare_folder()
+        callback_list = make_callback_list(
+            self.generator,
+            self.generator_optimizer,
+            callbacks,
+            logs=self.folder / "logs" if self._writes else None,
+            verbose=verbose,
+            epochs=math.ceil(end / epoch_steps),
+            steps=epoch_steps,
+        )
         stops = callback_list.model
         logs: dict[str, float] = {}
-        with self._writers(dataset) as write, _stop_on_signal() as stop:
+        with self._writers(dataset) as write, stop_on_signal() as stop:
             callback_list.on_train_begin()
             while self.current_step < end and not (stop or stops.stop_training):
                 epoch = self.current_step // epoch_steps
@@ -285,7 +277,9 @@ class Trainer:
             self._save_if_due(every=1)
             callback_list.on_train_end(logs)
         if stop:
-            raise Interrupted(self._interruption())
+            saved = f" and saved. To resume: pix2pix-color train --resume {self.folder}"
+            rest = saved if self.folder else "; there is no run folder to resume from."
+            raise Interrupted(f"Stopped at step {self.current_step}{rest}")
         return logs
 
     def _batches(self, dataset: ImageDataset) -> tuple[Iterator, int]:
@@ -307,32 +301,6 @@ class Trainer:
         )
         distributed = self.strategy.experimental_distribute_dataset(batches)
         return iter(distributed), dataset.steps_per_epoch(training.batch_size, drop_remainder)
-
-    def _callback_list(
-        self,
-        callbacks: Sequence[keras.callbacks.Callback],
-        verbose: int | str,
-        end: int,
-        epoch_steps: int,
-    ) -> keras.callbacks.CallbackList:
-        if verbose == "auto":
-            verbose = 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
-        own = []
-        if self._writes:
-            self._prepare_folder()
-            own = [keras.callbacks.TensorBoard(str(self.folder / "logs"), write_graph=False)]
-        # Callbacks ask a model for its optimizer; a second model over the same layers, since
-        # the generator itself must not track (and so checkpoint) its optimizer twice.
-        model = keras.Model(self.generator.inputs, self.generator.outputs, name="generator")
-        model.optimizer, model.stop_training = self.generator_optimizer, False
-        return keras.callbacks.CallbackList(
-            [*own, *callbacks],
-            add_progbar=verbose != 0,
-            model=model,
-            verbose=verbose,
-            epochs=math.ceil(end / epoch_steps),
-            steps=epoch_steps,
-        )
 
     @property
     def _writes(self) -> bool:
@@ -383,14 +351,6 @@ class Trainer:
             f"Stopped at step {step}: {what}. {kept} Lower the learning rates or choose another "
             "training.precision.",
             step,
-        )
-
-    def _interruption(self) -> str:
-        if self.folder is None:
-            return f"Stopped at step {self.current_step}; there is no run folder to resume from."
-        return (
-            f"Stopped at step {self.current_step} and saved. To resume: "
-            f"pix2pix-color train --resume {self.folder}"
         )
 
     # Saving and resuming ----------------------------------------------------------------
@@ -485,24 +445,3 @@ class Trainer:
         return for_inference(
             self.config, self.generator, self._guide_network(), self.current_step, average
         )
-
-
-@contextlib.contextmanager
-def _stop_on_signal() -> Iterator[list[int]]:
-    """Yields a list that Ctrl-C and SIGTERM fill; a second Ctrl-C stops at once."""
-    received: list[int] = []
-
-    def receive(number: int, _frame: object) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    previous: dict[int, Callable] = {}
-    with contextlib.suppress(ValueError):  # signals can be handled in the main thread only
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, receive)
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

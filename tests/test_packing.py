@@ -1,0 +1,127 @@
+"""Networks as they are stored in a SavedModel, and one generator between two."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pix2pix_color.config import GeneratorConfig
+from pix2pix_color.networks import build_generator
+from pix2pix_color.networks.packing import PackedNetwork, interpolate_generators, unpack_weights
+
+SHAPE = {"kind": "residual", "depth": 1, "filters": 4, "kernel_size": 3}
+
+
+def generator(seed: int, **options) -> keras.Model:
+    scale = options.pop("lightness_scale", "unit")
+    model = build_generator(GeneratorConfig(**SHAPE | options), 8, lightness_scale=scale, seed=seed)
+    rng = np.random.default_rng(seed)
+    for variable in model.weights:  # statistics as of a trained one, above 0
+        if "moving" in variable.path:
+            variable.assign(rng.uniform(0.1, 1.0, variable.shape))
+    return model
+
+
+@pytest.fixture
+def pair():
+    return generator(1), generator(2)
+
+
+@pytest.fixture
+def lightness():
+    return np.random.default_rng(0).uniform(0, 100, (2, 8, 8, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("end", [0, 1])
+def test_the_ends_are_the_two(pair, lightness, end):
+    mixed = interpolate_generators(*pair, float(end))
+    np.testing.assert_array_equal(mixed(lightness), pair[end](lightness))
+
+
+def test_flip_augmentation_follows_the_second(pair, lightness):
+    twice = [generator(seed, self_ensemble=True) for seed in (1, 2)]
+    mixed = interpolate_generators(twice[0], pair[1], 0.0)
+    np.testing.assert_array_equal(mixed(lightness), pair[0](lightness))
+    mixed = interpolate_generators(pair[0], twice[1], 1.0)
+    np.testing.assert_array_equal(mixed(lightness), twice[1](lightness))
+
+
+@pytest.mark.parametrize("vividness", [0.25, 0.9])
+def test_every_weight_lies_on_the_line_through_both(pair, vividness):
+    mixed = interpolate_generators(*pair, vividness)
+    stable, vivid = ({v.path: v.numpy() for v in model.weights} for model in pair)
+    for variable in mixed.weights:
+        expected = (1 - vividness) * stable[variable.path] + vividness * vivid[variable.path]
+        np.testing.assert_allclose(variable, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_mixture_has_weights_of_its_own(pair):
+    before = pair[0].get_weights()
+    mixed = interpolate_generators(*pair, 0.5)
+    mixed.set_weights([0.0 * w for w in before])
+    for one, other in zip(pair[0].get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class TestPackedNetwork:
+    def saved(self, tmp_path, *networks):
+        tf.saved_model.save(PackedNetwork(*networks), str(tmp_path / "packed"))
+        return tf.saved_model.load(str(tmp_path / "packed"))
+
+    def test_kernels_come_back_as_float16_rounds_them_and_vectors_exactly(self, pair, tmp_path):
+        loaded = self.saved(tmp_path, *pair)
+        for stable, source in ((False, pair[0]), (True, pair[1])):
+            network = generator(3)
+            unpack_weights(loaded, network, stable=stable)
+            for found, original in zip(network.weights, source.weights, strict=True):
+                expected = np.asarray(original)
+                if expected.ndim > 1:
+                    expected = expected.astype(np.float16).astype(np.float32)
+                np.testing.assert_array_equal(found, expected)
+
+    def test_frozen_weights_are_stored_once_for_both_ends(self, pair, tmp_path):
+        for network in pair:
+            network.get_layer("down0_block1_1_conv").trainable = False
+        kernel = np.asarray(pair[0].get_layer("down0_block1_1_conv").kernel)
+        loaded = self.saved(tmp_path, *pair)
+        assert [k.shape for k in loaded.frozen.kernels] == [kernel.shape]
+        total = sum(int(np.prod(k.shape)) for k in loaded.learned.kernels)
+        assert (
+            total == sum(v.numpy().size for v in pair[0].weights if len(v.shape) > 1) - kernel.size
+        )
+        assert [k.shape for k in loaded.stable.kernels] == [k.shape for k in loaded.learned.kernels]
+        other = generator(4)
+        other.get_layer("down0_block1_1_conv").trainable = False
+        unpack_weights(loaded, other, stable=True)
+        np.testing.assert_allclose(
+            other.get_layer("down0_block1_1_conv").kernel, kernel, rtol=1e-3, atol=1e-6
+        )
+
+    @pytest.mark.parametrize("vividness", [0.0, 0.3, 1.0])
+    def test_predicts_what_the_mixed_network_does(self, pair, lightness, vividness):
+        packed = PackedNetwork(pair[1], pair[0])
+        found = packed.predict(packed.weights(tf.constant(vividness)), tf.constant(lightness))
+        expected = interpolate_generators(*pair, vividness)(lightness)
+        np.testing.assert_allclose(found, expected, atol=2e-3)
+        assert np.ptp(expected) > 0.01
+
+    def test_another_network_does_not_fit(self, pair, tmp_path):
+        with pytest.raises(ValueError):
+            unpack_weights(self.saved(tmp_path, pair[0]), generator(1, depth=2))
+
+
+@pytest.mark.parametrize(
+    "options", [{"filters": 8}, {"depth": 2}, {"lightness_scale": "report"}], ids=str
+)
+def test_two_different_networks_cannot_be_mixed(options):
+    with pytest.raises(ValueError, match=r"different generators cannot be mixed: \w+") as caught:
+        interpolate_generators(generator(1), generator(2, **options), 0.5)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("vividness", [-0.1, 1.1, float("nan")])
+def test_out_of_range_is_refused(pair, vividness):
+    with pytest.raises(ValueError, match=r"must be from 0 to 1, not"):
+        interpolate_generators(*pair, vividness)
