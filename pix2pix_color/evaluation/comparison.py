@@ -107,5 +107,5 @@ def _share_better(per_image: PerImage, first: str, second: str, name: str) -> fl
         return None
     one, other = per_image[first][score.column], per_image[second][score.column]
     better = one > other if score.better == "higher" else one < other
-    # Values that agree in the digits of scores.csv are equal, wherever either was read from.
+    # Values that differ only by rounding are equal.
     return float(np.mean(better & ~np.isclose(one, other, rtol=2e-6, atol=0.0)))
