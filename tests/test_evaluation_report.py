@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
+from conftest import tiny_config
 from PIL import Image
 
 from pix2pix_color.apps import cli
@@ -74,8 +76,11 @@ def test_the_command_prints_tables_or_json(tiny_run, tiny_export, capsys):
     assert {"model", "no_color", "own_mean_chroma", "real"} <= set(summary["scores"])
 
 
-def test_a_model_of_another_size_is_refused(tiny_run, tmp_path):
-    build_generator(GeneratorConfig(depth=2, filters=4), 16).save(tmp_path / "generator.keras")
-    with pytest.raises(EvaluationError, match="'against' takes images of shape") as error:
-        report.write_report(tiny_run, against=tmp_path, dataset="photographs", limit=3)
-    assert str(error.value).startswith(f"{tiny_run} and {tmp_path} cannot be scored")
+def test_a_model_of_another_size_is_refused(monkeypatch):
+    def load(name: str) -> SimpleNamespace:
+        network = build_generator(GeneratorConfig(depth=2, filters=4), {"a": 8, "b": 16}[name])
+        return SimpleNamespace(name=name, config=tiny_config(), generator=network)
+
+    monkeypatch.setattr(report.Colorizer, "load", load)
+    with pytest.raises(EvaluationError, match="^a and b cannot be scored: .*'against' takes image"):
+        report.write_report("a", against="b", dataset="photographs", limit=3)

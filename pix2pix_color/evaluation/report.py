@@ -94,8 +94,8 @@ def write_report(
 
     Raises:
         EvaluationError: a file is in the way, or a model cannot be scored on these images.
-        ColorizerError: a model that does not exist or cannot be loaded.
-        DataError: a data set that does not exist or cannot be read.
+        ModelError: a model does not exist or cannot be loaded.
+        DataError: a data set does not exist or cannot be read.
     """
     folders: dict[str, Path] = {}
     if folder is not None:
