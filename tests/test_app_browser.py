@@ -377,7 +377,7 @@ def test_the_servers_own_files_and_other_addresses_are_not_read(server, tiny_exp
     assert "cat-color.png" not in ask(str(photograph))
     refusal = "Upload the file instead of its address."
     assert ask(ADDRESS) == ask(f"{server.url}static/img/logo.svg") == refusal
-    for route in ("queue/join", "run/predict", "call/colorize", "call/v2/colorize"):
+    for route in ("queue/join", "run/predict", "run/upload", "call/colorize", "call/v2/colorize"):
         body = json.dumps({"data": [{"path": ADDRESS}], "fn_index": 1}).replace("/", "\\/")
         answer = httpx.post(f"{server.url}gradio_api/{route}", content=body)
         assert (answer.status_code, answer.text) == (403, refusal)

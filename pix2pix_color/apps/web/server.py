@@ -28,6 +28,7 @@ __all__ = ["demo"]
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 _JSON_BYTES = 1_000_000  # limit of a request without files
 _BYTES_PER_FILE = 10_000  # of headers in an upload, and of its path in a request
+_NO_ADDRESS = "Upload the file instead of its address.", 403
 
 
 def demo(
@@ -168,23 +169,21 @@ class _Guard:
         from starlette.responses import PlainTextResponse
 
         refusal = None
-        if scope["type"] == "http":
-            is_upload = scope["path"].rstrip("/").endswith("/upload")
+        if scope["type"] == "http" and "://" in scope["path"]:
+            refusal = _NO_ADDRESS
+        elif scope["type"] == "http" and scope["method"] in ("POST", "PUT", "PATCH"):
+            # The whole route, since `run/upload` would be a call.
+            is_upload = scope["path"].rstrip("/").endswith("/gradio_api/upload")
             length = dict(scope["headers"]).get(b"content-length")
-            if "://" in scope["path"]:
-                refusal = 403, "Upload the file instead of its address."
-            elif scope["method"] not in ("POST", "PUT", "PATCH"):
-                pass
-            elif length is None:
-                refusal = 411, "The request must state its length."
+            if length is None:
+                refusal = "The request must state its length.", 411
             elif int(length) > (self.upload if is_upload else self.other):
-                refusal = 413, "The request is too large."
+                refusal = "The request is too large.", 413
             elif not is_upload:
                 body = await Request(scope, receive).body()
-                if _names_an_address(body):
-                    refusal = 403, "Upload the file instead of its address."
+                refusal = _NO_ADDRESS if _names_an_address(body) else None
                 receive = _replay(body, receive)
-        app = PlainTextResponse(refusal[1], refusal[0]) if refusal else self.app
+        app = PlainTextResponse(*refusal) if refusal else self.app
         await app(scope, receive, send)
 
 
