@@ -66,7 +66,7 @@ class TestPhotographs:
 class TestFolder:
     def test_reads_what_pillow_reads(self, tmp_path):
         suffixes = (".JPG", ".bmp", ".jpeg", ".png", ".tif", ".tiff", ".webp")
-        paths = [save_images(tmp_path, 1, suffix=suffix)[0] for suffix in suffixes]
+        paths = [save_images(tmp_path, 1, suffix=x, seed=i)[0] for i, x in enumerate(suffixes)]
         found = as_arrays(load_dataset(tmp_path))
         assert found.shape == (len(suffixes), 32, 32, 3)
         for path, image in zip(paths, found, strict=True):
