@@ -210,7 +210,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("error", "package"),
         [
-            (ModuleNotFoundError("No module named 'x'"), "tensorflow-datasets>=4.9.4"),
+            (ModuleNotFoundError("No module named 'x'"), "tensorflow-datasets>=4.9.6"),
             # As on Colab, where it is not an ImportError.
             (Exception("mismatched Protobuf Gencode/Runtime\nx"), "tensorflow-metadata<1.18"),
         ],

@@ -93,6 +93,7 @@ def test_every_import_of_the_package_is_declared():
     """Imports outside the standard library are in install_requires or an extra."""
     parser = setup_cfg()
     declared = parser["options"]["install_requires"]
+    assert all(" >=" in line for line in declared.splitlines() if line), "a lower bound is missing"
     for extra in ("notebooks", "experiments", "demo", "onnx", "lite", "video"):
         declared += parser["options.extras_require"][extra]
     named = {

@@ -4,7 +4,7 @@
     python tools/test_versions.py lower colab    # only these
 
 Three environments install the newest packages under each supported Python. `lower` installs the
-oldest packages that `setup.cfg` allows, all together; `colab` the versions of Google Colab. All
+oldest packages that `setup.cfg` allows, all together; `colab` has the versions of Google Colab. All
 commands run without TensorFlow Datasets, which only `cifar10` and `tfds:NAME` need.
 
 A Python that is not installed is reported. The exit code is 1 if a step failed or nothing ran.
@@ -45,17 +45,11 @@ print("Python", platform.python_version(), *(f"{name} {version(name)}" for name 
 
 
 def lower_bounds() -> list[str]:
-    """Returns the requirements in `setup.cfg` with `==` instead of `>=`."""
+    """Returns the requirements in `setup.cfg` with `==` instead of `>=`, without upper bounds."""
     metadata = configparser.ConfigParser()
     metadata.read(ROOT / "setup.cfg", encoding="utf-8")
-    bounds = []
-    for line in metadata["options"]["install_requires"].splitlines():
-        if line and not line.startswith("#"):
-            bound = re.match(r"([\w-]+) *>= *([\w.]+)", line)
-            if not bound:
-                sys.exit(f"setup.cfg: the requirement {line} has no lower bound.")
-            bounds.append(f"{bound[1]}=={bound[2]}")
-    return bounds
+    requirements = metadata["options"]["install_requires"].split("\n")
+    return [re.sub(" *>= *([^, ]+).*", r"==\1", line) for line in requirements if line]
 
 
 ENVIRONMENTS: dict[str, tuple[str, list[str]]] = {  # the version of Python, pip's constraints
@@ -71,16 +65,12 @@ def run(command: str, folder: Path) -> tuple[bool, str]:
     """Runs a command in an environment's folder; returns whether it succeeded, and its output."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PIX2PIX_"))}
     variables["PATH"] = f"{folder / 'venv' / 'bin'}{os.pathsep}{variables['PATH']}"
-    done = subprocess.run(
-        command,
-        shell=True,
-        cwd=folder,
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    return done.returncode == 0, done.stdout.decode(errors="replace").strip()
+    with (folder / "log.txt").open("w+", errors="replace") as log:
+        code = subprocess.call(
+            command, shell=True, cwd=folder, env=variables, stdout=log, stderr=log
+        )
+        log.seek(0)
+        return code == 0, log.read().strip()
 
 
 def create(version: str, folder: Path) -> bool:

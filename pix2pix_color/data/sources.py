@@ -196,7 +196,7 @@ def _import_tfds() -> ModuleType:
     except Exception as error:  # protobuf's VersionError is not an ImportError
         # Newer versions of tensorflow-metadata need a newer protobuf than TensorFlow 2.19 allows.
         is_protobuf = "protobuf" in str(error).lower()
-        package = "tensorflow-metadata<1.18" if is_protobuf else "tensorflow-datasets>=4.9.4"
+        package = "tensorflow-metadata<1.18" if is_protobuf else "tensorflow-datasets>=4.9.6"
         raise DataError(
             f"TensorFlow Datasets cannot be imported ({_first_line(error)}). Run "
             f'pip install "{package}", or use --dataset photographs.'
