@@ -177,4 +177,4 @@ def test_the_page(shipped, tiny_export, tmp_path, photograph):
     other = Models(tiny_export)
     chosen = Settings(other.default, vividness=0.25)
     result = colorize_photograph(photograph, chosen, other, Limits(), tmp_path)
-    assert any("no dial of vividness" in note for note in result.notes)
+    assert any("cannot be changed" in note for note in result.notes)
