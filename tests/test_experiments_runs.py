@@ -10,7 +10,6 @@ import sys
 import weakref
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -33,6 +32,7 @@ from pix2pix_color.experiments.runner import Runner, free_tf_memory, interruptib
 from pix2pix_color.experiments.studies import SEARCH
 from pix2pix_color.experiments.study import REPORT, Study, Variant
 from pix2pix_color.experiments.table import Results, as_table
+from pix2pix_color.model_folder import ModelFolder, build_for_inference, for_inference
 from pix2pix_color.training import Trainer
 
 BASE = tiny_config("data.dataset=photographs")
@@ -92,8 +92,8 @@ class TestResults:
 
     def test_say_what_was_run_and_what_it_cost(self, finished):
         row = rows_by_variant(finished)["report", 1]
-        network = keras.models.load_model(finished / row["run"] / "generator.keras", compile=False)
-        assert row["generator_parameters"] == network.count_params()
+        generator = ModelFolder(finished / row["run"]).generator()
+        assert row["generator_parameters"] == generator.count_params()
         assert (row["steps"], row["batch_size"], row["images"]) == (10, 8, 80)
         assert row["tflop"] == pytest.approx(row["gflop_per_image"] * 80 / 1e3, rel=1e-4)
         assert row["seconds"] > 0
@@ -131,7 +131,7 @@ class TestResults:
         row = rows_by_variant(finished)["explodes", 0]
         assert row["status"].startswith("diverged at step ")
         assert row["psnr"] is None
-        assert not (finished / row["run"] / "generator.keras").exists()
+        assert not (finished / row["run"] / "saved_model").exists()
 
     def test_checkpoints_do_not_stay(self, finished):
         assert not list(finished.glob("*/checkpoints"))
@@ -169,17 +169,21 @@ class TestGoingOn:
         row = rows_by_variant(copied)["RGB", 0]
         assert row["status"].startswith("failed: ")
         assert row["psnr"] is None
-        run_studies([FIRST], copied, **OPTIONS)
+        run_studies([FIRST], copied, **OPTIONS, keep_generators=False)
         row = rows_by_variant(copied)["RGB", 0]
         assert row["status"] == "done"
         assert row["psnr"] == pytest.approx(before["psnr"], rel=1e-3)
+        assert not (copied / row["run"] / "saved_model").exists()
+        self.refuse(monkeypatch)  # without its generator it counts as done
+        run_studies([FIRST], copied, **OPTIONS)
 
     def test_rescoring_trains_nothing(self, copied, monkeypatch):
         monkeypatch.setattr(runs, "train", None)
         before = rows_by_variant(copied)
-        run_studies([FIRST], copied, **{**OPTIONS, "images": 20}, rescore=True)
+        run_studies([FIRST], copied, **{**OPTIONS, "images": 20, "seeds": [0]}, rescore=True)
         after = rows_by_variant(copied)
         assert after["report", 0]["limit"] == after["RGB", 0]["limit"] == 20
+        assert after["report", 1] == before["report", 1]
         assert after["RGB", 0]["psnr"] != before["RGB", 0]["psnr"]
         assert after["RGB", 0]["psnr_gain"] != before["RGB", 0]["psnr_gain"]
         assert after["explodes", 0] == before["explodes", 0]
@@ -190,28 +194,21 @@ class TestGoingOn:
             run_studies([FIRST, deep], tmp_path / "runs", **OPTIONS)
         assert not (tmp_path / "runs").exists()
 
-    def test_generators_can_be_discarded_and_then_count_as_done(self, tmp_path, monkeypatch):
-        one = study("one", dataclasses.replace(REPORT, seeds=(0,)))
-        run_studies([one], tmp_path, **OPTIONS, keep_generators=False)
-        assert not list(tmp_path.glob("*/generator.keras"))
-        self.refuse(monkeypatch)
-        run_studies([one], tmp_path, **OPTIONS)
-
 
 class TestSharing:
-    def test_what_another_runner_does_is_left_to_it(self, copied):
-        rows = rows_by_variant(copied)
-        forget(copied, *(rows[variant, 0]["run"] for variant in ("RGB", "report")))
+    def test_what_another_runner_does_is_left_to_it(self, copied, monkeypatch):
+        row = rows_by_variant(copied)["RGB", 0]
+        forget(copied, row["run"])
+        monkeypatch.setattr(runner_module, "perform", lambda *_, **__: row)
         lines = []
         options = {**OPTIONS, "say": lines.append, "seeds": [0]}
-        with Runner(copied, base=BASE).claim(rows["RGB", 0]["run"]) as mine:
+        with Runner(copied, base=BASE).claim(row["run"]) as mine:
             assert mine
             run_studies([FIRST], copied, **options)
-        assert "[2/2] first / RGB, seed 0: another runner has it." in lines
-        assert ("report", 0) in rows_by_variant(copied)
+        assert "[1/1] first / RGB, seed 0: another runner has it." in lines
         assert ("RGB", 0) not in rows_by_variant(copied)
         run_studies([FIRST], copied, **options)  # the claim ended with its runner
-        assert ("RGB", 0) in rows_by_variant(copied)
+        assert rows_by_variant(copied)["RGB", 0] == row
 
     def test_what_another_runner_has_done_meanwhile_is_not_done_again(self, copied, monkeypatch):
         runner = Runner(copied, base=BASE, images=30, say=lambda text: None)
@@ -287,44 +284,18 @@ def test_a_study_that_was_killed_and_stopped_ends_with_the_same_table(tmp_path):
     assert len(histories[0].splitlines()) == 21
 
 
-class TestFinishedGenerator:
-    def test_its_statistics_do_not_remember_where_they_started(self):
-        trainer = Trainer(tiny_config())
-        shape = trainer.generator.get_layer("down1_norm").moving_mean.shape
-        lightness = np.random.default_rng(0).uniform(0, 100, (8, 8, 8, 1)).astype(np.float32)
-        for _ in range(3):  # the same batch: its moving averages are its own statistics
-            trainer.generator(lightness, training=True)
-        trainer.step.assign(3)
-        features = trainer.generator.get_layer("down1_conv")(lightness)
-        generator = runs.finished_generator(trainer)
-        layer = generator.get_layer("down1_norm")
-        assert layer.moving_mean.shape == shape
-        axes = (0, 1, 2)
-        np.testing.assert_allclose(layer.moving_mean, np.mean(features, axes), rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(layer.moving_variance, np.var(features, axes), rtol=1e-2)
-        plain = trainer.inference_generator().get_layer("down1_norm")
-        assert np.abs(plain.moving_mean - np.mean(features, axes)).max() > 0.1
-
-    def test_a_long_run_is_left_as_it_is(self):
-        trainer = Trainer(tiny_config())
-        trainer.step.assign(5_000)
-        plain, finished = trainer.inference_generator(), runs.finished_generator(trainer)
-        for one, other in zip(plain.get_weights(), finished.get_weights(), strict=True):
-            np.testing.assert_array_equal(one, other)
-
-    def test_what_went_on_from_another_keeps_its_statistics(self, tmp_path):
-        first = Trainer(tiny_config())
-        for layer in first.generator.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                # Smaller than what the start of a fresh run would still weigh.
-                layer.moving_variance.assign(1e-3 * tf.ones(layer.moving_variance.shape))
-        first.inference_generator().save(tmp_path / "first.keras")
-        config = tiny_config(f"training.initial_generator={tmp_path / 'first.keras'}")
-        trainer = Trainer(config)
-        trainer.step.assign(3)
-        plain, finished = trainer.inference_generator(), runs.finished_generator(trainer)
-        for one, other in zip(plain.get_weights(), finished.get_weights(), strict=True):
-            np.testing.assert_array_equal(one, other)
+def test_a_generator_continued_from_another_keeps_the_statistics_it_started_with():
+    config = tiny_config()
+    trained = build_for_inference(config)
+    fresh = for_inference(config, trained, None, 3)
+    continued = config.override("training.initial_generator=stable")
+    kept = for_inference(continued, trained, None, 3)
+    for one, other in zip(trained.get_weights(), kept.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    layer = "down1_norm"
+    assert np.any(
+        fresh.get_layer(layer).moving_variance != trained.get_layer(layer).moving_variance
+    )
 
 
 def test_a_stop_swallowed_by_an_objects_deletion_comes_between_two_runs(monkeypatch):
@@ -426,9 +397,7 @@ class TestReport:
 
     def test_the_samples_are_the_generators_colors(self, finished):
         row = rows_by_variant(finished)["report", 0]
-        generator = keras.models.load_model(
-            finished / row["run"] / "generator.keras", compile=False
-        )
+        generator = ModelFolder(finished / row["run"]).generator()
         scorer = runs.Scorer(runs.Data(BASE, 30).test(), 30)
         sheet = sample_sheet(FIRST, finished, budget=80, base=BASE)
         np.testing.assert_array_equal(sheet["real"], scorer.samples)
@@ -442,27 +411,33 @@ class TestSearch:
     def search(self, folder: Path, trials: int):
         return search.run_search(self.runner(folder), budget=160, trials=trials).records()
 
-    def test_an_interrupted_one_goes_on_with_the_same_points(self, tmp_path, monkeypatch):
-        first = self.search(tmp_path, 1)
-        assert first[0]["study"] == SEARCH.name
-        assert first[0]["images"] == 80
-        assert first[0]["split"] == "train, held out"
-        assert "training.generator_learning_rate=0.0002 " in first[0]["changes"]
-        assert "training.discriminator_learning_rate=2.5e-05 " in first[0]["changes"]
+    def test_an_interrupted_one_resumes_with_the_same_points(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(search, "_REPORTS", 2)
+        parts = []
 
-        def stop(*_, **__):
-            raise KeyboardInterrupt
+        def stop_in_second_trial(trainer, *_, **options):
+            parts.append(options["steps"])
+            if len(parts) > 2:
+                raise KeyboardInterrupt
+            train(trainer, *_, **options)
 
-        lines = []
+        train, lines, runner = search.train, [], self.runner(tmp_path)
+        runner.say = lines.append
         with monkeypatch.context() as patch:
-            patch.setattr(search, "train", stop)
-            runner = self.runner(tmp_path)
-            runner.say = lines.append
+            patch.setattr(search, "train", stop_in_second_trial)
             with pytest.raises(Interrupted, match="same command again"):
                 search.run_search(runner, budget=160, trials=2)
+        first = Results(tmp_path / "results.csv").records()
+        assert len(first) == 1
+        assert first[0]["study"] == SEARCH.name
+        assert (first[0]["images"], first[0]["split"]) == (80, "train, held out")
+        assert "training.generator_learning_rate=0.0002 " in first[0]["changes"]
+        assert "training.discriminator_learning_rate=2.5e-05 " in first[0]["changes"]
         rows = self.search(tmp_path, 2)
-        assert len(rows) == 2
-        assert lines[0].endswith(rows[1]["changes"])
+        assert [row["variant"] for row in rows] == ["trial 0", "trial 1"]
+        assert rows[0] == first[0]
+        (started,) = (line for line in lines if line.startswith("[2/2]"))
+        assert started.endswith(rows[1]["changes"])
         assert rows[1]["status"] == "done" or rows[1]["status"].startswith("pruned")
         assert self.search(tmp_path, 2) == rows
         assert "| 0 | `training" in study_table(SEARCH, as_table(rows))

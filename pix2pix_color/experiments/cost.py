@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from ..classifier import build_classifier, load_classifier
-from ..config import Config
+from ..config import Config, DiscriminatorConfig, GeneratorConfig
 from ..networks import build_discriminator, build_generator
 from ..training.perceptual import find_classifier
 
@@ -57,23 +57,36 @@ def _size(kernel: keras.Variable) -> int:
 
 
 @functools.cache
-def _cost(generator_config, discriminator_config, image_size: int, color_space: str) -> Cost:
-    guide = load_classifier(generator_config.guide).network() if generator_config.guide else None
-    generator = build_generator(generator_config, image_size, guide=guide, color_space=color_space)
-    discriminator = build_discriminator(discriminator_config, image_size, color_space=color_space)
-    return Cost(
-        generator.count_params(),
-        discriminator.count_params(),
-        forward_flops(generator),
-        forward_flops(discriminator),
-        sum(_layer_flops(layer) for layer in generator.layers if not layer.trainable),
-    )
+def _counts(
+    network: GeneratorConfig | DiscriminatorConfig, image_size: int, color_space: str
+) -> tuple[int, int, int]:
+    """Returns a network's parameters, its operations, and those of its frozen layers."""
+    if isinstance(network, GeneratorConfig):
+        guide = load_classifier(network.guide).network() if network.guide else None
+        model = build_generator(network, image_size, guide=guide, color_space=color_space)
+    else:
+        model = build_discriminator(network, image_size, color_space=color_space)
+    frozen = sum(_layer_flops(layer) for layer in model.layers if not layer.trainable)
+    return model.count_params(), forward_flops(model), frozen
 
 
 def cost_of(config: Config) -> Cost:
-    """Returns the cost of a configuration's networks, which are built once to count it."""
-    data = config.data
-    return _cost(config.generator, config.discriminator, data.image_size, data.color_space)
+    """Returns the cost of a configuration's networks, each of which is built once to count it.
+
+    Raises:
+        ConfigError: The networks cannot be built.
+        ClassifierError: `generator.guide` does not exist.
+    """
+    form = config.data.image_size, config.data.color_space
+    generator_parameters, generator_flops, frozen_flops = _counts(config.generator, *form)
+    discriminator_parameters, discriminator_flops, _ = _counts(config.discriminator, *form)
+    return Cost(
+        generator_parameters=generator_parameters,
+        discriminator_parameters=discriminator_parameters,
+        generator_flops=generator_flops,
+        discriminator_flops=discriminator_flops,
+        frozen_flops=frozen_flops,
+    )
 
 
 def flops_per_image(config: Config) -> int:

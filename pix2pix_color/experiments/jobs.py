@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..config import Config
-from ..errors import ConfigError, StudyError
+from ..errors import ClassifierError, ConfigError, StudyError
 from .cost import flops_per_image
 from .study import REPORT, UNCOUNTED, Study, Variant, config_hash
 
@@ -100,7 +100,7 @@ def make_job(
             "training.keep_checkpoints=2",
             "training.sample_every=0",
         )
-    except (ConfigError, ValueError) as error:
+    except (ClassifierError, ConfigError, ValueError) as error:
         raise StudyError(f"{where}: {error}") from error
     return Job(study, variant.name, variant.changes, seed, config, budget, images, **options)
 

@@ -259,8 +259,7 @@ def _as_changes(preset: Config) -> tuple[str, ...]:
     return tuple(f"{field}={value}" for field, value in changed_fields(preset).items())
 
 
-# A short run uses a tenth of its steps for warm-up, cannot average over a thousand steps, and sees
-# no image twice.
+# A short run warms up for a tenth of its steps, averages over fewer, and sees no image twice.
 _SHORT = ("training.warmup_steps=40", "training.ema_momentum=0.99", "data.shift=0")
 _UNGUIDED = ("generator.guide=", "generator.self_ensemble=false", "generator.dropout=0.1")
 _STABLE = (*_as_changes(Config.stable()), *_SHORT, *_UNGUIDED)
@@ -365,12 +364,11 @@ DIRECTIONS = (
 )
 """The studies of what section 5.3 lists as future directions.
 
-`faithful` trains a residual generator from random weights without a discriminator and asks what
-makes colors accurate. Its baseline is the preset `stable` before it had what these studies and its
-long runs led to: a guide, flip test-time augmentation, and shifted images instead of dropout.
-`lively` continues from the shipped model `stable` against a discriminator and asks what makes
-colors believable. Its published runs continued from the `stable` of commit 2c4e2d5, which was
-guided by the evaluation classifier; a new run continues from the present one.
+`faithful` trains from random weights without a discriminator. Its baseline is the preset `stable`
+before these studies and its long runs added a guide, flip test-time augmentation, and shifted
+images instead of dropout. `lively` continues from the shipped model `stable`. Its published runs
+continued from that of commit 2c4e2d5, which the evaluation classifier guided; a new run continues
+from the present one.
 """
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ...config import nearest
-from ...errors import ConfigError, StudyError, UsageError
+from ...errors import StudyError, UsageError
 from ...experiments.studies import SEARCH, find_studies, find_variants
 from ...experiments.study import BUDGET, FOLDER, IMAGES, LAST_COMMIT, Study, Variant, base_config
 from ...startup import start_tensorflow
@@ -104,10 +104,6 @@ def run(options: argparse.Namespace) -> int:
     return actions[options.action](options)
 
 
-def _say(text: str = "") -> None:
-    print(text, flush=True)
-
-
 def _chosen(options: argparse.Namespace) -> tuple[Study, ...]:
     if not options.names:
         raise UsageError(f"experiment {options.action} needs the name of a study, or all.")
@@ -124,12 +120,12 @@ def _chosen(options: argparse.Namespace) -> tuple[Study, ...]:
 
 def _list(options: argparse.Namespace) -> int:
     for study in find_studies(options.names or ["all"]):
-        _say(f"{study.name} (section {study.section}, group {study.group}): {study.title}")
-        _say(f"    The report: {study.claim}")
-        _say(f"    {study.question}")
+        print(f"{study.name} (section {study.section}, group {study.group}): {study.title}")
+        print(f"    The report: {study.claim}")
+        print(f"    {study.question}")
         for variant in study.variants:
             changes = " ".join(variant.changes) or "the report's own configuration"
-            _say(f"      {variant.name}: {changes} ({_how(variant)})")
+            print(f"      {variant.name}: {changes} ({_how(variant)})")
     return 0
 
 
@@ -142,10 +138,7 @@ def _how(variant: Variant) -> str:
 
 def _run(options: argparse.Namespace) -> int:
     studies = _chosen(options)
-    try:
-        base = base_config(options.dataset)
-    except ConfigError as error:
-        raise UsageError(str(error)) from error
+    base = base_config(options.dataset)
     start_tensorflow()
     import tensorflow as tf
 
@@ -158,7 +151,7 @@ def _run(options: argparse.Namespace) -> int:
     grid = [study for study in studies if study.name != SEARCH.name]
     jobs = plan(grid, base, budget, options.seeds)
     if options.dry_run:
-        return _plan(jobs, SEARCH in studies, budget)
+        return _dry_run(jobs, SEARCH in studies, budget)
     runner = Runner(
         options.folder,
         base=base,
@@ -170,24 +163,23 @@ def _run(options: argparse.Namespace) -> int:
         runner.run(jobs)
     if SEARCH in studies:
         run_search(runner, budget=budget)
-    _say(f"Finished: {runner.results.path}")
+    print(f"Finished: {runner.results.path}")
     return 0
 
 
-def _plan(jobs: list, search: bool, budget: int) -> int:
+def _dry_run(jobs: list, search: bool, budget: int) -> int:
     from ...experiments.cost import flops_per_image
+    from ...experiments.search import TRIALS
 
     for job in jobs:
         gflop = flops_per_image(job.config) / 1e9
-        _say(
+        print(
             f"{job}: {job.images:,} images, {job.config.training.steps:,} steps, "
             f"{gflop:.2f} GFLOP per image, {job.tflop:,.0f} TFLOP"
         )
-    _say(f"{len(jobs)} runs, {sum(job.tflop for job in jobs):,.0f} TFLOP.")
+    print(f"{len(jobs)} runs, {sum(job.tflop for job in jobs):,.0f} TFLOP.")
     if search:
-        from ...experiments.search import TRIALS
-
-        _say(f"Also the search: up to {TRIALS} trials of {budget // 2:,} images.")
+        print(f"Also the search: up to {TRIALS} trials of {budget // 2:,} images.")
     return 0
 
 
@@ -197,8 +189,8 @@ def _report(options: argparse.Namespace) -> int:
 
     results = open_results(options.folder)
     for study in studies:
-        _say(study_table(study, results.rows, budget=options.budget))
+        print(study_table(study, results.rows, budget=options.budget))
     if options.publish is not None:
         count = publish(options.folder, options.publish)
-        _say(f"Copied the table and {count} strips of sample images to {options.publish}.")
+        print(f"Copied the table and {count} strips of sample images to {options.publish}.")
     return 0
