@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .config import Config, nearest
 from .errors import ConfigError, ModelError
 from .files import shipped_folder, verify_checksums
@@ -279,7 +277,7 @@ def for_inference(
     if not step:  # nothing is averaged yet
         return generator
     averages = [keras.ops.convert_to_numpy(value) for value in average or ()]
-    if any(np.any(value) for value in averages):  # not if loss scaling skipped every step so far
+    if any(value.any() for value in averages):  # not if loss scaling skipped every step so far
         for variable, value in zip(generator.trainable_variables, averages, strict=True):
             variable.assign(value)
     if config.training.initial_generator:  # it started with statistics of its own
