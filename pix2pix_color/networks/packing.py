@@ -89,9 +89,16 @@ class PackedNetwork(tf.Module):
             for pack in (False, True)
         ]
 
+        # The random state of dropout, which is read before the graph is traced.
+        states = {
+            variable.path: keras.ops.convert_to_numpy(variable)
+            for variable in network.variables
+            if variable.path not in places
+        }
+
         def place(variable: keras.Variable, parts: tuple) -> tf.Tensor:
-            if variable.path not in places:
-                return tf.constant(keras.ops.convert_to_numpy(variable))
+            if variable.path in states:
+                return tf.constant(states[variable.path])
             kind, pack, index = places[variable.path]
             return parts[pack][kind][index]
 
