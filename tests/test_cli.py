@@ -410,7 +410,7 @@ def test_a_video(tiny_export: Path, tmp_path: Path, capsys):
     assert "--overwrite" in error_line(capsys, 1, *command)
     assert "for images" in error_line(capsys, 2, *command, "--compare")
     line = error_line(capsys, 1, *command, "--overwrite", "--smoothing", 2)
-    assert "smoothing must be 0 to 1" in line
+    assert "smoothing must be between 0 and 1" in line
 
 
 def truncated_png() -> bytes:

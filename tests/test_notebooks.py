@@ -62,7 +62,8 @@ def kernel():
         shutdown_kernel="immediate",
         resources={"metadata": {"path": str(FOLDER)}},
     )
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MPLBACKEND")}
+    environment = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}
+    environment["PYTHONPATH"] = str(FOLDER.parent)  # this checkout, whatever is installed
     client.execute(cleanup_kc=False, env=environment)
     yield client
     client.nb = nbformat.v4.new_notebook()
