@@ -199,9 +199,9 @@ def test_lite_refuses_what_does_not_fit(small, tmp_path):
         with pytest.raises(ExportError, match="multiples of 8"):
             export_lite(small, path, shape=shape)
     path.write_text("mine")
-    with pytest.raises(ExportError, match="exists already"):
+    with pytest.raises(ExportError, match="already exists"):
         export_lite(small, path)
-    with pytest.raises(ExportError, match="exists already"):
+    with pytest.raises(ExportError, match="already exists"):
         export_onnx(small, path)
     assert path.read_text() == "mine"
 

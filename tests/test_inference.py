@@ -20,8 +20,9 @@ from pix2pix_color.networks import build_generator
 def network():
     """Untrained, and with lively colors."""
     generator = build_generator(GeneratorConfig(depth=3, filters=4), 8, seed=0)
-    generator.set_weights([2 * w if w.ndim == 4 else w for w in generator.get_weights()])
-    return generator
+    lively = [2 * w if w.ndim == 4 else w for w in generator.get_weights()]
+    generator.set_weights([w.astype(np.float16) if w.ndim == 4 else w for w in lively])
+    return generator  # as half precision keeps it
 
 
 @pytest.fixture(scope="module")

@@ -37,8 +37,9 @@ NAME = "my-model"
 def generator():
     model = build_generator(tiny_config().generator, 8, seed=0)
     rng = np.random.default_rng(0)
-    model.set_weights([w + rng.normal(0, 0.2, w.shape).clip(-0.5, 2) for w in model.get_weights()])
-    return model
+    weights = [w + rng.normal(0, 0.2, w.shape).clip(-0.5, 2) for w in model.get_weights()]
+    model.set_weights([w.astype(np.float16) if w.ndim == 4 else w for w in weights])
+    return model  # as half precision keeps it
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +209,7 @@ def test_the_curl_command_turns_a_gray_file_into_a_color_file(folder, generator,
     assert done.returncode == 0, done.stderr
     gray = as_array((folder / "gray.png").read_bytes())
     colored = as_array((folder / "color.png").read_bytes())
-    np.testing.assert_array_equal(colored, expected(generator, gray))
+    assert np.abs(colored.astype(int) - expected(generator, gray)).max() <= 1
     assert np.ptp(colored, axis=-1).max() > 20
 
 

@@ -83,10 +83,9 @@ class Trainer:
             self._build_step()
         self._initial: keras.Model | None = None
         if config.training.initial_generator:
-            if self.folder is not None and checkpoint_paths(self.folder):  # to be restored
-                self._initial = build_for_inference(config, self._guide_network())
-            else:
-                self._initial = start_from(config, self.generator)
+            self._initial = build_for_inference(config, self._guide_network())
+            if self.folder is None or not checkpoint_paths(self.folder):  # else it is restored
+                start_from(config, self.generator, self._initial)
         self.checkpoints = Checkpoints(
             self._state(),
             self.step,
