@@ -1,6 +1,6 @@
 # make reproduce   reproduce the report with the shipped model: notebooks, figures and scores
 # make test        run lint and all tests
-# make test-versions   test supported Python and package versions in new environments (an hour)
+# make test-versions   test supported Python and package versions in new environments (about ten minutes)
 # make lint        run ruff and check the import contracts
 # make format      format the code and fix what ruff can fix
 # make notebooks   run the committed notebooks again, in place (needs CIFAR-10)
