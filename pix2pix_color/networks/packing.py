@@ -1,7 +1,8 @@
 """Networks as they are stored in a SavedModel, and the dial between two generators.
 
-Kernels are stored in half precision and cast to float32 in the graph; everything of one dimension
-(biases, batch normalization) stays float32, in one variable, since many small ones load slowly.
+Large kernels are stored in half precision and cast to float32 in the graph. Everything small stays
+float32, in one variable, since many small ones load slowly: biases, batch normalization, and the
+kernels next to the images, whose rounding an int8 export would multiply.
 
 A generator that was fine-tuned from another has a *vividness dial*: mixing the weights of the two
 gives colors in between (Wang et al. 2019, "Deep network interpolation for continuous imagery
@@ -10,6 +11,7 @@ effect transition").
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -18,10 +20,12 @@ import tensorflow as tf
 
 from .layers import MirroredMean, WithMirrored
 
+_LARGE = 4_096  # values: all smaller ones together are a hundredth of a network
+
 __all__ = ["PackedNetwork", "interpolate_generators", "unpack_weights"]
 
 Weights = tuple[list[tf.Tensor], tf.Tensor]
-"""The float32 kernels of a network, and all its vectors in one."""
+"""The large kernels of a network in float32, and everything else in one vector."""
 
 
 def _layers(network: keras.Model, frozen: bool) -> list[keras.layers.Layer]:
@@ -29,19 +33,26 @@ def _layers(network: keras.Model, frozen: bool) -> list[keras.layers.Layer]:
 
 
 def _sorted_variables(layers: Sequence[keras.layers.Layer]) -> tuple[list, list]:
-    """Returns kernels and vectors in the order of their paths, which no Keras version changes."""
+    """Returns the large kernels and the rest, in the order of their paths.
+
+    No Keras version changes these.
+    """
     found = {v.path: v for layer in layers for v in layer.weights if _is_float(v)}
     variables = [found[path] for path in sorted(found)]
-    kernels = [v for v in variables if len(v.shape) > 1]
-    return kernels, [v for v in variables if len(v.shape) <= 1]
+    kernels = [v for v in variables if _is_large(v)]
+    return kernels, [v for v in variables if not _is_large(v)]
 
 
 def _is_float(variable: keras.Variable) -> bool:
     return keras.backend.is_float_dtype(variable.dtype)  # a dropout's seed is not
 
 
+def _is_large(variable: keras.Variable) -> bool:
+    return math.prod(variable.shape) >= _LARGE
+
+
 class _Pack(tf.Module):
-    """The weights of some layers: `kernels`, float16, and `vectors`, float32, all in one."""
+    """The weights of some layers: large `kernels`, float16, and the rest in `vectors`, float32."""
 
     def __init__(self, layers: Sequence[keras.layers.Layer]) -> None:
         super().__init__()
@@ -144,7 +155,7 @@ class PackedNetwork(tf.Module):
 def _split(vectors: tf.Tensor, shapes: list[tuple[int, ...]]) -> list[tf.Tensor]:
     if not shapes:
         return []
-    parts = tf.split(vectors, [int(np.prod(shape)) for shape in shapes])
+    parts = tf.split(vectors, [math.prod(shape) for shape in shapes])
     return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
@@ -165,6 +176,8 @@ def unpack_weights(loaded: tf.Module, network: keras.Model, *, stable: bool = Fa
         for variable, stored in zip(kernels, pack.kernels, strict=True):
             variable.assign(tf.cast(stored, tf.float32))
         shapes = [tuple(v.shape) for v in vectors]
+        if sum(math.prod(shape) for shape in shapes) != pack.vectors.shape[0]:
+            raise ValueError("The stored weights are those of another network.")
         for variable, value in zip(vectors, _split(pack.vectors, shapes), strict=True):
             variable.assign(value)
 
