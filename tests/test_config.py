@@ -32,7 +32,7 @@ def test_every_public_name_of_the_package_is_listed_and_unknown_ones_are_refused
 
     assert pix2pix_color.Config is Config
     assert {"Config", "Trainer", "load_dataset", "rgb_to_lab"} <= set(dir(pix2pix_color))
-    with pytest.raises(AttributeError, match="no attribute 'Trainr'"):
+    with pytest.raises(AttributeError, match="No pix2pix_color attribute Trainr"):
         _ = pix2pix_color.Trainr
 
 

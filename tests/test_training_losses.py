@@ -325,8 +325,8 @@ EXPORTED = {"LightnessToGray", "WithMirrored", "MirroredMean"}  # all else of ou
 folder, found = Path(sys.argv[1]), {}
 dataset = as_dataset(random_images(20))
 runs = {
-    "stable": Config.stable(),
-    "vivid": Config.vivid(),
+    "stable": Config.stable().override("generator.guide="),
+    "vivid": Config.vivid().override("generator.guide="),
     "everything": Config.vivid().override("training.rebalance=0.5", "training.rgb_weight=1",
                                           "generator.modulation=true",
                                           "training.initial_generator="),

@@ -1,7 +1,7 @@
 """What a training step compares, and the losses beyond the report's two.
 
-To add a loss: write it in `losses`, give it a weight in `TrainingConfig`, and add a line to
-`generator_terms`.
+To add a loss: write it in `losses`, give it a weight in `TrainingConfig` (and name that in
+`_LOSSES` there, which checks the weights), and add a line to `generator_terms`.
 """
 
 from __future__ import annotations
