@@ -81,7 +81,7 @@ def export_all(folder: Path) -> dict[str, tuple[Path, Callable[[Path], Network],
     report = ModelFolder("report")
     generator = report.generator()
     formats = {
-        "Keras, rebuilt": (report.path, load_keras, True),
+        "Keras": (report.path, load_keras, True),
         "SavedModel, `chroma`": (report.saved_model, load_saved_model, True),
         "ONNX": (export_onnx(generator, folder / "generator.onnx"), load_onnx, True),
     }
@@ -134,7 +134,7 @@ def measure(lightness: np.ndarray, folder: Path, repeats: int) -> dict[str, dict
     for name, turn in turns.items():
         table[name]["load_seconds_median"] = round(statistics.median(turn["load"]), 3)
         for kind in ("one", "batch"):
-            keras_turns = turns["Keras, rebuilt"][kind]
+            keras_turns = turns["Keras"][kind]
             ratios = [k / mine for k, mine in zip(keras_turns, turn[kind], strict=False)]
             table[name][f"speed_{kind}"] = round(statistics.median(ratios), 2) if ratios else None
     return table
