@@ -28,18 +28,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 success, 1 failure, 2 invalid command line, 130 interrupted.
     """
     try:
-        options = parse(arguments)
-        with short_warnings():
-            exit_code = options.function(options)
+        exit_code = _run(arguments)
         sys.stdout.flush()  # a closed pipe raises here, where it is caught
-        return exit_code or 0
-    except SystemExit as stop:  # argparse, after --help or an error of its own
-        return stop.code if isinstance(stop.code, int) else FAILED
+        return exit_code
     except BrokenPipeError:
         # The reader (head, less) left. Python would complain again when it flushes at exit.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        options = parse(arguments)
+        with short_warnings():
+            return options.function(options) or 0
+    except SystemExit as stop:  # argparse, after --help or an error of its own
+        return stop.code if isinstance(stop.code, int) else FAILED
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
         return report("interrupted.", INTERRUPTED)
     except Pix2PixColorError as error:
