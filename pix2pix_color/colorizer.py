@@ -22,7 +22,14 @@ from .config import Config
 from .errors import ColorizerError, ModelError
 from .files import DEFAULT_MODEL
 from .image_files import read_image_file, write_image_file
-from .inference import MAX_RENDER_SIZE, any_size, apply_chroma, shrink_lightness, working_shape
+from .inference import (
+    MAX_RENDER_SIZE,
+    any_size,
+    apply_chroma,
+    read_weights,
+    shrink_lightness,
+    working_shape,
+)
 from .model_folder import ModelFolder
 
 if TYPE_CHECKING:
@@ -315,14 +322,18 @@ def _load_saved_model(model: ModelFolder) -> Colorizer:
     try:
         loaded = tf.saved_model.load(str(path))
         multiple, render_size = int(loaded.multiple), int(loaded.render_size)
-        loaded.predict, loaded.weights  # noqa: B018  fails here if the model is another's
+        loaded.predict, loaded.generator  # noqa: B018  fails here if the model is another's
     except (OSError, KeyError, ValueError, AttributeError, tf.errors.OpError) as error:
         raise ModelError(f"{path} is not a SavedModel that can be loaded: {error}") from error
     vividness = float(loaded.vividness) if hasattr(loaded, "vividness") else None
 
     def at(*vividness: float) -> Callable[[tf.Tensor], tf.Tensor]:
-        weights = loaded.weights(*(tf.constant(v, tf.float32) for v in vividness))
-        return lambda lightness: loaded.predict(weights, lightness)
+        weights = read_weights(loaded.generator, *vividness)
+        return tf.function(
+            lambda lightness: loaded.predict(weights, lightness),
+            input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32)],
+            autograph=False,
+        )
 
     return Colorizer(
         model,

@@ -28,6 +28,7 @@ __all__ = [
     "any_size",
     "apply_chroma",
     "colorize_images",
+    "read_weights",
     "shrink_lightness",
     "working_shape",
 ]
@@ -50,6 +51,29 @@ def any_size(generator: keras.Model) -> keras.Model:
     )
     network.set_weights(generator.get_weights())
     return network
+
+
+def read_weights(packed: Any, vividness: float = 1.0) -> tuple:
+    """Returns the float32 weights of a `PackedNetwork` in a loaded SavedModel.
+
+    What its own `weights` does in the graph, but without Keras and in a fraction of the time.
+
+    Args:
+        packed: the loaded `PackedNetwork`.
+        vividness: where the dial stands; 1 for a network without one.
+    """
+
+    def read(pack: Any) -> tuple[list[np.ndarray], np.ndarray]:
+        kernels = [kernel.numpy().astype(np.float32) for kernel in pack.kernels]
+        return kernels, pack.vectors.numpy()
+
+    learned = read(packed.learned)
+    if vividness != 1.0:
+        one, other = np.float32(1.0 - vividness), np.float32(vividness)
+        learned = tf.nest.map_structure(
+            lambda stable, vivid: one * stable + other * vivid, read(packed.stable), learned
+        )
+    return tf.nest.map_structure(tf.constant, (learned, read(packed.frozen)))
 
 
 def working_shape(height: int, width: int, render_size: int, multiple: int) -> tuple[int, int]:
