@@ -44,8 +44,6 @@ def any_size(generator: keras.Model) -> keras.Model:
     """Returns a copy of a generator for any multiple of the image size that it was built for."""
     import keras  # here, since colorizing with a SavedModel does without it
 
-    from .networks import layers  # noqa: F401  registers what a saved generator may hold
-
     network = keras.models.clone_model(
         generator, input_tensors=keras.Input((None, None, 1), name="lightness")
     )
