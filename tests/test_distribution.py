@@ -97,10 +97,13 @@ class TestGenerator:
 
     def test_survives_export(self, generator, tmp_path):
         lightness = lab(2, 8, 8)[..., :1]
+        for variable in generator.weights:
+            if len(variable.shape) == 4:
+                variable.assign(variable.numpy().astype(np.float16))  # as half precision keeps it
         path = export_saved_model(generator, tmp_path / "saved")
         outside = tf.saved_model.load(str(path)).signatures["chroma"]
         np.testing.assert_allclose(
-            outside(lightness=tf.constant(lightness))["chroma"], generator(lightness), atol=2e-3
+            outside(lightness=tf.constant(lightness))["chroma"], generator(lightness), atol=1e-6
         )
 
 

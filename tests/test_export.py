@@ -209,7 +209,7 @@ def test_files_of_every_format_and_size_come_back_as_png(generator, elsewhere):
             result = np.asarray(colored.convert("RGBA"))
         np.testing.assert_array_equal(result[..., 3], alpha)
         expected = colorize_images(pixels[None], network)[0]
-        assert differences(result[..., :3], expected) <= 1, name
+        assert differences(result[..., :3], expected) <= 1, name  # the graph casts the weights
 
 
 def test_luminance_is_kept_by_every_signature(elsewhere):
@@ -416,5 +416,5 @@ def test_a_generator_of_rgb_is_exported_like_any_other(tmp_path):
     export_saved_model(generator, tmp_path / "saved_model")
     exported = tf.saved_model.load(tmp_path / "saved_model").signatures["chroma"]
     np.testing.assert_allclose(
-        next(iter(exported(tf.constant(lightness)).values())), chroma, atol=1e-2
+        next(iter(exported(tf.constant(lightness)).values())), chroma, atol=1e-5
     )

@@ -105,7 +105,7 @@ class TestPackedNetwork:
         packed = PackedNetwork(pair[1], pair[0])
         found = packed.predict(packed.weights(tf.constant(vividness)), tf.constant(lightness))
         expected = interpolate_generators(*pair, vividness)(lightness)
-        np.testing.assert_allclose(found, expected, atol=2e-3)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
         assert np.ptp(expected) > 0.01
 
     def test_another_network_does_not_fit(self, pair, tmp_path):
