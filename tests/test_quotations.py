@@ -51,8 +51,8 @@ def test_the_studies_quote_the_report_literally():
 
 
 def test_a_changed_quotation_is_found():
-    assert not_in_report('The report searched "in local patches [...] of the entire image".') == [
-        "of the entire image"
+    assert not_in_report('The report searched "in local patches [...] of the whole image".') == [
+        "of the whole image"
     ]
     assert not_in_report("It calls this “an extensive manual search”.") == [
         "an extensive manual search"
