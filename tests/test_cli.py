@@ -122,7 +122,7 @@ def test_choices_that_are_repeated_without_tensorflow():
 
     assert export_command.FORMATS == export.FORMATS
     assert export_command.QUANTIZATIONS == export.QUANTIZATIONS
-    assert sorted(colorize.FORMATS) == sorted(image_files.FORMATS)
+    assert sorted(colorize.FORMATS) == sorted(image_files.OUTPUT_FORMATS)
     assert train.STRATEGIES == distribute.STRATEGIES
 
 

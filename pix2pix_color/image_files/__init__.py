@@ -12,6 +12,8 @@ write_image_file(image, colorizer(image.pixels), "scan-color.tif")
 - **Alpha** is kept in PNG, TIFF and WebP. JPEG and BMP have no alpha: transparent areas become
   white, with a warning. GIF pixels are either transparent or opaque.
 - **Animations and documents**: only the first frame or page.
+- **HEIC, AVIF, Netpbm and JPEG 2000** are only read: the output is a JPEG for the first two, which
+  are photographs of telephones, and a PNG for the others. HEIC needs the extra `heic`.
 - **GIF** has 256 colors, too few to keep the luminance of a colorized image: the output for a GIF
   is a PNG unless a GIF is requested.
 
@@ -22,9 +24,11 @@ No file is trusted: sizes are checked before pixels are decoded, and damage of a
 from .image_file import (
     FORMATS,
     MAX_PIXELS,
+    OUTPUT_FORMATS,
     SUFFIXES,
     ImageFile,
     ImageFileWarning,
+    is_output_name,
     output_suffix,
 )
 from .reading import read_image_file
@@ -33,9 +37,11 @@ from .writing import write_image_file
 __all__ = [
     "FORMATS",
     "MAX_PIXELS",
+    "OUTPUT_FORMATS",
     "SUFFIXES",
     "ImageFile",
     "ImageFileWarning",
+    "is_output_name",
     "output_suffix",
     "read_image_file",
     "write_image_file",

@@ -13,6 +13,7 @@ from ..errors import ImageFileError, in_words
 __all__ = [
     "FORMATS",
     "MAX_PIXELS",
+    "OUTPUT_FORMATS",
     "SUFFIXES",
     "Decoded",
     "ImageFile",
@@ -21,22 +22,32 @@ __all__ = [
     "bands",
     "check_size",
     "format_name",
+    "is_output_name",
     "output_suffix",
     "reason_of",
+    "stretch",
 ]
 
-FORMATS: dict[str, tuple[str, ...]] = {
+OUTPUT_FORMATS: dict[str, tuple[str, ...]] = {
     "png": (".png",),
-    "jpeg": (".jpg", ".jpeg"),
+    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "tiff": (".tif", ".tiff"),
     "webp": (".webp",),
     "bmp": (".bmp",),
     "gif": (".gif",),
 }
-"""The formats that are read and written, and their suffixes."""
+"""The formats that are written, and their suffixes."""
+
+FORMATS: dict[str, tuple[str, ...]] = OUTPUT_FORMATS | {
+    "heic": (".heic", ".heif", ".hif"),
+    "avif": (".avif",),
+    "pnm": (".pgm", ".ppm", ".pbm", ".pnm"),
+    "jpeg2000": (".jp2", ".j2k", ".jpx", ".jpf"),
+}
+"""The formats that are read, and their suffixes."""
 
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-"""The suffixes of all formats, in lower case."""
+"""The suffixes of all formats that are read, in lower case."""
 
 MAX_PIXELS = 2 * (1024**3 // 12)
 """The default limit, 179 megapixels, above which Pillow also suspects a decompression bomb."""
@@ -64,7 +75,7 @@ class ImageFile:
         icc_profile: the sRGB profile to write with the pixels; `None` if the file had none.
         xmp: the XMP packet with orientation 1, or `None`.
         dpi: (horizontal, vertical) pixels per inch, or `None`.
-        lossless: whether the file kept every pixel (all formats but JPEG and lossy WebP).
+        lossless: whether the file kept every pixel (all but JPEG, HEIC, AVIF and lossy WebP).
         compression: of a TIFF: `none`, `lzw`, `deflate`, `packbits`, `zstd` or `lzma`.
     """
 
@@ -117,6 +128,18 @@ def bands(height: int, width: int) -> Iterator[slice]:
         yield slice(top, min(top + rows, height))
 
 
+def stretch(samples: np.ndarray, white: int) -> np.ndarray:
+    """Returns samples from 0 to `white`, of which there are 1 to 16 bits, in 8 or 16 bits."""
+    if white in (255, 65535):
+        return samples
+    largest = 255 if white < 255 else 65535
+    result = np.empty(samples.shape, np.uint8 if white < 255 else np.uint16)
+    for rows in bands(*samples.shape[:2]):
+        wide = np.minimum(samples[rows], white).astype(np.uint32)
+        result[rows] = (wide * largest + white // 2) // white
+    return result
+
+
 def reason_of(error: Exception) -> str:
     """Returns an error in words, for a message that already names the file."""
     if isinstance(error, OSError) and error.strerror:
@@ -133,21 +156,30 @@ def format_name(name: str) -> str | None:
     return None
 
 
+def is_output_name(path: str | Path) -> bool:
+    """Returns whether a name has the suffix of a format that is written."""
+    return format_name(Path(path).suffix) in OUTPUT_FORMATS
+
+
 def output_suffix(source: str | Path, format: str | None = None) -> str:
     """Returns the suffix for the colorized version of a file.
 
     Args:
         source: the input's name; the file is not read.
-        format: a format's name or suffix; `None` is the input's own format, PNG for a GIF and for
-            an unknown suffix.
+        format: the name or suffix of a format that is written. `None` is the input's own format if
+            it is written, JPEG for the photographs of telephones (HEIC, AVIF), and PNG for a GIF
+            and all others.
 
     Raises:
-        ImageFileError: `format` is unknown.
+        ImageFileError: `format` is unknown or only read.
     """
     if format is None:
         suffix = Path(source).suffix
-        return ".png" if format_name(suffix) in (None, "gif") else suffix
+        if is_output_name(source) and format_name(suffix) != "gif":
+            return suffix
+        return ".jpg" if format_name(suffix) in ("heic", "avif") else ".png"
     key = format_name(format)
-    if key is None:
-        raise ImageFileError(f"Unknown image format {format!r}. Use one of {', '.join(FORMATS)}.")
-    return FORMATS[key][0]
+    if key not in OUTPUT_FORMATS:
+        reason = "Unknown image format" if key is None else "No image can be written as"
+        raise ImageFileError(f"{reason} {format!r}. Use one of {', '.join(OUTPUT_FORMATS)}.")
+    return OUTPUT_FORMATS[key][0]

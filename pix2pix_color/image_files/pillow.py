@@ -1,32 +1,34 @@
-"""The formats that Pillow decodes and encodes: JPEG, WebP, BMP, GIF, and the rarest TIFFs."""
+"""The formats that Pillow decodes or encodes: all but PNG and the usual TIFFs."""
 
 from __future__ import annotations
 
 import functools
 import io
+import math
 import re
 import struct
 import warnings
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 from . import exif as _exif
-from .image_file import MAX_PIXELS, Decoded, ImageFile, Unreadable, bands, check_size
+from .image_file import MAX_PIXELS, Decoded, ImageFile, Unreadable, bands, check_size, stretch
 
 __all__ = ["READERS", "decode_tiff", "write_image"]
 
+_NAMES = {"pnm": "PPM"}  # Pillow's, where they differ
 _GRAY = ("1", "L", "LA", "La")
 _COLOR = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr")
 
 
 def _read(format: str, content: bytes, max_pixels: int) -> Decoded:
     """Decodes a file; of an animation the first frame, of several images (MPO) the first."""
-    lossless = format != "jpeg"
+    lossless = format not in ("jpeg", "avif", "jpeg2000")
     if format == "webp":
         lossless = _check_webp(content, max_pixels)
-    with _open(content, format.upper(), max_pixels) as image:
+    with _open(content, _NAMES.get(format, format.upper()), max_pixels) as image:
         pixels, alpha = _decode(image)
         info = image.info
     exif = info.get("exif") or None
@@ -45,7 +47,45 @@ def _read(format: str, content: bytes, max_pixels: int) -> Decoded:
     )
 
 
-READERS = {name: functools.partial(_read, name) for name in ("jpeg", "webp", "bmp", "gif")}
+def _read_pnm(content: bytes, max_pixels: int) -> Decoded:
+    """Decodes a Netpbm file: those of 9 to 16 bits here, since Pillow reduces colors to 8."""
+    header = re.match(rb"P([56])" + 3 * rb"(?:\s|#[^\r\n]*)+(\d{1,9})" + rb"\s", content)
+    kind, width, height, white = map(int, header.groups()) if header else 4 * (0,)
+    if not 255 < white < 65536:
+        return _read("pnm", content, max_pixels)
+    check_size(width, height, max_pixels)
+    shape = height, width, 1 if kind == 5 else 3
+    if len(content) < header.end() + 2 * math.prod(shape):
+        raise Unreadable("it is truncated")
+    values = np.frombuffer(content, ">u2", math.prod(shape), header.end()).astype(np.uint16)
+    return Decoded(stretch(values.reshape(shape), white), format="pnm")
+
+
+def _read_heic(content: bytes, max_pixels: int) -> Decoded:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise Unreadable("HEIC needs the package pillow-heif: pip install pillow-heif") from error
+    file = pillow_heif.open_heif(io.BytesIO(content))
+    check_size(*file.size, max_pixels)
+    pixels, alpha = _decode(file.to_pillow())
+    exif = file.info.get("exif") or None
+    # The pixels are upright already: libheif follows HEIF's own rotation instead of EXIF.
+    return Decoded(
+        pixels,
+        alpha,
+        "heic",
+        exif=exif and _exif.PREFIX + exif.removeprefix(_exif.PREFIX),
+        icc_profile=file.info.get("icc_profile") or None,
+        xmp=file.info.get("xmp") or None,
+        lossless=False,
+        transposed=_exif.orientation(exif) >= 5,
+    )
+
+
+_PLAIN = ("jpeg", "webp", "bmp", "gif", "avif", "jpeg2000")
+READERS = {name: functools.partial(_read, name) for name in _PLAIN}
+READERS |= {"pnm": _read_pnm, "heic": _read_heic}
 """For each format, a function of a file's bytes and the largest number of pixels to decode."""
 
 
@@ -63,6 +103,8 @@ def decode_tiff(content: bytes, max_pixels: int) -> Decoded:
 
 def _open(content: bytes, format: str, max_pixels: int) -> Image.Image:
     _silence()
+    if format == "AVIF" and not features.check("avif"):
+        raise Unreadable("AVIF needs Pillow 11.3 or later: pip install -U pillow")
     try:
         image = Image.open(io.BytesIO(content), formats=[format])
     except Image.DecompressionBombError as error:
@@ -90,6 +132,8 @@ def _silence() -> None:
 def _decode(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     """Returns pixels and alpha, converted in bands: Pillow's conversion triples the memory."""
     image.load()
+    if image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PPM"):
+        return np.asarray(image).astype(np.uint16)[..., None], None
     if image.mode not in (*_GRAY, *_COLOR, "CMYK"):
         raise Unreadable(f"its pixels are of a kind ({image.mode}) that has no defined colors")
     mode = "L" if image.mode in _GRAY else "RGB" if image.mode in _COLOR else "CMYK"

@@ -32,11 +32,25 @@ _SIGNATURES = {
     b"GIF87a": "gif",
     b"GIF89a": "gif",
     b"BM": "bmp",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "jpeg2000",
+    b"\xff\x4f\xff\x51": "jpeg2000",
+    **{b"P%d" % kind: "pnm" for kind in range(1, 7)},
+}
+_BRANDS = {b"avif": "avif", b"avis": "avif", b"mif1": "heic", b"msf1": "heic"}
+_BRANDS |= {b"he" + rest: "heic" for rest in (b"ic", b"ix", b"im", b"is", b"vc", b"vx")}
+_UNSUPPORTED = {
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"8BPS": "Photoshop",
+    b"%PDF": "PDF",
+    b"P7\n": "PAM",
+    b"qoif": "QOI",
+    b"v/1\x01": "OpenEXR",
 }
 
 
 def read_image_file(source: str | Path | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> ImageFile:
-    """Reads a PNG, JPEG, TIFF, WebP, BMP or GIF, identified by its content and not by its name.
+    """Reads a file of any of `FORMATS`, identified by its content and not by its name.
 
     Reads the first page of a TIFF, the first frame of an animation, and the first image of a JPEG
     that contains several. An `ImageFileWarning` names what is unusable (a broken profile or EXIF
@@ -111,11 +125,18 @@ def _content(source: str | Path | BinaryIO, max_bytes: int) -> bytes:
 
 def _decoder(content: bytes) -> Callable[[bytes, int], Decoded]:
     """Returns the function that decodes the format of the first bytes."""
+    for signature, name in _UNSUPPORTED.items():
+        if content.startswith(signature):
+            raise Unreadable(f"{name} files are not supported: convert it to PNG or JPEG")
     found = [name for signature, name in _SIGNATURES.items() if content.startswith(signature)]
     if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         found = ["webp"]
+    if content[4:8] == b"ftyp":  # `mif1` may stand before `avif`
+        end = min(int.from_bytes(content[:4], "big"), 256)
+        brands = [content[at : at + 4] for at in (8, *range(16, end, 4))]
+        found = sorted({_BRANDS[brand] for brand in brands if brand in _BRANDS})  # AVIF first
     if not found:
-        raise Unreadable("it is not a PNG, JPEG, TIFF, WebP, BMP or GIF")
+        raise Unreadable("it is not an image of a known format")
     # Imported when needed: a JPEG needs neither tifffile nor libpng.
     if found == ["png"]:
         from .png import read_png as read

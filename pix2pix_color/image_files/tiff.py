@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from . import exif as _exif
-from .image_file import Decoded, ImageFile, Unreadable, bands, check_size
+from .image_file import Decoded, ImageFile, Unreadable, bands, check_size, stretch
 from .pillow import decode_tiff
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _decode(page: tifffile.TiffPage) -> Decoded:
     if page.photometric == _PALETTE:
         pixels = _look_up(page, samples[..., 0])
     else:
-        samples = _stretch(samples, page.bitspersample)
+        samples = stretch(samples, (1 << page.bitspersample) - 1)
         pixels = np.ascontiguousarray(samples[..., :colors])
     if page.photometric == _WHITE_IS_ZERO:
         np.subtract(np.iinfo(pixels.dtype).max, pixels, out=pixels)
@@ -160,18 +160,6 @@ def _check_segments(page: tifffile.TiffPage) -> None:
         raise Unreadable("it is damaged: parts of its pixels are missing")
     if any(offset + count > size for offset, count in zip(offsets, counts, strict=True)):
         raise Unreadable("it is truncated")
-
-
-def _stretch(samples: np.ndarray, bits: int) -> np.ndarray:
-    """Returns samples of 1 to 7 bits as 8, and of 9 to 15 bits as 16."""
-    if bits in (8, 16):
-        return samples
-    black_to_white, white = (1 << bits) - 1, 255 if bits < 8 else 65535
-    result = np.empty(samples.shape, np.uint8 if bits < 8 else np.uint16)
-    for rows in bands(*samples.shape[:2]):
-        wide = samples[rows].astype(np.uint32)
-        result[rows] = (wide * white + black_to_white // 2) // black_to_white
-    return result
 
 
 def _undo_multiplication(pixels: np.ndarray, alpha: np.ndarray) -> None:

@@ -15,7 +15,7 @@ from ..errors import ImageFileError, disk_is_full
 from ..files import replacing
 from .image_file import (
     FORMATS,
-    SUFFIXES,
+    OUTPUT_FORMATS,
     ImageFile,
     ImageFileWarning,
     bands,
@@ -55,7 +55,7 @@ def write_image_file(
         destination: a path, which is replaced only after everything is written; or an open binary
             file.
         format: a format's name or suffix. The default is the suffix of `destination`, and for an
-            open file the format of the input (PNG instead of GIF).
+            open file that of `output_suffix` for the input.
 
     Raises:
         ImageFileError: `rgb` has another size or type, the format is unknown or does not match the
@@ -102,7 +102,7 @@ def _check_pixels(image: ImageFile, rgb: np.ndarray) -> None:
 
 
 def _choose(image: ImageFile, path: str | Path | None, format: str | None) -> str:
-    """Returns the key of `FORMATS` to write."""
+    """Returns the key of `OUTPUT_FORMATS` to write."""
     suffix = "" if path is None else Path(path).suffix
     by_suffix = format_name(suffix) if suffix else None
     if format is not None:
@@ -110,14 +110,14 @@ def _choose(image: ImageFile, path: str | Path | None, format: str | None) -> st
         if by_suffix not in (None, key):
             raise ImageFileError(
                 f"{path}: the suffix {suffix} does not match the format {key}. Use "
-                f"{' or '.join(FORMATS[key])}."
+                f"{' or '.join(OUTPUT_FORMATS[key])}."
             )
         return key
     if path is None:
-        return "png" if image.format == "gif" else image.format
-    if by_suffix is None:
-        known = ", ".join(SUFFIXES)
-        raise ImageFileError(f"{path}: unknown image format {suffix!r}. Use one of {known}.")
+        return format_name(output_suffix(f"a{FORMATS[image.format][0]}"))
+    if by_suffix not in OUTPUT_FORMATS:
+        known = ", ".join(suffix for suffixes in OUTPUT_FORMATS.values() for suffix in suffixes)
+        raise ImageFileError(f"{path}: no image can be written as {suffix!r}. Use one of {known}.")
     return by_suffix
 
 
