@@ -11,7 +11,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,7 @@ __all__ = [
     "CHECKPOINTS",
     "MODEL_FILE",
     "ModelFolder",
+    "absolute_paths",
     "build_for_inference",
     "checkpoint_paths",
     "for_inference",
@@ -53,6 +56,46 @@ def checkpoint_paths(run: Path) -> list[str]:
 
     state = tf.train.get_checkpoint_state(str(run / CHECKPOINTS))
     return list(state.all_model_checkpoint_paths) if state else []
+
+
+def absolute_paths(config: Config) -> Config:
+    """Returns a configuration whose folders are absolute, `~` expanded, to resume from anywhere.
+
+    A name that is not an existing folder, or is that of a data set or a shipped network, stays.
+    """
+
+    def model(name: str) -> str:
+        shipped = Path(name).name == name and (shipped_folder() / name).is_dir()
+        return name if shipped else _absolute(name)
+
+    generator, training = config.generator, config.training
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, dataset=_absolute_data(config.data.dataset)),
+        generator=dataclasses.replace(generator, guide=model(generator.guide)),
+        training=dataclasses.replace(
+            training,
+            initial_generator=model(training.initial_generator),
+            perceptual_network=model(training.perceptual_network),
+        ),
+    )
+
+
+def _absolute_data(name: str) -> str:
+    if _absolute(name) != name or not {"=", ","} & {*name}:
+        return _absolute(name)
+    pieces = (piece.rpartition("=") for piece in name.split(","))  # of a mixture
+    parts = [
+        (part, _absolute(part.strip()), f"{equals}{weight}") for part, equals, weight in pieces
+    ]
+    return ",".join((part if "," in path else path) + weight for part, path, weight in parts)
+
+
+def _absolute(name: str) -> str:
+    if name in ("", "cifar10", "photographs"):
+        return name
+    path = os.path.expanduser(name)
+    return os.path.abspath(path) if os.path.isdir(path) else name
 
 
 class ModelFolder:
@@ -193,7 +236,8 @@ class ModelFolder:
         if not paths:
             raise ModelError(
                 f"{self.path} has no saved_model/ and no checkpoint: a run has a generator from "
-                "its first checkpoint on."
+                "its first checkpoint on. To train to it: pix2pix-color train --resume "
+                f"{self.path}"
             )
         return self._restore(paths[-1], config, guide, initial)
 

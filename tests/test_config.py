@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 from conftest import run_python
@@ -12,6 +13,7 @@ from pix2pix_color.config import (
     nearest,
 )
 from pix2pix_color.errors import ConfigError
+from pix2pix_color.model_folder import absolute_paths
 
 
 def test_importing_the_package_and_its_configuration_loads_no_tensorflow():
@@ -142,31 +144,17 @@ class TestInvalidValues:
     @pytest.mark.parametrize(
         ("make", "name"),
         [
-            (lambda: DataConfig(image_size=0), "data.image_size"),
             (lambda: DataConfig(shift=32), "data.shift"),
             (lambda: DataConfig(fit="stretch"), "data.fit"),
             (lambda: DataConfig(color_space="hsv"), "data.color_space"),
             (lambda: DataConfig(lightness_scale="units"), "data.lightness_scale"),
-            (lambda: GeneratorConfig(depth=0), "generator.depth"),
-            (lambda: GeneratorConfig(filters=0), "generator.filters"),
-            (lambda: GeneratorConfig(kernel_size=0), "generator.kernel_size"),
-            (lambda: GeneratorConfig(dropout=1.0), "generator.dropout"),
+            (lambda: GeneratorConfig(filters=4000), "generator.max_filters limits them"),
             (lambda: GeneratorConfig(downsampling="poling"), "generator.downsampling"),
             (lambda: GeneratorConfig(skip_connections="some"), "generator.skip_connections"),
-            (lambda: DiscriminatorConfig(depth=-1), "discriminator.depth"),
             (lambda: DiscriminatorConfig(kind="cnn", depth=0), "discriminator.depth"),
             (lambda: DiscriminatorConfig(kind="patches"), "discriminator.kind"),
             (lambda: DiscriminatorConfig(max_filters=32), "discriminator.max_filters"),
             (lambda: DiscriminatorConfig(normalization="layer"), "discriminator.normalization"),
-            (lambda: TrainingConfig(steps=0), "training.steps"),
-            (lambda: TrainingConfig(batch_size=0), "training.batch_size"),
-            (lambda: TrainingConfig(keep_checkpoints=0), "training.keep_checkpoints"),
-            (lambda: TrainingConfig(weight_decay=-1), "training.weight_decay"),
-            (lambda: TrainingConfig(seed=-1), "training.seed"),
-            (lambda: TrainingConfig(beta_1=1.0), "training.beta_1"),
-            (lambda: TrainingConfig(ema_momentum=1.0), "training.ema_momentum"),
-            (lambda: TrainingConfig(real_label=0), "training.real_label"),
-            (lambda: TrainingConfig(real_label=1.1), "training.real_label"),
             (lambda: TrainingConfig(precision="float16"), "training.precision"),
             (
                 lambda: TrainingConfig(l1_weight=0, adversarial_weight=0),
@@ -177,6 +165,24 @@ class TestInvalidValues:
     def test_is_refused_by_name_however_the_object_is_made(self, make, name):
         with pytest.raises(ConfigError, match=name):
             make()
+
+    @pytest.mark.parametrize("section", ["data", "generator", "discriminator", "training"])
+    def test_every_number_has_a_range_that_is_checked_at_once(self, section):
+        """Values past the one-line rule (issue 17, kind 9): no number is too large to refuse."""
+        fields = Config.report().to_dict()[section]
+        numbers = [n for n, v in fields.items() if type(v) in (int, float)]
+        for field in numbers:
+            for value in (-1, 10**20, 10**301, math.nan):
+                config = type(getattr(Config.report(), section))
+                with pytest.raises(ConfigError, match=f"{section}.{field} must be from ") as e:
+                    config(**{field: value})
+                assert "\n" not in str(e.value)
+
+    def test_a_whole_number_is_not_rounded(self):
+        """A value that passes through a float loses its last digits."""
+        assert Config.report().override("training.steps=99999999991").training.steps == 99999999991
+        with pytest.raises(ConfigError, match="not 9007199254740993"):
+            Config.report().override("training.seed=9007199254740993")
 
     @pytest.mark.parametrize("size", [16, 33, 48])
     def test_an_image_that_cannot_be_halved_so_often_is_refused(self, size):
@@ -242,6 +248,7 @@ class TestJson:
         ("text", "message"),
         [
             ("{", "not valid JSON"),
+            ('{"training": {"seed": ' + 5_000 * "9" + "}}", "not valid JSON"),
             ("[1]", "not a JSON object"),
             ('{"trainig": {}}', r"did you mean 'training'\?"),
             ('{"training": 3}', "training"),
@@ -275,3 +282,22 @@ def test_a_configuration_cannot_be_changed_in_place():
 def test_nearest_lists_all_names_even_without_a_close_one():
     assert nearest("zzz", ["b", "a"]) == "Valid: a, b."
     assert nearest("trian", ["train", "test"]) == "did you mean 'train'? Valid: test, train."
+
+
+def test_folders_become_absolute_and_names_stay(tmp_path, monkeypatch):
+    """A path that holds in one working folder only (issue 17, kind 9): `~`, mixtures, models."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("my photos", "stable"):
+        (tmp_path / name).mkdir()
+    config = Config.stable().override(
+        "data.dataset=~/my photos=2, my photos/../stable=1,cifar10=4",
+        "training.initial_generator=my photos",
+    )
+    found = absolute_paths(config)
+    assert found.data.dataset == f"{tmp_path}/my photos=2,{tmp_path}/stable=1,cifar10=4"
+    assert found.training.initial_generator == f"{tmp_path}/my photos"
+    assert absolute_paths(found) == found
+    for dataset in ("photographs", "~/nowhere", "tfds:mnist", "a=1,b"):
+        config = Config.vivid().override(f"data.dataset={dataset}")
+        assert absolute_paths(config) == config  # the shipped model stays, not the folder `stable`

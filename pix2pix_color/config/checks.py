@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from ..errors import ConfigError
 
-__all__ = ["nearest", "require", "require_choices"]
+__all__ = ["ALMOST_ONE", "nearest", "require", "require_choices", "require_ranges"]
+
+ALMOST_ONE = 0.999999
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
@@ -24,6 +26,16 @@ def require(condition: bool, message: str) -> None:
     """Raises a `ConfigError` unless the condition holds."""
     if not condition:
         raise ConfigError(message)
+
+
+def require_ranges(section: str, config: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Checks that each number lies in its range; both ends are included."""
+    for field, (least, greatest) in ranges.items():
+        value = getattr(config, field)
+        require(
+            least <= value <= greatest,  # neither holds for NaN
+            f"{section}.{field} must be from {least:,} to {greatest:,}, not {value}.",
+        )
 
 
 def require_choices(section: str, config: Any) -> None:

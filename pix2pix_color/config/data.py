@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from .checks import require, require_choices
+from .checks import require, require_choices, require_ranges
 
 __all__ = ["DataConfig"]
 
@@ -45,7 +45,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         require_choices("data", self)
-        require(self.image_size >= 1, f"data.image_size must be positive, not {self.image_size}.")
+        require_ranges("data", self, {"image_size": (1, 4_096)})
         require(
             0 <= self.shift < self.image_size,
             f"data.shift must be from 0 to {self.image_size - 1} pixels, not {self.shift}.",

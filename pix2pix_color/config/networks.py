@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from .checks import require, require_choices
+from .checks import ALMOST_ONE, require, require_choices, require_ranges
 
 __all__ = ["DiscriminatorConfig", "GeneratorConfig"]
+
+_CHANNELS = 8_192  # two such levels have kernels of a gigabyte
+_DEPTH = 12  # halves the largest image to one pixel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,15 +62,30 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         require_choices("generator", self)
-        for name in ("depth", "filters", "kernel_size"):
-            value = getattr(self, name)
-            require(value >= 1, f"generator.{name} must be at least 1, not {value}.")
+        require_ranges(
+            "generator",
+            self,
+            {
+                "depth": (1, _DEPTH),
+                "filters": (1, _CHANNELS),
+                "max_filters": (0, _CHANNELS),
+                "kernel_size": (1, 64),
+                "dropout": (0, ALMOST_ONE),
+                "negative_slope": (0, 1),
+            },
+        )
+        coarsest = self.channels(self.depth)
+        require(
+            coarsest <= _CHANNELS,
+            f"generator.filters {self.filters} doubles to {coarsest:,} channels at "
+            f"generator.depth {self.depth}: at most {_CHANNELS:,}; generator.max_filters limits "
+            "them.",
+        )
         require(
             self.max_filters == 0 or self.max_filters >= self.filters,
             f"generator.max_filters {self.max_filters} is below generator.filters {self.filters}; "
             "0 is no limit.",
         )
-        require(0 <= self.dropout < 1, f"generator.dropout must be in [0, 1), not {self.dropout}.")
         require(
             self.kind == "residual" or not (self.modulation or self.guide),
             "generator.modulation and generator.guide need generator.kind=residual.",
@@ -121,7 +139,17 @@ class DiscriminatorConfig:
 
     def __post_init__(self) -> None:
         require_choices("discriminator", self)
-        require(self.depth >= 0, f"discriminator.depth must not be negative: {self.depth}.")
+        require_ranges(
+            "discriminator",
+            self,
+            {
+                "depth": (0, _DEPTH),
+                "filters": (1, _CHANNELS),
+                "max_filters": (1, _CHANNELS),
+                "kernel_size": (1, 64),
+                "negative_slope": (0, 1),
+            },
+        )
         require(
             self.depth >= 1 or self.kind == "patch",
             "A discriminator of kind 'cnn' needs a discriminator.depth of at least 1.",
@@ -130,6 +158,4 @@ class DiscriminatorConfig:
             self.normalization != "spectral" or self.kind == "patch",
             "discriminator.normalization=spectral needs discriminator.kind=patch.",
         )
-        require(self.filters >= 1, "discriminator.filters must be at least 1.")
         require(self.max_filters >= self.filters, "discriminator.max_filters is below filters.")
-        require(self.kernel_size >= 1, "discriminator.kernel_size must be at least 1.")

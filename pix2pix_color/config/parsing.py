@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import typing
 from typing import Any, Literal
@@ -29,8 +30,12 @@ def parse(name: str, value: Any, hint: Any) -> Any:
     try:
         if hint is bool:
             return value if isinstance(value, bool) else _BOOLEANS[str(value).lower()]
+        if hint in (int, float) and isinstance(value, bool):
+            raise ValueError
         if hint is int:
-            number = float(str(value).replace("_", ""))
+            with contextlib.suppress(ValueError):
+                return int(str(value))
+            number = float(value)  # such as 5e4
             if number != int(number):
                 raise ValueError
             return int(number)

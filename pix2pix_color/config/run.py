@@ -234,7 +234,7 @@ class Config:
         """
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # ValueError also for 5,000 digits
             raise ConfigError(f"The configuration is not valid JSON: {error}.") from error
         require(isinstance(values, dict), "The configuration is not a JSON object.")
         return cls.from_dict(values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from .checks import require, require_choices
+from .checks import ALMOST_ONE, require, require_choices, require_ranges
 
 __all__ = ["TrainingConfig"]
 
@@ -93,14 +93,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         require_choices("training", self)
-        for name in _POSITIVE:
-            require(getattr(self, name) >= 1, f"training.{name} must be at least 1.")
-        for name in (*_NOT_NEGATIVE, *_LOSSES, "feature_matching_weight"):
-            require(getattr(self, name) >= 0, f"training.{name} must not be negative.")
-        for name in ("beta_1", "ema_momentum"):
-            require(0 <= getattr(self, name) < 1, f"training.{name} must be in [0, 1).")
-        require(0 < self.real_label <= 1, "training.real_label must be in (0, 1].")
-        require(0 <= self.rebalance <= 1, "training.rebalance must be in [0, 1].")
+        require_ranges("training", self, _RANGES)
         require(
             any(getattr(self, name) for name in _LOSSES),
             f"training.{' and training.'.join(_LOSSES)} are all 0: there is nothing to learn.",
@@ -117,15 +110,6 @@ class TrainingConfig:
         )
 
 
-_POSITIVE = ("steps", "batch_size", "log_every", "checkpoint_every", "keep_checkpoints")
-_NOT_NEGATIVE = (
-    "generator_learning_rate",
-    "discriminator_learning_rate",
-    "warmup_steps",
-    "weight_decay",
-    "sample_every",
-    "seed",
-)
 _LOSSES = (
     "l1_weight",
     "adversarial_weight",
@@ -133,3 +117,22 @@ _LOSSES = (
     "perceptual_weight",
     "distribution_weight",
 )
+_STEPS = 10**12  # 30 years of 1,000 a second
+_RANGES = {
+    "steps": (1, _STEPS),
+    "batch_size": (1, 65_536),
+    "generator_learning_rate": (0, 1_000),
+    "discriminator_learning_rate": (0, 1_000),
+    "beta_1": (0, ALMOST_ONE),
+    **dict.fromkeys((*_LOSSES, "feature_matching_weight"), (0, 1_000_000)),
+    "real_label": (1e-6, 1),
+    "rebalance": (0, 1),
+    "warmup_steps": (0, _STEPS),
+    "weight_decay": (0, 1),
+    "ema_momentum": (0, ALMOST_ONE),
+    "seed": (0, 2**32 - 1),
+    "log_every": (1, _STEPS),
+    "checkpoint_every": (1, _STEPS),
+    "keep_checkpoints": (1, 1_000_000),
+    "sample_every": (0, _STEPS),
+}

@@ -22,6 +22,7 @@ from ..files import write_atomically
 from ..model_folder import (
     MODEL_FILE,
     ModelFolder,
+    absolute_paths,
     build_for_inference,
     checkpoint_paths,
     for_inference,
@@ -66,7 +67,7 @@ class Trainer:
         folder: str | Path | None = None,
         strategy: tf.distribute.Strategy | None = None,
     ) -> None:
-        self.config = config
+        self.config = config = absolute_paths(config)
         self.folder = Path(folder) if folder is not None else None
         self.strategy = strategy or make_strategy("auto")
         if config.training.batch_size % self.strategy.num_replicas_in_sync:

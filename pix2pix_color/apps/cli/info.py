@@ -77,7 +77,8 @@ def _describe(name: str) -> None:
 
     model = ModelFolder(name)
     checked = model.verify()
-    say(f"Model {name} in {model.path}" + (f", {checked} checksums match" if checked else ""))
+    where = f"Model {name}" + (f" in {model.path}" if model.path != Path(name) else "")
+    say(where + (f", {checked} checksums match" if checked else ""))
     config = model.run_config()
     say("Steps taken: " + ("none saved yet" if model.step is None else f"{model.step:,}"))
     if model.step is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...config import Config
 from ...errors import CommandError, ConfigError, UsageError
+from ...model_folder import ModelFolder, absolute_paths
 from ...startup import start_tensorflow
 from .console import EXIT_CODES, say
 from .values import DATASETS
@@ -74,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Trains to the last step and prints how to score the run."""
     config, folder, changes = _configure(options)
+    config = absolute_paths(config)
     start_tensorflow()
     from ...distribute import describe_strategy, is_chief, make_strategy
     from ...training import Trainer
@@ -134,8 +136,6 @@ def _resumed_config(folder: Path, changes: Sequence[str]) -> Config:
                 f"{name} determines the networks' weights and cannot change on --resume: start "
                 "another run."
             )
-    from ...model_folder import ModelFolder
-
     return ModelFolder(folder).run_config().override(*changes)
 
 
