@@ -178,12 +178,13 @@ class ModelFolder:
         """
         return verify_checksums(self.path) if (self.path / "SHA256SUMS").is_file() else 0
 
-    def generator(self, vividness: float = 1.0) -> keras.Model:
+    def generator(self, vividness: float = 1.0, step: int | None = None) -> keras.Model:
         """Returns the generator, from lightness (L, 0-100) to chroma ((a, b) / 128).
 
         Args:
             vividness: where the dial of a fine-tuned generator stands: 0 is the generator that
                 it started from, 1 the fine-tuned one.
+            step: of a run, the checkpoint to read; the default is the newest.
 
         Raises:
             ModelError: the folder holds no generator that can be rebuilt.
@@ -191,7 +192,7 @@ class ModelFolder:
         """
         from .networks.packing import interpolate_generators
 
-        generator = self._load(initial=False)
+        generator = self._load(initial=False, step=step)
         if vividness == 1.0:
             return generator
         return interpolate_generators(self.initial_generator(), generator, vividness)
@@ -210,7 +211,7 @@ class ModelFolder:
         config = self.config
         return config is not None and bool(config.training.initial_generator)
 
-    def _load(self, initial: bool) -> keras.Model:
+    def _load(self, initial: bool, step: int | None = None) -> keras.Model:
         import tensorflow as tf
 
         from .networks.packing import unpack_weights
@@ -239,7 +240,10 @@ class ModelFolder:
                 "its first checkpoint on. To train to it: pix2pix-color train --resume "
                 f"{self.path}"
             )
-        return self._restore(paths[-1], config, guide, initial)
+        wanted = [path for path in paths if step is None or path.endswith(f"-{step}")]
+        if not wanted:
+            raise ModelError(f"{self.path} has no checkpoint of step {step:,}.")
+        return self._restore(wanted[-1], config, guide, initial)
 
     def _restore(
         self, path: str, config: Config, guide: keras.Model | None, initial: bool

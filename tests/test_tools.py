@@ -6,12 +6,16 @@ import os
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import run_python, tiny_config
+from PIL import Image
 
+from pix2pix_color import evaluate, load_dataset
 from pix2pix_color.config import Config
 from pix2pix_color.errors import ChecksumError
 from pix2pix_color.files import write_checksums
+from pix2pix_color.model_folder import ModelFolder
 from tools import release, reproduce
 from tools.notebooks import NotebookError, run_notebook, run_notebooks
 
@@ -143,3 +147,18 @@ def test_a_readme_without_comments_is_an_error(tmp_path: Path):
     (tmp_path / "README.md").write_text("no comments here")
     with pytest.raises(release.ReleaseError, match="no <!-- scores -->"):
         release.update_readme(tmp_path / "README.md", tmp_path / "metrics.json")
+
+
+def test_a_run_is_scored_at_the_steps_it_kept(tiny_run, tmp_path: Path):
+    earlier = "step,score,value,low,high\n3,psnr,20,19,21\n8,psnr,1,1,1\n"
+    (tmp_path / "by_step.csv").write_text(earlier)
+    release.score_steps(tiny_run, tmp_path, "photographs", steps=(8, 12))
+    table = pd.read_csv(tmp_path / "by_step.csv").set_index(["step", "score"])
+    images = load_dataset("photographs", "test", image_size=8)
+    scores = evaluate(ModelFolder(tiny_run).generator(), images, progress=False).scores["model"]
+    assert {score for step, score in table.index if step == 8} == set(scores)
+    assert table.value[8, "ssim"] == pytest.approx(scores["ssim"], abs=1e-5)
+    assert table.value[3, "psnr"] == 20  # a step that the run does not have
+    assert Image.open(tmp_path / "by_step.png").width > 100
+    with pytest.raises(release.ReleaseError, match="no checkpoint"):
+        release.score_steps(tiny_run, tmp_path, "photographs", steps=(12,))

@@ -2,6 +2,7 @@
 
     python -m tools.release scores [NAME...]    # score shipped models on CIFAR-10 again
     python -m tools.release export [NAME...]    # write their SavedModels again
+    python -m tools.release steps RUN           # score the report's run at fixed steps
     python -m tools.release readme              # fill the README's table of scores again
     python -m tools.release notebooks           # run the committed notebooks again
 
@@ -13,18 +14,26 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pix2pix_color.errors import Pix2PixColorError
-from pix2pix_color.files import write_atomically
+from pix2pix_color.files import replacing, write_atomically
 from pix2pix_color.startup import start_tensorflow
 
 from .notebooks import run_notebooks
 
-__all__ = ["ReleaseError", "fill_readme", "scores_table", "update_readme", "update_scores"]
+__all__ = [
+    "ReleaseError",
+    "fill_readme",
+    "score_steps",
+    "scores_table",
+    "update_readme",
+    "update_scores",
+]
 
 MODEL = "report"
+STEPS = (1_000, 3_000, 5_000, 10_000, 25_000, 50_000, 100_000, 140_000)
 _REPORTED = ("31.33", "0.99")  # report section 4.2, "average PSNR and SSIM values"
 
 
@@ -66,6 +75,64 @@ def update_scores(checkout: str | Path = ".", model: str = MODEL) -> None:
     write_card(folder)
     if model == MODEL:
         update_readme(Path(checkout) / "README.md", folder / "metrics.json")
+
+
+def score_steps(
+    run: str | Path, folder: str | Path, dataset: str = "cifar10", steps: Sequence[int] = STEPS
+) -> None:
+    """Scores a run's generator at several steps, in `by_step.csv`, and shows it in `by_step.png`.
+
+    The table has one row per step and score of the test split, with a 95 % interval; rows of steps
+    that are not scored now stay. The figure shows eight uncurated test images.
+
+    Args:
+        run: a run folder that kept its checkpoints.
+        folder: the folder of the two files.
+        dataset: as in `load_dataset`.
+        steps: those without a checkpoint are left out.
+
+    Raises:
+        ReleaseError: there is a checkpoint of none of the steps.
+        DataError: the data set is not available.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from pix2pix_color import color, evaluate, figures, load_dataset
+    from pix2pix_color.evaluation import sample_images
+    from pix2pix_color.model_folder import ModelFolder, checkpoint_paths
+
+    saved = {int(path.rpartition("-")[2]) for path in checkpoint_paths(Path(run))}
+    steps = [step for step in steps if step in saved]
+    if not steps:
+        raise ReleaseError(f"{run} kept no checkpoint of a step that is to be scored.")
+    generators = {str(step): ModelFolder(run).generator(step=step) for step in steps}
+    size = ModelFolder(run).run_config().data.image_size
+    images = load_dataset(dataset, "test", image_size=size)
+    evaluation = evaluate(generators, images)
+    rows = [
+        (int(name), score, evaluation.scores[name][score], *evaluation.intervals[name][score])
+        for name in evaluation.models
+        for score in evaluation.scores[name]
+    ]
+    table = pd.DataFrame(rows, columns=["step", "score", "value", "low", "high"])
+    path = Path(folder) / "by_step.csv"
+    if path.is_file():
+        earlier = pd.read_csv(path)
+        table = pd.concat([earlier[~earlier.step.isin(steps)], table])
+    table = table.sort_values("step", kind="stable")
+    write_atomically(path, table.to_csv(index=False, float_format="%.6g"))
+
+    real = sample_images(images, 8)
+    lightness, chroma = color.split(real)
+    grid = [np.asarray(color.merge(lightness, 0 * chroma)), real]
+    grid += [
+        np.asarray(color.merge(lightness, network(lightness))) for network in generators.values()
+    ]
+    titles = ("gray", "real", *(f"{step:,}" for step in steps))
+    figure = figures.image_grid(grid, row_titles=titles)
+    with replacing(path.with_suffix(".png")) as temporary:
+        figure.savefig(temporary, dpi=110)
 
 
 def update_readme(readme: Path, metrics: Path) -> None:
@@ -124,7 +191,7 @@ def fill_readme(readme: Path, name: str, content: Callable[[], str]) -> None:
 
 
 def _main() -> None:
-    actions = ("scores", "export", "readme", "notebooks")
+    actions = ("scores", "steps", "export", "readme", "notebooks")
     parser = argparse.ArgumentParser(prog="tools.release", description=__doc__.splitlines()[0])
     parser.add_argument("action", choices=actions)
     parser.add_argument("names", metavar="NAME", nargs="*", default=[MODEL])
@@ -136,6 +203,10 @@ def _main() -> None:
         folder = Path("notebooks").resolve()
         if failed := run_notebooks(sorted(folder.glob("*.ipynb")), folder):
             raise ReleaseError("; ".join(failed))
+    elif options.action == "steps":
+        start_tensorflow()
+        for run in options.names:
+            score_steps(run, models / MODEL)
     else:
         start_tensorflow()
         from pix2pix_color.export import export_model
