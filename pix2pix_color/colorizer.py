@@ -21,7 +21,7 @@ import tensorflow as tf
 from .config import Config
 from .errors import ColorizerError, ModelError
 from .files import DEFAULT_MODEL
-from .image_files import read_image_file, write_image_file
+from .image_files import ImageFile, read_frames, write_image_file
 from .inference import (
     MAX_RENDER_SIZE,
     any_size,
@@ -269,6 +269,8 @@ class Colorizer:
         format: str | None = None,
         compare: bool = False,
         overwrite: bool = False,
+        first: bool = False,
+        strict: bool = False,
         threads: int | None = None,
     ) -> Path | None:
         """Colorizes one image file; an `ImageFileWarning` names what the output cannot keep.
@@ -281,6 +283,9 @@ class Colorizer:
                 an open file the format of `source` (PNG for a GIF).
             compare: write the gray image and the colorized one side by side.
             overwrite: replace an existing destination (but never the source).
+            first: only the first frame of an animation or page of a TIFF. Otherwise all are
+                colorized, each by itself, where the output format can hold them.
+            strict: refuse a truncated source instead of colorizing what is there.
 
         Returns:
             The path that was written; `None` for an open file.
@@ -300,14 +305,20 @@ class Colorizer:
                 raise ColorizerError(
                     f"{destination} exists already: use --overwrite to replace it."
                 )
-        image = read_image_file(source)
         settings = {"render_size": render_size, "threads": threads}
-        rgb = self(image.pixels, strength=strength, **settings)
-        if compare:
-            gray = self(image.pixels, strength=0.0, **settings)
-            rgb = np.concatenate([gray, rgb], axis=1)
-            image = dataclasses.replace(image, pixels=rgb, alpha=None)
-        write_image_file(image, rgb, destination, format=format)
+
+        def colorized(image: ImageFile) -> tuple[ImageFile, np.ndarray]:
+            rgb = self(image.pixels, strength=strength, **settings)
+            if compare:
+                gray = self(image.pixels, strength=0.0, **settings)
+                rgb = np.concatenate([gray, rgb], axis=1)
+                image = dataclasses.replace(image, pixels=rgb, alpha=None)
+            return image, rgb
+
+        frames = read_frames(source, strict=strict)
+        image = next(frames)
+        others = map(colorized, frames) if image.frames > 1 and not first else ()
+        write_image_file(*colorized(image), destination, format=format, others=others)
         return Path(destination) if is_path else None
 
 

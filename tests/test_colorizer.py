@@ -11,6 +11,7 @@ import pytest
 import skimage.color
 import skimage.data
 import tifffile
+from conftest import random_images
 from PIL import Image
 
 from pix2pix_color.apps.file_jobs import colorize_folder
@@ -139,7 +140,7 @@ def test_an_existing_output_is_kept_unless_asked_and_the_input_always(colorizer,
     [
         (None, "does not exist"),
         (b"", "is empty"),
-        (b"not an image", "it is not a PNG, JPEG, TIFF"),
+        (b"not an image", "it is not an image of a known format"),
         ("truncated", "cannot be read"),
     ],
 )
@@ -150,10 +151,19 @@ def test_bad_files_are_named_with_the_reason(colorizer, photograph, content, mes
     elif content is not None:
         bad.write_bytes(content)
     with pytest.raises(ImageFileError, match=message) as error:
-        colorizer.colorize_file(bad, photograph.parent / "out.png")
+        colorizer.colorize_file(bad, photograph.parent / "out.png", strict=True)
     assert "bad.png" in str(error.value)
     assert "\n" not in str(error.value)
     assert not (photograph.parent / "out.png").exists()
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_all_pages_are_colorized_unless_only_the_first_is_wanted(colorizer, tmp_path, first):
+    pages = np.stack([random_images(1, 16, seed)[0] for seed in range(3)])
+    tifffile.imwrite(tmp_path / "pages.tif", pages, photometric="rgb", metadata=None)
+    out = colorizer.colorize_file(tmp_path / "pages.tif", tmp_path / "out.tif", first=first)
+    colored = tifffile.imread(out).reshape(-1, 16, 16, 3)
+    np.testing.assert_array_equal(colored, [colorizer(page) for page in pages[: 1 if first else 3]])
 
 
 def test_two_pictures_side_by_side(colorizer, photograph):
@@ -174,7 +184,7 @@ def test_open_files(colorizer, photograph):
 def test_a_folder_and_an_unknown_format_are_refused(colorizer, photograph):
     with pytest.raises(ImageFileError, match="it is a folder"):
         colorizer.colorize_file(photograph.parent, photograph.parent / "out.png")
-    with pytest.raises(ImageFileError, match="unknown image format"):
+    with pytest.raises(ImageFileError, match="no image can be written as"):
         colorizer.colorize_file(photograph, photograph.parent / "out.xyz")
 
 

@@ -27,6 +27,7 @@ from pix2pix_color.image_files import (
     ImageFileWarning,
     is_output_name,
     output_suffix,
+    read_frames,
     read_image_file,
     write_image_file,
 )
@@ -157,6 +158,8 @@ def test_netpbm_and_jpeg_2000_keep_their_depth(channels, white):
     ("content", "reason"),
     [
         (b"\xff\x0a\x7f\x00", "JPEG XL files are not supported"),
+        (b"\xff\xd8\xff\xc1\0\x0b\x0c\0\x08\0\x08\1\1\x11\0", "JPEGs of 12 bits are not"),
+        (gray_tiff(8, 8, 34712, bytes(64)), "its compression or kind of colors is not supported"),
         (b"P7\nWIDTH 3", "PAM files are not supported"),
         (b"\0\0\0\x18ftypisom\0\0\0\0isommp41", "not an image of a known format"),
     ],
@@ -169,8 +172,10 @@ def test_what_is_not_supported_is_not_called_damaged(content, reason):
 
 def test_a_tiff_of_twelve_bits_is_stretched_to_sixteen():
     levels = np.arange(4096, dtype=np.uint16).reshape(64, 64)
-    packed = imagecodecs.packints_encode(levels, 12)
-    pixels = read_image_file(io.BytesIO(gray_tiff(64, 12, 1, packed))).pixels
+    left, right = levels[:, ::2], levels[:, 1::2]  # three bytes hold two
+    packed = np.stack([left >> 4, (left & 15) << 4 | right >> 8, right & 255], axis=-1)
+    file = gray_tiff(64, 12, 1, packed.astype(np.uint8).tobytes())
+    pixels = read_image_file(io.BytesIO(file)).pixels
     np.testing.assert_array_equal(pixels[..., 0], np.round(levels / 4095 * 65535))
 
 
@@ -748,7 +753,102 @@ def test_too_many_pixels_and_half_a_file_are_errors_in_every_kind(kind):
     assert read_image_file(io.BytesIO(content), max_pixels=height * width).pixels.size
     has_more = kind == "tif-pages" or kind.endswith("animated")
     with pytest.raises(ImageFileError):
-        read_image_file(io.BytesIO(content[: len(content) // (8 if has_more else 2)]))
+        part = content[: len(content) // (8 if has_more else 2)]
+        read_image_file(io.BytesIO(part), strict=True)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "progressive", "png", "png16"])
+def test_of_a_truncated_file_what_is_there_is_read_with_a_warning(kind):
+    """Kind of fault: a broken download is refused whole, or passes without a word."""
+    pixels = smooth(rng(), 3, np.uint16 if kind == "png16" else np.uint8)
+    if kind == "png16":
+        content = imagecodecs.png_encode(pixels)
+    else:
+        options = {"progressive": kind == "progressive"} if kind != "png" else {}
+        picture = Image.fromarray(pixels)
+        content = encoded(picture, "png" if kind == "png" else "jpeg", **options).getvalue()
+    whole = read_image_file(io.BytesIO(content)).pixels
+    start = content.index(b"IDAT" if "png" in kind else b"\xff\xda")
+    part = io.BytesIO(content[: (start + len(content)) // 2])
+    with pytest.warns(ImageFileWarning, match=r"The image: it is truncated: .* missing") as caught:
+        image = read_image_file(part)
+    assert image.pixels.shape == whole.shape
+    if kind != "progressive":
+        percent = float(str(caught[0].message).split("truncated: ")[1].split("%")[0])
+        rows = round(len(whole) * (1 - percent / 100))
+        assert 0 < rows < len(whole)
+        kept = slice(0, rows - (24 if kind == "jpeg" else 0))  # the last blocks are in part there
+        np.testing.assert_array_equal(image.pixels[kept], whole[kept])
+        assert np.ptp(image.pixels[rows:]) == 0
+    with pytest.raises(ImageFileError, match="truncated"):
+        read_image_file(io.BytesIO(part.getvalue()), strict=True)
+    with pytest.raises(ImageFileError):
+        read_image_file(io.BytesIO(content[: start + 4]))
+    if "png" in kind:  # without its end
+        with pytest.warns(ImageFileWarning, match="its end, and perhaps detail, is missing"):
+            image = read_image_file(io.BytesIO(content[:-12]))
+        np.testing.assert_array_equal(image.pixels, whole)
+
+
+def moving() -> list[np.ndarray]:
+    rows, columns = np.indices((24, 40))
+    return [
+        np.stack([rows * 9, columns * 6, rows * 0 + 80 * number], axis=-1).astype(np.uint8)
+        for number in range(3)
+    ]
+
+
+@pytest.mark.parametrize("target", ["gif", "webp", "png", "tiff", "jpeg"])
+@pytest.mark.parametrize("source", ["gif", "webp", "png", "tiff"])
+def test_all_frames_and_pages_are_kept_where_the_format_can_hold_them(source, target):
+    """Kind of fault: frames or pages that are left out without a word."""
+    pictures, exif = [Image.fromarray(frame) for frame in moving()], Image.Exif()
+    exif[0x010E] = "A caption"
+    options = {"duration": [50, 100, 150], "loop": 0, "lossless": True} if source != "tiff" else {}
+    file = encoded(
+        pictures[0], source, save_all=True, append_images=pictures[1:], exif=exif, **options
+    )
+    frames = list(read_frames(file))
+    assert [frame.duration for frame in frames] == options.get("duration", [None] * 3)
+    for frame, expected in zip(frames, moving(), strict=True):
+        error = np.abs(frame.pixels.astype(int) - expected).mean()
+        assert error < 8 if source == "gif" else error == 0
+    out, others = io.BytesIO(), ((frame, frame.pixels) for frame in frames[1:])
+    holds = target == "tiff" or (target != "jpeg" and source != "tiff")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        write_image_file(frames[0], frames[0].pixels, out, format=target, others=others)
+    assert [str(warning.message) for warning in caught] == (
+        [] if holds else [f"The image: {target} cannot hold its other 2 frames or pages."]
+    )
+    with Image.open(out) as image:
+        assert getattr(image, "n_frames", 1) == (3 if holds else 1)
+        for index in range(3 if holds else 0):
+            image.seek(index)
+            image.load()
+            if "duration" in options and target != "tiff":
+                assert image.info["duration"] == options["duration"][index]
+                assert image.info["loop"] == 0
+            pixels = np.asarray(image.convert("RGB"), float)
+            error = np.abs(pixels - frames[index].pixels).mean()
+            assert error < 8 if target == "gif" else error == 0
+        if source != "gif" and target != "gif":
+            image.seek(0)
+            assert image.getexif()[0x010E] == "A caption"
+
+
+def test_frames_after_damage_or_above_the_limit_are_left_out_with_a_warning():
+    pictures = [Image.fromarray(frame) for frame in moving()]
+    pages = encoded(pictures[0], "TIFF", save_all=True, append_images=pictures[1:]).getvalue()
+    for content, limit in [
+        (pages[:-3000], 10**6),
+        (encoded(pictures[0], "GIF", save_all=True, append_images=pictures[1:]).getvalue(), 2000),
+    ]:
+        with pytest.warns(ImageFileWarning, match=r"only its first \d frames or pages are read"):
+            frames = list(read_frames(io.BytesIO(content), max_pixels=limit))
+        assert 1 <= len(frames) < 3
+        with pytest.raises(ImageFileError):
+            list(read_frames(io.BytesIO(content), max_pixels=limit, strict=True))
 
 
 # Cost -----------------------------------------------------------------------------------------

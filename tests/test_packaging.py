@@ -94,7 +94,7 @@ def test_every_import_of_the_package_is_declared():
     parser = setup_cfg()
     declared = parser["options"]["install_requires"]
     assert all(" >=" in line for line in declared.splitlines() if line), "a lower bound is missing"
-    for extra in ("notebooks", "experiments", "demo", "onnx", "lite", "video"):
+    for extra in ("notebooks", "experiments", "demo", "onnx", "lite", "heic", "video"):
         declared += parser["options.extras_require"][extra]
     named = {
         re.split(r"[ <>=]", line, maxsplit=1)[0].lower().replace("-", "_")

@@ -11,11 +11,11 @@ write_image_file(image, colorizer(image.pixels), "scan-color.tif")
   the thumbnail (it would show the gray image). Resolution (dpi) is kept.
 - **Alpha** is kept in PNG, TIFF and WebP. JPEG and BMP have no alpha: transparent areas become
   white, with a warning. GIF pixels are either transparent or opaque.
-- **Animations and documents**: only the first frame or page.
+- **Animations and documents**: `read_image_file` reads the first frame or page, `read_frames` all.
 - **HEIC, AVIF, Netpbm and JPEG 2000** are only read: the output is a JPEG for the first two, which
   are photographs of telephones, and a PNG for the others. HEIC needs the extra `heic`.
 - **GIF** has 256 colors, too few to keep the luminance of a colorized image: the output for a GIF
-  is a PNG unless a GIF is requested.
+  is a PNG, of an animation an animated one, unless a GIF is requested.
 
 No file is trusted: sizes are checked before pixels are decoded, and damage of any kind is an
 `ImageFileError`.
@@ -31,7 +31,7 @@ from .image_file import (
     is_output_name,
     output_suffix,
 )
-from .reading import read_image_file
+from .reading import read_frames, read_image_file
 from .writing import write_image_file
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "ImageFileWarning",
     "is_output_name",
     "output_suffix",
+    "read_frames",
     "read_image_file",
     "write_image_file",
 ]

@@ -177,12 +177,15 @@ def add_to_tiff(exif: bytes, file: BinaryIO) -> None:
     tags = page.directory(page.start, {}) | block.directory(block.start)
     offset = file.seek(0, io.SEEK_END)
     offset += file.write(bytes(offset % 2))
-    file.write(_pack(tags, offset))
+    (count,) = struct.unpack("<H", page.read(page.start, 2))
+    following = page.read(page.start + 2 + 12 * count, 4)  # the offset of the next page
+    file.seek(offset)
+    file.write(_pack(tags, offset, following))
     file.seek(4)
     file.write(struct.pack("<L", offset))
 
 
-def _pack(tags: Tree, offset: int) -> bytes:
+def _pack(tags: Tree, offset: int, following: bytes = bytes(4)) -> bytes:
     """Returns a little-endian directory for the position `offset`, followed by its values."""
     table = struct.pack("<H", len(tags))
     end, values = offset + 2 + 12 * len(tags) + 4, b""
@@ -198,4 +201,4 @@ def _pack(tags: Tree, offset: int) -> bytes:
             table += struct.pack("<L", position) if is_long else data.ljust(4, b"\0")
             values += data if is_long else b""
         values += bytes(len(values) % 2)
-    return table + bytes(4) + values
+    return table + following + values

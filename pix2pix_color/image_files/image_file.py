@@ -77,6 +77,9 @@ class ImageFile:
         dpi: (horizontal, vertical) pixels per inch, or `None`.
         lossless: whether the file kept every pixel (all but JPEG, HEIC, AVIF and lossy WebP).
         compression: of a TIFF: `none`, `lzw`, `deflate`, `packbits`, `zstd` or `lzma`.
+        frames: how many frames or pages the file has, if `read_frames` read it.
+        duration: of a frame, in milliseconds, or `None`.
+        loop: how often an animation is played, 0 is forever; `None` is once.
     """
 
     pixels: np.ndarray
@@ -88,6 +91,9 @@ class ImageFile:
     dpi: tuple[float, float] | None = None
     lossless: bool = True
     compression: str | None = None
+    frames: int = 1
+    duration: float | None = None
+    loop: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,11 +105,13 @@ class Decoded(ImageFile):
         orientation: EXIF orientation of the pixels, 1 to 8.
         transposed: whether the decoder has already rotated the pixels, which swapped the sides.
         problems: texts of the warnings to issue.
+        rows: how many rows of a truncated file were decoded; `None` if it is whole.
     """
 
     orientation: int = 1
     transposed: bool = False
     problems: tuple[str, ...] = ()
+    rows: int | None = None
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

@@ -8,6 +8,7 @@ import math
 import re
 import struct
 import warnings
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image, features
 from . import exif as _exif
 from .image_file import MAX_PIXELS, Decoded, ImageFile, Unreadable, bands, check_size, stretch
 
-__all__ = ["READERS", "decode_tiff", "write_image"]
+__all__ = ["READERS", "decode_tiff", "read_animation", "write_image"]
 
 _NAMES = {"pnm": "PPM"}  # Pillow's, where they differ
 _GRAY = ("1", "L", "LA", "La")
@@ -28,9 +29,19 @@ def _read(format: str, content: bytes, max_pixels: int) -> Decoded:
     lossless = format not in ("jpeg", "avif", "jpeg2000")
     if format == "webp":
         lossless = _check_webp(content, max_pixels)
-    with _open(content, _NAMES.get(format, format.upper()), max_pixels) as image:
-        pixels, alpha = _decode(image)
+    rows = None
+    with _open(content, format, max_pixels) as image:
         info = image.info
+        try:
+            pixels, alpha = _decode(image)
+        except OSError as error:
+            if format != "jpeg" or "truncated" not in str(error):
+                raise
+            with _open(content + b"\xff\xd9", format, max_pixels) as ended:
+                pixels, alpha = _decode(ended)
+            # What is missing has one color, the gray of libjpeg.
+            decoded = np.flatnonzero((pixels != pixels[-1, -1]).any(axis=(1, 2)))
+            rows = decoded[-1] + 1 if len(decoded) else 0
     exif = info.get("exif") or None
     if exif:
         exif = _exif.PREFIX + exif.removeprefix(_exif.PREFIX)
@@ -44,6 +55,7 @@ def _read(format: str, content: bytes, max_pixels: int) -> Decoded:
         dpi=info.get("dpi"),
         lossless=lossless,
         orientation=_exif.orientation(exif),
+        rows=rows,
     )
 
 
@@ -89,9 +101,23 @@ READERS |= {"pnm": _read_pnm, "heic": _read_heic}
 """For each format, a function of a file's bytes and the largest number of pixels to decode."""
 
 
-def decode_tiff(content: bytes, max_pixels: int) -> Decoded:
-    """Decodes the pixels of a TIFF, turned upright, without its metadata."""
-    with _open(content, "TIFF", max_pixels) as image:
+def read_animation(content: bytes, format: str, max_pixels: int) -> Iterator[Decoded]:
+    """Yields the frames of a GIF, WebP or PNG, which together have at most `max_pixels`."""
+    with _open(content, format, max_pixels) as image:
+        count = getattr(image, "n_frames", 1)
+        if count > 1:
+            check_size(image.width, image.height * count, max_pixels)
+        for index in range(count):
+            image.seek(index)
+            pixels, alpha = _decode(image)
+            timing = {key: image.info.get(key) for key in ("duration", "loop")}
+            yield Decoded(pixels, alpha, format, frames=count, **timing)
+
+
+def decode_tiff(content: bytes, max_pixels: int, page: int = 0) -> Decoded:
+    """Decodes the pixels of a page of a TIFF, turned upright, without its metadata."""
+    with _open(content, "tiff", max_pixels) as image:
+        image.seek(page)
         if image.mode == "LAB":
             image = _from_lab(image)
         pixels, alpha = _decode(image)
@@ -103,6 +129,7 @@ def decode_tiff(content: bytes, max_pixels: int) -> Decoded:
 
 def _open(content: bytes, format: str, max_pixels: int) -> Image.Image:
     _silence()
+    format = _NAMES.get(format, format.upper())
     if format == "AVIF" and not features.check("avif"):
         raise Unreadable("AVIF needs Pillow 11.3 or later: pip install -U pillow")
     try:
@@ -113,6 +140,12 @@ def _open(content: bytes, format: str, max_pixels: int) -> Image.Image:
             limit = "PIL.Image.MAX_IMAGE_PIXELS lets Pillow read"
         raise Unreadable(f"its header says more pixels than {limit}") from error
     except Image.UnidentifiedImageError as error:
+        if format == "TIFF":  # tifffile has read the header
+            raise Unreadable(
+                "its compression or kind of colors is not supported: save it as a plain TIFF"
+            ) from error
+        if format == "JPEG" and re.search(rb"\xff[\xc0-\xc3]\0.\x0c", content, re.DOTALL):
+            raise Unreadable("JPEGs of 12 bits are not supported: convert it to PNG") from error
         raise Unreadable(f"its {format} header is damaged") from error
     check_size(*image.size, max_pixels)
     return image
@@ -191,20 +224,26 @@ def _check_webp(content: bytes, max_pixels: int) -> bool:
     return False
 
 
-def write_image(image: ImageFile, pixels: np.ndarray, format: str, file: BinaryIO) -> None:
-    """Encodes pixels, and the metadata of `image` that the format can hold.
+def write_image(
+    frames: Sequence[tuple[ImageFile, np.ndarray]], format: str, file: BinaryIO
+) -> None:
+    """Encodes one or more frames, and the metadata of the first that the format can hold.
 
     Args:
-        image: the metadata.
-        pixels: uint8 (height, width, 3), for WebP and GIF also 4.
-        format: `jpeg`, `webp`, `bmp` or `gif`.
+        frames: metadata, and pixels: uint8 (height, width, 3), for PNG, WebP and GIF also 4.
+        format: `jpeg`, `webp`, `bmp` or `gif`; `png` for an animation.
         file: to write to.
     """
-    picture = Image.fromarray(pixels)
-    options: dict = {}
-    if format in ("jpeg", "webp"):
-        options = {"exif": image.exif, "icc_profile": image.icc_profile, "xmp": image.xmp}
-    if format in ("jpeg", "bmp"):
+    pictures = [Image.fromarray(pixels) for _, pixels in frames]
+    image, options = frames[0][0], {}
+    if len(frames) > 1:
+        durations = [frame.duration or 0 for frame, _ in frames]
+        once = None if format == "gif" else 1
+        loop = once if image.loop is None else image.loop
+        options = {"save_all": True, "duration": durations, "loop": loop}
+    if format in ("jpeg", "webp", "png"):
+        options |= {"exif": image.exif, "icc_profile": image.icc_profile, "xmp": image.xmp}
+    if format in ("jpeg", "bmp", "png"):
         options["dpi"] = image.dpi
     if format == "jpeg":
         options |= {"quality": 95, "subsampling": "4:4:4"}
@@ -213,8 +252,11 @@ def write_image(image: ImageFile, pixels: np.ndarray, format: str, file: BinaryI
     elif format == "webp":
         options |= {"quality": 95, "use_sharp_yuv": True}
     elif format == "gif":
-        picture = _with_palette(picture)
-    picture.save(file, format.upper(), **{k: v for k, v in options.items() if v is not None})
+        pictures = [_with_palette(picture) for picture in pictures]
+        options["disposal"] = 2
+    if len(pictures) > 1:
+        options["append_images"] = pictures[1:]
+    pictures[0].save(file, format.upper(), **{k: v for k, v in options.items() if v is not None})
 
 
 def _with_palette(picture: Image.Image) -> Image.Image:

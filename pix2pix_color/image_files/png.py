@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_END = len(_SIGNATURE) + 25
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _MAX_BLOCK = 1 << 24  # bytes of a profile, an EXIF block or an XMP packet, uncompressed
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _XMP = b"XML:com.adobe.xmp"
 _INCH = 0.0254  # m
 
@@ -34,12 +36,15 @@ def read_png(content: bytes, max_pixels: int) -> Decoded:
     if len(content) < _HEADER_END or content[12:16] != b"IHDR":
         raise Unreadable("it ends in its header")
     check_size(*struct.unpack(">2L", content[16:24]), max_pixels)
-    needed, metadata = [memoryview(_SIGNATURE)], {}
+    needed, metadata, rows, ends = [memoryview(_SIGNATURE)], {}, None, False
     for kind, chunk in _chunks(memoryview(content)):
+        ends = ends or kind == b"IEND"
         if kind in _PIXEL_CHUNKS:
             needed.append(chunk)
         elif len(chunk) <= _MAX_BLOCK and zlib.crc32(chunk[4:-4]) == _number(chunk[-4:]):
             metadata |= _metadata(kind, bytes(chunk[8:-4]))
+    if not ends:
+        needed, rows = _completed(needed)
     # About any other chunk, libpng would complain on the standard error.
     pixels = np.atleast_3d(imagecodecs.png_decode(b"".join(needed)))
     alpha = None
@@ -47,7 +52,24 @@ def read_png(content: bytes, max_pixels: int) -> Decoded:
         alpha = np.ascontiguousarray(pixels[..., -1])
         pixels = np.ascontiguousarray(pixels[..., :-1])
     orientation = _exif.orientation(metadata.get("exif"))
-    return Decoded(pixels, alpha, "png", orientation=orientation, **metadata)
+    return Decoded(pixels, alpha, "png", orientation=orientation, rows=rows, **metadata)
+
+
+def _completed(chunks: list[memoryview]) -> tuple[list[bytes], int]:
+    """Returns the chunks of a truncated PNG, black where it ends, and its number of rows."""
+    width, height, bits, color, _, _, interlaced = struct.unpack(">2L5B", chunks[1][8:21])
+    row = 1 + (width * bits * _SAMPLES.get(color, 4) + 7) // 8
+    data = b"".join(
+        bytes(chunk[8 : 8 + _number(chunk[:4])]) for chunk in chunks if chunk[4:8] == b"IDAT"
+    )
+    found = zlib.decompressobj().decompress(data, row * height)
+    rows = len(found) // row
+    if interlaced and rows < height:
+        raise Unreadable("it is truncated, and interlaced")
+    file = io.BytesIO()
+    _write_chunk(file, b"IDAT", zlib.compress(found[: rows * row].ljust(row * height, b"\0"), 1))
+    _write_chunk(file, b"IEND", b"")
+    return [*(c for c in chunks if c[4:8] != b"IDAT"), file.getvalue()], rows
 
 
 def _chunks(content: memoryview) -> Iterator[tuple[bytes, memoryview]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
 import stat
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,9 +19,11 @@ from . import exif as _exif
 from .image_file import MAX_PIXELS, Decoded, ImageFile, ImageFileWarning, Unreadable, reason_of
 from .profiles import to_srgb
 
-__all__ = ["name_of", "read_image_file"]
+__all__ = ["name_of", "read_frames", "read_image_file"]
 
 _MAX_OVERHEAD = 1 << 26  # bytes besides the pixels
+
+_ACTL_END = 1 << 16  # an animation says so before its pixels
 
 _SIGNATURES = {
     b"\x89PNG\r\n\x1a\n": "png",
@@ -49,7 +52,9 @@ _UNSUPPORTED = {
 }
 
 
-def read_image_file(source: str | Path | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> ImageFile:
+def read_image_file(
+    source: str | Path | BinaryIO, *, max_pixels: int = MAX_PIXELS, strict: bool = False
+) -> ImageFile:
     """Reads a file of any of `FORMATS`, identified by its content and not by its name.
 
     Reads the first page of a TIFF, the first frame of an animation, and the first image of a JPEG
@@ -61,6 +66,8 @@ def read_image_file(source: str | Path | BinaryIO, *, max_pixels: int = MAX_PIXE
         max_pixels: a larger image is refused before its pixels are decoded. Above the default,
             Pillow's own limit (`PIL.Image.MAX_IMAGE_PIXELS`) still applies to all formats but gray
             and RGB PNG and TIFF.
+        strict: refuse a truncated JPEG or PNG; otherwise, what is there is read, with a warning
+            that says how many rows are missing (gray in a JPEG, black in a PNG).
 
     Returns:
         Pixels (uint8 or uint16, gray or RGB in sRGB, upright) and metadata.
@@ -72,8 +79,54 @@ def read_image_file(source: str | Path | BinaryIO, *, max_pixels: int = MAX_PIXE
     name = name_of(source)
     try:
         content = _content(source, max_bytes=8 * max_pixels + _MAX_OVERHEAD)
-        return _finish(_decoder(content)(content, max_pixels), name)
+        return _finish(_decoder(content)(content, max_pixels), name, strict)
     except Exception as error:  # decoders of damaged data raise whatever they encounter
+        raise ImageFileError(f"{name} cannot be read: {_reason(error)}.") from error
+
+
+def read_frames(
+    source: str | Path | BinaryIO, *, max_pixels: int = MAX_PIXELS, strict: bool = False
+) -> Iterator[ImageFile]:
+    """Yields the frames of an animated GIF, WebP or PNG, or the pages of a TIFF, one at a time.
+
+    The frames are whole images, not differences. Thumbnails in a TIFF are no pages. Other files
+    have one frame, that of `read_image_file`, whose arguments these are; but `max_pixels` also
+    limits the frames of an animation together. Damage after the first frame is an error only if
+    `strict`; otherwise a warning, and the end.
+
+    Raises:
+        ImageFileError: as `read_image_file`.
+    """
+    name, number = name_of(source), 0
+    try:
+        content = _content(source, max_bytes=8 * max_pixels + _MAX_OVERHEAD)
+        first = _decoder(content)(content, max_pixels)
+        frames = iter([first])
+        try:
+            if first.format in ("gif", "png", "webp"):
+                from .pillow import read_animation
+
+                if first.format != "png" or b"acTL" in content[:_ACTL_END]:
+                    frames = read_animation(content, first.format, max_pixels)
+            elif first.format == "tiff":
+                from .tiff import read_pages
+
+                frames = read_pages(content, first, max_pixels)
+            for number, frame in enumerate(frames):
+                same = first if number == 0 else frame
+                timing = {k: getattr(frame, k) for k in ("frames", "duration", "loop")}
+                if first.format != "tiff":
+                    timing |= {"icc_profile": first.icc_profile, "orientation": first.orientation}
+                yield _finish(dataclasses.replace(same, **timing), name, strict)
+                number += 1
+        except Exception as error:
+            if strict or isinstance(error, ImageFileError):
+                raise
+            if number == 0:
+                yield _finish(first, name, strict)
+            text = f"only its first {max(number, 1)} frames or pages are read: {_reason(error)}"
+            warnings.warn(f"{name}: {text}.", ImageFileWarning, stacklevel=2)
+    except Exception as error:
         raise ImageFileError(f"{name} cannot be read: {_reason(error)}.") from error
 
 
@@ -149,10 +202,16 @@ def _decoder(content: bytes) -> Callable[[bytes, int], Decoded]:
     return read
 
 
-def _finish(decoded: Decoded, name: str) -> ImageFile:
+def _finish(decoded: Decoded, name: str, strict: bool) -> ImageFile:
     """Converts to sRGB, turns upright, and makes the metadata agree with both."""
     transposed = decoded.transposed or decoded.orientation >= 5
     problems, exif = list(decoded.problems), decoded.exif
+    if decoded.rows is not None:
+        missing = 1 - decoded.rows / len(decoded.pixels)
+        lost = f"{missing:.1%} of its rows are" if missing else "its end, and perhaps detail, is"
+        problems.append(f"it is truncated: {lost} missing")
+        if strict or decoded.rows == 0:
+            raise Unreadable(problems[-1])
     pixels, profile, problem = to_srgb(decoded.pixels, decoded.icc_profile)
     if problem:
         problems.append(problem)
@@ -175,6 +234,9 @@ def _finish(decoded: Decoded, name: str) -> ImageFile:
         dpi=_usable_dpi(decoded.dpi, transposed),
         lossless=decoded.lossless,
         compression=decoded.compression,
+        frames=decoded.frames,
+        duration=decoded.duration,
+        loop=decoded.loop,
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import itertools
 import logging
 import math
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -18,7 +20,7 @@ from .pillow import decode_tiff
 if TYPE_CHECKING:
     import tifffile
 
-__all__ = ["read_tiff", "write_tiff"]
+__all__ = ["read_pages", "read_tiff", "write_tiff"]
 
 # Compressions that are read; those with a name are also written.
 _COMPRESSIONS = {
@@ -43,8 +45,18 @@ _XMP, _PROFILE, _RAW_VERSION, _SUB_PAGES = 700, 34675, 50706, 330
 _MAX_SAMPLES = 8  # colors, alpha and the masks of an image editor
 
 
-def read_tiff(content: bytes, max_pixels: int) -> Decoded:
-    """Decodes the first page of a TIFF or BigTIFF.
+def read_pages(content: bytes, first: Decoded, max_pixels: int) -> Iterator[Decoded]:
+    """Yields `first` and the other pages of a TIFF that are neither thumbnails nor masks."""
+    with _tifffile().TiffFile(io.BytesIO(content), name="image") as tiff:
+        pages = enumerate(tiff.pages)
+        numbers = [index for index, page in pages if index and not page.subfiletype & 5]
+    yield dataclasses.replace(first, frames=1 + len(numbers))
+    for index in numbers:
+        yield read_tiff(content, max_pixels, index)
+
+
+def read_tiff(content: bytes, max_pixels: int, index: int = 0) -> Decoded:
+    """Decodes a page, by default the first, of a TIFF or BigTIFF.
 
     Bilevel, gray, palette, RGB and CMYK of 1 to 16 bits, in strips, tiles or planes; and whatever
     else Pillow reads (Lab, subsampled YCbCr), in 8 bits.
@@ -52,12 +64,13 @@ def read_tiff(content: bytes, max_pixels: int) -> Decoded:
     Args:
         content: the file.
         max_pixels: a larger image is refused before it is decoded.
+        index: the number of the page; only the first has an EXIF block.
     """
     with _tifffile().TiffFile(io.BytesIO(content), name="image") as tiff:
-        page = _first_page(tiff)
+        page = tiff.pages[index] if index else _first_page(tiff)
         _check(page, max_pixels)
         is_plain = _is_plain(page)
-        decoded = _decode(page) if is_plain else decode_tiff(content, max_pixels)
+        decoded = _decode(page) if is_plain else decode_tiff(content, max_pixels, index)
         orientation = page.tags.valueof(_exif.ORIENTATION)
         if orientation not in range(1, 9):
             orientation = 1
@@ -176,7 +189,7 @@ def _metadata(page: tifffile.TiffPage, content: bytes, problems: tuple[str, ...]
     profile, xmp = page.tags.valueof(_PROFILE), page.tags.valueof(_XMP)
     has_profile = isinstance(profile, bytes) and page.photometric not in _LAB
     try:
-        exif = _exif.from_tiff(io.BytesIO(content))
+        exif = None if page.index else _exif.from_tiff(io.BytesIO(content))
     except ValueError as error:
         exif, problems = None, (*problems, f"its EXIF is damaged ({error}) and is dropped")
     return {
@@ -200,31 +213,32 @@ def _resolution(tags: tifffile.TiffTags) -> tuple[float, float] | None:
         return None
 
 
-def write_tiff(image: ImageFile, pixels: np.ndarray, file: BinaryIO) -> None:
-    """Encodes pixels, and the metadata of `image`, with its compression.
+def write_tiff(frames: Iterable[tuple[ImageFile, np.ndarray]], file: BinaryIO) -> None:
+    """Encodes pages one by one, each with its metadata and compression.
 
     Args:
-        image: the metadata.
-        pixels: uint8 or uint16 (height, width, 3 or 4).
+        frames: metadata, and pixels: uint8 or uint16 (height, width, 3 or 4).
         file: to write to and read, empty.
     """
-    xmp = [(_XMP, 1, len(image.xmp), image.xmp, True)] if image.xmp else []
-    is_big = pixels.nbytes >= 1 << 32
-    compression = image.compression or "deflate"
+    frames = iter(frames)
+    first = next(frames)
+    is_big = first[1].nbytes * first[0].frames >= 1 << 32
     with _tifffile().TiffWriter(file, byteorder="<", bigtiff=is_big) as writer:
-        writer.write(
-            pixels,
-            photometric="rgb",
-            planarconfig="contig",
-            extrasamples=["unassalpha"] * (pixels.shape[-1] - 3),
-            compression=None if compression == "none" else compression,
-            predictor=compression in ("lzw", "deflate", "zstd", "lzma"),
-            resolution=image.dpi,
-            resolutionunit="inch" if image.dpi else None,
-            iccprofile=image.icc_profile,
-            software=False,
-            metadata=None,
-            extratags=xmp,
-        )
-    if image.exif and not is_big:
-        _exif.add_to_tiff(image.exif, file)
+        for image, pixels in itertools.chain([first], frames):
+            compression = image.compression or "deflate"
+            writer.write(
+                pixels,
+                photometric="rgb",
+                planarconfig="contig",
+                extrasamples=["unassalpha"] * (pixels.shape[-1] - 3),
+                compression=None if compression == "none" else compression,
+                predictor=compression in ("lzw", "deflate", "zstd", "lzma"),
+                resolution=image.dpi,
+                resolutionunit="inch" if image.dpi else None,
+                iccprofile=image.icc_profile,
+                software=False,
+                metadata=None,
+                extratags=[(_XMP, 1, len(image.xmp), image.xmp, True)] if image.xmp else [],
+            )
+    if first[0].exif and not is_big:
+        _exif.add_to_tiff(first[0].exif, file)

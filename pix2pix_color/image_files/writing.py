@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import os
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +30,7 @@ from .reading import name_of
 __all__ = ["write_image_file"]
 
 _ALPHA = ("png", "tiff", "webp", "gif")
+_ANIMATED = ("png", "tiff", "webp", "gif")
 _16_BITS = ("png", "tiff")
 _MAX_SIDE = {"png": 1_000_000, "jpeg": 65500, "webp": 16383, "gif": 65535}
 _MAX_JPEG_BLOCK = 65533 - 32  # bytes in one marker, less the name of its content
@@ -39,6 +42,7 @@ def write_image_file(
     destination: str | Path | BinaryIO,
     *,
     format: str | None = None,
+    others: Iterable[tuple[ImageFile, np.ndarray]] = (),
 ) -> None:
     """Writes colorized pixels with the alpha, EXIF, profile, XMP and dpi of the input.
 
@@ -56,6 +60,9 @@ def write_image_file(
             file.
         format: a format's name or suffix. The default is the suffix of `destination`, and for an
             open file that of `output_suffix` for the input.
+        others: the other frames or pages from `read_frames`, and their colors. All frames of an
+            animation are written to PNG, WebP, GIF (8 bits) and TIFF, and pages only to TIFF; a
+            warning says how many any other format leaves out.
 
     Raises:
         ImageFileError: `rgb` has another size or type, the format is unknown or does not match the
@@ -76,15 +83,24 @@ def write_image_file(
     if is_path and os.path.exists(destination) and not os.path.isfile(destination):
         kind = "folder" if os.path.isdir(destination) else "pipe or a device"
         raise ImageFileError(f"{name} cannot be written: it is a {kind}.")
-    image, pixels = _fit(image, rgb, key, name)
+    if image.frames > 1 and key not in (("tiff",) if image.format == "tiff" else _ANIMATED):
+        if others != ():
+            text = f"{key} cannot hold its other {image.frames - 1} frames or pages"
+            warnings.warn(f"{name}: {text}.", ImageFileWarning, stacklevel=2)
+        others = ()
+    is_animation = others != () and key != "tiff"
+    frames = itertools.chain([(image, rgb)], others)
+    frames = (_fit(*frame, key, name, is_animation) for frame in frames)
     try:
         if not is_path:
             buffer = io.BytesIO()
-            _encode(image, pixels, key, buffer)
+            _encode(frames, key, buffer, is_animation)
             destination.write(buffer.getbuffer())
             return
         with replacing(destination) as temporary, open(temporary, "w+b") as file:
-            _encode(image, pixels, key, file)
+            _encode(frames, key, file, is_animation)
+    except ImageFileError:
+        raise
     except (OSError, RuntimeError, ValueError) as error:  # encoders raise any of them
         if disk_is_full(error):
             raise  # no later file can be written either
@@ -121,7 +137,9 @@ def _choose(image: ImageFile, path: str | Path | None, format: str | None) -> st
     return by_suffix
 
 
-def _fit(image: ImageFile, rgb: np.ndarray, key: str, name: str) -> tuple[ImageFile, np.ndarray]:
+def _fit(
+    image: ImageFile, rgb: np.ndarray, key: str, name: str, is_animation: bool
+) -> tuple[ImageFile, np.ndarray]:
     """Returns the metadata and the pixels, with alpha, as the format can hold them."""
     alpha, lost = image.alpha, []
     if alpha is not None and key not in _ALPHA:
@@ -129,7 +147,7 @@ def _fit(image: ImageFile, rgb: np.ndarray, key: str, name: str) -> tuple[ImageF
             rgb = _onto_white(rgb, alpha)
             lost.append(f"{key} has no transparency: transparent areas become white")
         alpha = None
-    if rgb.dtype == np.uint16 and key not in _16_BITS:
+    if rgb.dtype == np.uint16 and (is_animation or key not in _16_BITS):
         rgb, alpha = _to_8_bits(rgb), None if alpha is None else _to_8_bits(alpha)
     if alpha is not None:
         if key == "gif" and np.any((alpha > 0) & (alpha < 255)):
@@ -162,16 +180,18 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
     return result
 
 
-def _encode(image: ImageFile, pixels: np.ndarray, key: str, file: BinaryIO) -> None:
-    if key == "png":
+def _encode(
+    frames: Iterator[tuple[ImageFile, np.ndarray]], key: str, file: BinaryIO, is_animation: bool
+) -> None:
+    if key == "png" and not is_animation:
         from .png import write_png
 
-        write_png(image, pixels, file)
+        write_png(*next(frames), file)
     elif key == "tiff":
         from .tiff import write_tiff
 
-        write_tiff(image, pixels, file)
+        write_tiff(frames, file)
     else:
         from .pillow import write_image
 
-        write_image(image, pixels, key, file)
+        write_image(list(frames), key, file)
