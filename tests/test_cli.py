@@ -96,7 +96,7 @@ def test_every_hyperparameter_is_in_the_help(capsys: pytest.CaptureFixture):
         (["train", "--set", "training.batch_size=many"], "give a whole number"),
         (["train", "--set", "generator.normalization=bach"], "did you mean 'batch'?"),
         (["train", "--set", "data.image_size=33"], "multiple of 32"),
-        (["train", "--steps", "0"], "at least 1"),
+        (["train", "--steps", "0"], "training.steps must be from 1"),
         (["train", "--datset", "x"], "Did you mean --dataset?"),
         (["train", "--run", "a", "--resume", "b"], "not allowed with"),
         (["train", "--resume", "a", "--preset", "fast"], "use only one"),

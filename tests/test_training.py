@@ -17,6 +17,7 @@ from pix2pix_color.distribute import make_strategy
 from pix2pix_color.errors import Interrupted, ModelError, NonFiniteLossError, TrainingError
 from pix2pix_color.networks import build_discriminator, build_generator, color_generator
 from pix2pix_color.training import METRICS, Schedule, Trainer
+from pix2pix_color.training.loop import _duration, make_callback_list
 
 PLAIN = ("generator.normalization=none", "discriminator.normalization=none")
 
@@ -885,3 +886,20 @@ class TestTwoReplicas:
 
     def test_need_a_batch_that_can_be_shared_out(self, replicas):
         assert replicas["odd"] == "training.batch_size 7 is not a multiple of the 2 replicas."
+
+
+def test_progress_names_the_step_the_run_stopped_at_and_the_time_left(capsys):
+    """A line that counts a stopped run's last epoch as whole (issue 17)."""
+    model = build_generator(tiny_config().generator, 8)
+    progress = make_callback_list(model, None, [], logs=None, verbose=2, end=1_000, steps=60)
+    progress.on_train_begin()
+    progress.on_epoch_begin(0)
+    for last in (9, 41):
+        progress.on_train_batch_end(last, {"l1_loss": 0.25})
+    progress.on_epoch_end(0)
+    progress.on_train_end()
+    output = capsys.readouterr().out
+    assert output.startswith("Step 42 of 1,000 (epoch 1 of 17): l1_loss 0.25, ")
+    assert output.endswith(" left\n") and output.count("\n") == 1
+    times = (5, 300, 11_100, 200_000)
+    assert [_duration(t) for t in times] == ["5 s", "5 min", "3 h 5 min", "2 d 7 h"]

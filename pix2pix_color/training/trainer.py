@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -229,8 +228,8 @@ class Trainer:
             steps: where to stop, counted from step 0; the default is `training.steps`.
             callbacks: Keras callbacks. A "batch" of theirs is one call of `train_steps`, up to
                 `training.log_every` steps; `logs` holds `METRICS`.
-            verbose: 1 shows a progress bar, 2 prints one line per epoch, 0 nothing; "auto" shows
-                the bar on a terminal and in notebooks, and lines elsewhere.
+            verbose: 1 rewrites one line of progress, 2 prints a line an epoch, at most one every
+                ten seconds, 0 nothing; "auto" is 1 on a terminal and in notebooks, else 2.
 
         Returns:
             The `METRICS` averaged over the last (part of an) epoch.
@@ -252,7 +251,7 @@ class Trainer:
             callbacks,
             logs=self.folder / "logs" if self._writes else None,
             verbose=verbose,
-            epochs=math.ceil(end / epoch_steps),
+            end=end,
             steps=epoch_steps,
         )
         stops = callback_list.model

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
+_MANY_EPOCHS = 3_000  # the report has 650
+
 # As in `distribute`, which would load TensorFlow; a test compares them.
 STRATEGIES = ("auto", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
 
@@ -96,6 +98,12 @@ def run(options: argparse.Namespace) -> None:
     steps = config.training.steps
     if trainer.current_step < steps:
         say(f"Training to step {steps:,} in {folder}. Ctrl-C saves the run and stops.")
+        epochs = steps // max(1, dataset.steps_per_epoch(config.training.batch_size))
+        if epochs > _MANY_EPOCHS:
+            say(
+                f"{steps:,} steps of {dataset.count:,} images are {epochs:,} epochs; for so few "
+                "images, a lower --steps is usually enough."
+            )
         trainer.fit(dataset)
     else:
         say(f"Training has already finished ({steps:,} steps); raise --steps to continue.")
