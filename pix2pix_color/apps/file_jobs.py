@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from ..errors import FileJobError, ImageFileError, disk_is_full, in_words, one_line
-from ..image_files import SUFFIXES, output_suffix
+from ..image_files import SUFFIXES, find_images, output_suffix
 
 if TYPE_CHECKING:
     from ..colorizer import Colorizer
@@ -131,11 +131,14 @@ def find_jobs(
         if not path.is_dir():
             found.append(Job(path, output / _target_name(name, path, format)))
             continue
-        inside = list(_walk(path, output, name, format))
-        if not inside:
+        inside = find_images(path, skip=output)
+        if not inside.images and not inside.problems:
             kinds = ", ".join(SUFFIXES)
             raise FileJobError(f"No image in {path}: looked for {kinds} at any depth.")
-        found += inside
+        for image in inside.images:
+            place = output / image.parent.relative_to(path)
+            found.append(Job(image, place / _target_name(name, image, format)))
+        found += [Job(p, output / p.relative_to(path), reason) for p, reason in inside.problems]
     return _without_clashes(found)
 
 
@@ -149,35 +152,6 @@ def _target_name(pattern: str, source: Path, format: str | None) -> str:
     if not target or Path(target).name != target:
         raise FileJobError(f"The pattern {pattern!r} gives {target!r}, which is not a file name.")
     return target
-
-
-def _walk(top: Path, output: Path, name: str, format: str | None) -> Iterator[Job]:
-    """Yields the jobs of a folder; links to folders are followed, but never in a circle."""
-    made, folders = output.resolve(), [(top, (top.resolve(),))]
-    while folders:
-        folder, above = folders.pop(0)
-        place = output / folder.relative_to(top)
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            yield Job(folder, place, in_words(error))
-            continue
-        for entry in entries:
-            path = Path(entry.path)
-            try:
-                if entry.is_dir():
-                    real = path.resolve()
-                    if real in above:
-                        yield Job(path, place / entry.name, "is a link back to a folder above it")
-                    # What an earlier call wrote inside an input is not an input.
-                    elif real != made or made == above[0]:
-                        folders.append((path, (*above, real)))
-                    continue
-            except OSError as error:  # such as a link to itself
-                yield Job(path, place / entry.name, in_words(error))
-                continue
-            if path.suffix.lower() in SUFFIXES and not entry.name.startswith("."):
-                yield Job(path, place / _target_name(name, path, format))
 
 
 def _without_clashes(jobs: Sequence[Job]) -> list[Job]:

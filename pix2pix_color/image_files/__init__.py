@@ -21,6 +21,7 @@ No file is trusted: sizes are checked before pixels are decoded, and damage of a
 `ImageFileError`.
 """
 
+from .folders import FolderContents, find_images, in_numbers
 from .image_file import (
     FORMATS,
     MAX_PIXELS,
@@ -39,8 +40,11 @@ __all__ = [
     "MAX_PIXELS",
     "OUTPUT_FORMATS",
     "SUFFIXES",
+    "FolderContents",
     "ImageFile",
     "ImageFileWarning",
+    "find_images",
+    "in_numbers",
     "is_output_name",
     "output_suffix",
     "read_frames",
