@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -835,6 +836,15 @@ def test_all_frames_and_pages_are_kept_where_the_format_can_hold_them(source, ta
         if source != "gif" and target != "gif":
             image.seek(0)
             assert image.getexif()[0x010E] == "A caption"
+
+
+def test_libtiff_prints_nothing_about_a_damaged_file(capfd):
+    """Kind of fault: lines of a C library on the standard error."""
+    picture = Image.fromarray(noise((60, 60, 3))).convert("YCbCr")
+    content = encoded(picture, "TIFF", compression="tiff_lzw").getvalue()
+    with contextlib.suppress(ImageFileError):
+        read_image_file(io.BytesIO(content[:40] + b"\xff" * 360 + content[400:]))
+    assert capfd.readouterr().err == ""
 
 
 def test_frames_after_damage_or_above_the_limit_are_left_out_with_a_warning():

@@ -9,6 +9,7 @@ import re
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -116,6 +117,7 @@ def read_animation(content: bytes, format: str, max_pixels: int) -> Iterator[Dec
 
 def decode_tiff(content: bytes, max_pixels: int, page: int = 0) -> Decoded:
     """Decodes the pixels of a page of a TIFF, turned upright, without its metadata."""
+    _silence_libtiff()
     with _open(content, "tiff", max_pixels) as image:
         image.seek(page)
         if image.mode == "LAB":
@@ -160,6 +162,17 @@ def _silence() -> None:
     for category in (UserWarning, Image.DecompressionBombWarning):
         if ("ignore", None, category, re.compile(r"PIL\."), 0) not in warnings.filters:
             warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
+
+
+@functools.cache
+def _silence_libtiff() -> None:
+    """Stops the libtiff in Pillow's wheels from printing to the standard error."""
+    import ctypes
+
+    for path in Path(Image.__file__).parent.parent.glob("pillow.libs/libtiff*"):
+        library = ctypes.CDLL(str(path))
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            getattr(library, name)(None)
 
 
 def _decode(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
