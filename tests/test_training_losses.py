@@ -391,50 +391,7 @@ class TestPresets:
         assert Config.vivid().training.initial_generator == "stable"
 
 
-# Two replicas -----------------------------------------------------------------------------------
-
-REPLICAS = """
-import json
-import numpy as np
-import tensorflow as tf
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-from conftest import as_dataset, random_images, tiny_config
-from pix2pix_color.distribute import make_strategy
-from pix2pix_color.training import Trainer
-
-two, one = make_strategy("mirrored", devices=["/cpu:0", "/cpu:1"]), make_strategy("cpu")
-dataset = as_dataset(random_images(40))
-changes = ["generator.kind=residual", "generator.kernel_size=3",
-    "generator.normalization=none", "discriminator.normalization=spectral",
-    "training.generator_learning_rate=0.01", "training.discriminator_learning_rate=0.01",
-    "training.adversarial_loss=hinge", "training.feature_matching_weight=2",
-    "training.rgb_weight=1", "training.rebalance=0.5"]
-
-def trained(strategy, steps=3):
-    trainer = Trainer(tiny_config(*changes), None, strategy)
-    logs = trainer.fit(dataset, steps=steps, verbose=0)
-    weights = [*trainer.generator.weights, *trainer.discriminator.weights]
-    return [v.numpy() for v in weights], logs
-
-def distance(xs, ys):
-    return max(float((np.abs(x - y) / (1 + np.abs(x))).max()) for x, y in zip(xs, ys, strict=True))
-
-(a, logs_a), (b, logs_b) = trained(one), trained(two)
-print(json.dumps({
-    "weights": distance(a, b),
-    "losses": distance(list(logs_a.values()), list(logs_b.values())),
-    "moved": distance(a, trained(one, steps=1)[0]),
-}))
-"""
-
-
-def test_two_replicas_give_the_weights_of_one():
-    code, output, errors = run_python(REPLICAS, timeout=900)
-    assert code == 0, errors[-3000:]
-    found = json.loads(output.splitlines()[-1])
-    assert found["weights"] < 1e-4 and found["losses"] < 1e-5
-    assert found["moved"] > 0.01
+# Compiled ----------------------------------------------------------------------------------------
 
 
 def test_xla_computes_the_same():
