@@ -1,12 +1,14 @@
-"""Atomic files and folders (written under a temporary name, then renamed), and checksums."""
+"""Atomic files and folders (written under a temporary name, then renamed), locks, checksums."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from .errors import ChecksumError, in_words
 
 __all__ = [
     "DEFAULT_MODEL",
+    "locked",
     "replacing",
     "shipped_folder",
     "verify_checksums",
@@ -65,6 +68,38 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
             temporary.write_text(content, encoding="utf-8")
         else:
             temporary.write_bytes(content)
+
+
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
+
+
+@contextlib.contextmanager
+def locked(path: str | Path, wait: bool = False) -> Iterator[bool]:
+    """Yields whether this process got the lock `path`; another one then does not until the end.
+
+    With `wait`, it is waited for, and always got.
+    Where the file system has no locks, as on some network drives, the existence of a second file
+    beside `path` is the lock.
+    """
+    import filelock
+
+    lock: filelock.BaseFileLock = filelock.FileLock(path)
+    try:
+        try:
+            with warnings.catch_warnings(action="ignore"):  # that it falls back by itself
+                lock.acquire(blocking=wait)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            lock = filelock.SoftFileLock(f"{path}.soft")
+            lock.acquire(blocking=wait)
+    except filelock.Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 _SUMS = "SHA256SUMS"

@@ -12,7 +12,6 @@ import time
 import warnings
 from pathlib import Path
 
-import filelock
 import numpy as np
 import pytest
 from conftest import python_process, run_python
@@ -21,6 +20,7 @@ from PIL import Image
 
 from pix2pix_color.apps.file_jobs import find_jobs, run_jobs
 from pix2pix_color.errors import FileJobError, ImageFileError
+from pix2pix_color.files import locked
 from pix2pix_color.image_files import ImageFileWarning, read_image_file, write_image_file
 
 
@@ -168,13 +168,14 @@ class TestRunJobs:
         self, album, tmp_path, monkeypatch
     ):
         def full(self, source, target, **_):
+            target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(b"half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
 
         monkeypatch.setattr(Tint, "colorize_file", full)
         with pytest.raises(OSError, match="No space left"):
             run(album, tmp_path / "out")
-        assert list((tmp_path / "out").iterdir()) == []
+        assert digests(tmp_path / "out") == {}
 
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes all")
     def test_no_permission_to_write_is_an_error_before_the_first_image(self, album, tmp_path):
@@ -183,14 +184,43 @@ class TestRunJobs:
         with pytest.raises(PermissionError):
             run(album, output)
 
-    def test_a_second_run_is_kept_out(self, album, tmp_path):
+    @pytest.mark.parametrize("code", [None, "EOPNOTSUPP", "ENOLCK", "ENOSYS"])
+    def test_a_second_run_is_kept_out_also_where_there_are_no_locks(
+        self, album, tmp_path, monkeypatch, code
+    ):
+        """Other disks: a network drive whose `flock` is refused."""
+        if code:
+            fcntl = pytest.importorskip("fcntl")
+
+            def refused(*_):
+                raise OSError(getattr(errno, code), "no locks")
+
+            monkeypatch.setattr(fcntl, "flock", refused)
         output = tmp_path / "out"
-        output.mkdir()
+        assert {outcome.status for outcome in run(album, output)} == {"done"}
         with (
-            filelock.FileLock(output / ".pix2pix-color-lock"),
+            locked(output / ".pix2pix-color-lock"),
             pytest.raises(FileJobError, match="Another pix2pix-color is writing"),
         ):
             run(album, output)
+
+    def test_a_subfolder_may_be_on_another_disk(self, album, tmp_path, monkeypatch):
+        """Other disks: nothing can be renamed from one to another."""
+        output, disk = tmp_path / "out", tmp_path / "disk"
+        output.mkdir()
+        disk.mkdir()
+        (output / "deep").symlink_to(disk)
+        replace = os.replace
+
+        def renamed(source, target):
+            ends = {"disk" in Path(path).resolve().parts for path in (source, target)}
+            if len(ends) > 1:
+                raise OSError(errno.EXDEV, "Invalid cross-device link")
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", renamed)
+        assert {outcome.status for outcome in run(album, output)} == {"done"}
+        assert set(digests(disk)) == {"d.webp", "er/c.tif"}
 
     def test_a_caller_that_stops_leaves_only_whole_files(self, album, tmp_path):
         for number in range(30):
@@ -221,6 +251,7 @@ class TestRunJobs:
             time.sleep(0.005)
             with lock:
                 together.discard(me)
+            target.parent.mkdir(parents=True, exist_ok=True)
             target.touch()
 
         monkeypatch.setattr(Tint, "colorize_file", slow)
@@ -303,7 +334,7 @@ def test_killed_six_times_it_ends_with_every_output_whole(tmp_path):
         time.sleep(moments.uniform(0.0, 0.01))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        made = {name: sum_ for name, sum_ in digests(output).items() if not name.startswith(".")}
+        made = {name: sum_ for name, sum_ in digests(output).items() if "/." not in f"/{name}"}
         assert made.items() <= expected.items()  # whole
     assert 0 < len(made) < 100  # every run was killed at work
     code, _, errors = run_python(_KILLED, album, output)

@@ -1,8 +1,8 @@
 """Colorizes many image files in parallel, continues past bad ones, and resumes after a stop.
 
 Every output is written completely or not at all, so an output that exists is finished, and the same
-call resumes after any interruption. Unfinished files are in one hidden folder of the output, which
-the next call clears.
+call resumes after any interruption. Unfinished files are hidden files beside their outputs, which
+the next call clears: a subfolder of the output may be a link to another disk.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import os
 import shutil
 import time
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import filelock
-
 from ..errors import FileJobError, ImageFileError, disk_is_full, in_words, one_line
+from ..files import locked
 from ..image_files import SUFFIXES, find_images, output_suffix
 
 if TYPE_CHECKING:
@@ -208,17 +208,19 @@ def run_jobs(
                 raise ImageFileError(f"{job.source}: {job.problem}")
             if not overwrite and os.path.lexists(job.target):
                 return Outcome(job, "skipped")
-            partial = room / f"{uuid.uuid4().hex}{job.target.suffix}"
-            colorizer.colorize_file(job.source, partial, threads=1, **settings)
-            job.target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(partial, job.target)
+            partial = job.target.with_name(f"{prefix}{uuid.uuid4().hex}{job.target.suffix}")
+            try:
+                colorizer.colorize_file(job.source, partial, threads=1, **settings)
+                os.replace(partial, job.target)
+            finally:
+                partial.unlink(missing_ok=True)
         except (ImageFileError, OSError) as error:
             if disk_is_full(error):
                 raise  # every later file would fail as well
             return Outcome(job, "failed", _reason(job, error), time.perf_counter() - start)
         return Outcome(job, "done", "", time.perf_counter() - start)
 
-    with _room_in(output) as room:
+    with _alone_in(output, {job.target.parent for job in jobs}) as prefix:
         yield from _in_order(work, jobs, workers)
 
 
@@ -233,25 +235,26 @@ def _reason(job: Job, error: ImageFileError | OSError) -> str:
 
 
 @contextlib.contextmanager
-def _room_in(output: Path) -> Iterator[Path]:
-    """Yields an empty hidden folder of the output for unfinished files."""
+def _alone_in(output: Path, folders: Iterable[Path]) -> Iterator[str]:
+    """Keeps other calls out, clears what a killed one left, and yields the partial files' prefix.
+
+    The prefix is that of the output: a call for a folder inside it leaves these files alone.
+    """
     output.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(output / _LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        raise FileJobError(
-            f"Another pix2pix-color is writing to {output}: wait for it, or choose another folder."
-        ) from None
-    room = output / _PARTIAL
-    try:
-        shutil.rmtree(room, ignore_errors=True)
-        room.mkdir(exist_ok=True)
-        yield room
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
-        lock.release()
-        (output / _LOCK).unlink(missing_ok=True)
+    with locked(output / _LOCK) as mine:
+        if not mine:
+            raise FileJobError(
+                f"Another pix2pix-color is writing to {output}: wait for it, or choose another "
+                "folder."
+            )
+        prefix = f"{_PARTIAL}-{zlib.crc32(os.fsencode(output.resolve())):08x}-"
+        for folder in folders:
+            for left in folder.glob(f"*{prefix}*"):  # a file, or the folder of `files.replacing`
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        try:
+            yield prefix
+        finally:
+            (output / _LOCK).unlink(missing_ok=True)
 
 
 def _in_order(

@@ -13,14 +13,13 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import filelock
 import keras
 import tensorflow as tf
 
 from ..config import Config
 from ..distribute import make_strategy
 from ..errors import Interrupted
-from ..files import write_atomically
+from ..files import locked, write_atomically
 from .comparison import add_gains
 from .jobs import Job, plan
 from .runs import Data, Scorer, describe_device, perform
@@ -111,24 +110,11 @@ class Runner:
                         self.perform(job, self.scorer)
         return self.results
 
-    @contextlib.contextmanager
-    def claim(self, name: str) -> Iterator[bool]:
-        """Yields whether this runner may do what is named; meanwhile others may not."""
-        lock = self._lock(name)
-        try:
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
-
-    def _lock(self, name: str) -> filelock.BaseFileLock:
+    def claim(self, name: str, wait: bool = False) -> contextlib.AbstractContextManager[bool]:
+        """Enters with whether this runner may do what is named; meanwhile others may not."""
         locks = self.folder / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
-        return filelock.FileLock(locks / f"{name}.lock")
+        return locked(locks / f"{name}.lock", wait)
 
     def _is_left(self, job: Job) -> bool:
         return self.done(job) is None or self._can_rescore(job)
@@ -159,7 +145,7 @@ class Runner:
         return row
 
     def _record(self, row: Row) -> None:
-        with self._lock("results"):
+        with self.claim("results", wait=True):
             self.results.add(row)
             if add_gains(self.results.rows, self.folder):
                 self.results.write()

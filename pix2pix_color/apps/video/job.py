@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import VideoError, in_words
-from ...files import replacing, write_atomically
+from ...files import locked, replacing, write_atomically
 from .formats import Codec, codec_for
 from .smoothing import ChromaSmoother
 
@@ -185,20 +185,16 @@ class _Job:
         self.origin = self.last_duration = 0  # the first frame's time, in ticks
 
     def __enter__(self) -> _Job:
-        from filelock import FileLock, Timeout
-
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self.folder / "lock")
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
+        self._lock = contextlib.ExitStack()
+        if not self._lock.enter_context(locked(self.folder / "lock")):
             raise VideoError(
                 f"Another process is colorizing {self.destination}. Wait until it has finished."
-            ) from None
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        self._lock.close()
         if not self._segment(0).exists():  # nothing to resume
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -222,7 +218,7 @@ class _Job:
         segments = [self._segment(n) / "video.nut" for n in range(number)]
         join(joined, segments, self.video, self.origin, self.last_duration, self.destination)
         os.replace(joined, self.destination)
-        self._lock.release()
+        self._lock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _begin(self) -> None:
@@ -248,7 +244,7 @@ class _Job:
         for old in self.folder.iterdir():
             if old.is_dir():
                 shutil.rmtree(old)
-            elif old.name != "lock":
+            elif not old.name.startswith("lock"):
                 old.unlink()
         buffer = io.BytesIO()
         np.save(buffer, probe)
