@@ -145,7 +145,6 @@ class TestInvalidValues:
         ("make", "name"),
         [
             (lambda: DataConfig(shift=32), "data.shift"),
-            (lambda: DataConfig(fit="stretch"), "data.fit"),
             (lambda: DataConfig(color_space="hsv"), "data.color_space"),
             (lambda: DataConfig(lightness_scale="units"), "data.lightness_scale"),
             (lambda: GeneratorConfig(filters=4000), "generator.max_filters limits them"),

@@ -1,18 +1,26 @@
 import dataclasses
 import hashlib
 import itertools
+import os
+import re
 import sys
+import unicodedata
+import warnings
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import tifffile
 from conftest import as_dataset, random_images, run_python, tiny_config
 from PIL import Image
 
 from pix2pix_color import color
 from pix2pix_color.data import ImageDataset, is_gray, load_dataset, mixture, photographs
-from pix2pix_color.errors import DataError
+from pix2pix_color.data.sources import SPLITS, _is_test
+from pix2pix_color.errors import DataError, ImageFileError
+from pix2pix_color.image_files import read_image_file
 
 
 def as_arrays(dataset: ImageDataset) -> np.ndarray:
@@ -64,30 +72,67 @@ class TestPhotographs:
 
 
 class TestFolder:
-    def test_reads_what_pillow_reads(self, tmp_path):
-        suffixes = (".JPG", ".bmp", ".jpeg", ".png", ".tif", ".tiff", ".webp")
-        paths = [save_images(tmp_path, 1, suffix=x, seed=i)[0] for i, x in enumerate(suffixes)]
-        found = as_arrays(load_dataset(tmp_path))
-        assert found.shape == (len(suffixes), 32, 32, 3)
-        for path, image in zip(paths, found, strict=True):
-            difference = np.abs(image.astype(int) - np.asarray(Image.open(path).convert("RGB")))
-            # Two JPEG decoders may differ by a few levels.
-            assert difference.max() <= (8 if "j" in path.suffix.lower() else 0)
+    def test_reads_the_pixels_that_colorize_sees(self, tmp_path):
+        """Kind: two readers. Orientation, 16 bits, CMYK, palettes, alpha, animations, names."""
+        image = Image.fromarray(random_images(1, 32)[0])
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        image.save(tmp_path / "turned.jpg", exif=exif)
+        image.convert("CMYK").save(tmp_path / "cmyk.jpg")
+        image.save(tmp_path / "webp.WEBP", lossless=True)
+        image.convert("RGBA").save(tmp_path / "alpha.png")
+        image.quantize(9).save(tmp_path / "palette.bmp")
+        image.save(tmp_path / "tiff inside.png", format="tiff")
+        image.save(tmp_path / "two.gif", save_all=True, append_images=[image.rotate(90)])
+        gray = np.linspace(9_000, 60_000, 1024, dtype=np.uint16).reshape(32, 32)
+        tifffile.imwrite(tmp_path / "gray16.tif", gray)
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).write_bytes(
+            (tmp_path / "alpha.png").read_bytes()
+        )
+        found = as_arrays(load_dataset(tmp_path, drop_gray=False))
+        paths = [p for p in sorted(tmp_path.iterdir()) if not _is_test(tmp_path, p)]
+        assert len(found) == len(paths) >= 7
+        for path, pixels in zip(paths, found, strict=True):
+            seen = read_image_file(path).pixels / (257 if "16" in path.name else 1)
+            np.testing.assert_allclose(pixels, np.broadcast_to(seen, (32, 32, 3)), atol=0.5)
 
-    def test_reads_gif_and_only_its_first_frame(self, tmp_path):
-        colors = [(255, 0, 0), (0, 0, 255)]
-        first, second = (Image.new("RGB", (32, 32), c) for c in colors)
-        first.save(tmp_path / "two.gif", save_all=True, append_images=[second])
-        np.testing.assert_array_equal(as_arrays(load_dataset(tmp_path))[0, 0, 0], colors[0])
+    def test_a_damaged_file_is_refused_as_by_colorize(self, tmp_path):
+        """Kind: two readers. What one refuses, both refuse, and what one reads, both read."""
+        small = Image.fromarray(random_images(1, 16)[0])
+        rng = np.random.default_rng(0)
+        verdicts = Counter()
+        for i in range(24):
+            suffix = ("png", "jpg", "tif", "bmp", "webp", "gif")[i % 6]
+            folder = tmp_path / str(i)
+            for split in ("train", "test"):
+                (folder / split).mkdir(parents=True)
+                small.save(path := folder / split / f"x.{suffix}")
+            content = bytearray(path.read_bytes())
+            for place in rng.integers(0, len(content), 3):
+                content[place] ^= 1 << rng.integers(8)
+            (folder / "train" / path.name).write_bytes(content[: len(content) - i // 6 * 20])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    expected = read_image_file(folder / "train" / path.name).pixels
+                except ImageFileError as error:
+                    with pytest.raises(DataError, match=re.escape(str(error))):
+                        load_dataset(folder, image_size=16)
+                    verdicts["refused"] += 1
+                    continue
+                found = load_dataset(folder, image_size=16, drop_gray=False)
+            if expected.shape == (16, 16, 3):
+                np.testing.assert_array_equal(as_arrays(found)[0], expected)
+                verdicts["read"] += 1
+        assert min(verdicts["read"], verdicts["refused"]) >= 5
 
-    def test_reads_palettes_and_drops_transparency(self, tmp_path):
-        image = Image.new("RGBA", (32, 32), (10, 200, 30, 128))
-        image.save(tmp_path / "a.png")
-        image.save(tmp_path / "b.bmp")
-        for suffix in ("bmp", "gif", "png", "tiff"):
-            image.convert("RGB").quantize(4).save(tmp_path / f"palette.{suffix}")
-        found = as_arrays(load_dataset(tmp_path))
-        np.testing.assert_array_equal(found[:, 5, 5], [[10, 200, 30]] * 6)
+    def test_thousands_of_warnings_are_one_line(self, tmp_path):
+        for path in save_images(tmp_path, 30, suffix=".jpg"):
+            path.write_bytes(path.read_bytes()[:-60])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            notes = load_dataset(tmp_path).notes
+        assert "warnings about image files, such as:" in notes[-1] and len(notes) == 2
 
     def test_is_searched_to_any_depth_in_sorted_order(self, tmp_path):
         expected = []
@@ -108,33 +153,77 @@ class TestFolder:
         kept = load_dataset(tmp_path, drop_gray=False)
         assert (kept.count, kept.gray_count) == (5, 0)
 
-    def test_every_tenth_file_is_the_test_split(self, tmp_path):
-        save_images(tmp_path, 25)
-        train, test = (as_arrays(load_dataset(tmp_path, split)) for split in ("train", "test"))
-        assert (len(train), len(test)) == (23, 2)
-        assert not {i.tobytes() for i in train} & {i.tobytes() for i in test}
+    def test_a_photograph_that_is_added_moves_no_other(self, tmp_path):
+        """Kind: a split that moves. The test images stay the same, and in no other split."""
+        save_images(tmp_path / "sub", 25)
+        before = {s: {i.tobytes() for i in as_arrays(load_dataset(tmp_path, s))} for s in SPLITS}
+        assert not before["train"] & before["test"] and len(before["test"]) > 0
+        save_images(tmp_path, 3, seed=1)
+        for split in SPLITS:
+            assert before[split] <= {i.tobytes() for i in as_arrays(load_dataset(tmp_path, split))}
 
-    def test_train_and_test_subfolders_are_the_splits(self, tmp_path):
-        save_images(tmp_path / "train" / "deep", 3)
-        save_images(tmp_path / "test", 2, seed=1)
-        save_images(tmp_path / "other", 4, seed=2)
-        assert load_dataset(tmp_path, "train").count == 3
-        assert load_dataset(tmp_path, "test").count == 2
+    def test_the_split_of_a_name_is_the_same_everywhere(self, tmp_path):
+        names = [f"image{i}.png" for i in range(40)]
+        chosen = [name for name in names if _is_test(tmp_path, tmp_path / name)]
+        assert chosen == ["image2.png", "image17.png", "image23.png", "image33.png"]
+        composed, decomposed = (unicodedata.normalize(form, "é.png") for form in ("NFC", "NFD"))
+        assert _is_test(tmp_path, tmp_path / composed) == _is_test(tmp_path, tmp_path / decomposed)
 
-    @pytest.mark.parametrize("fit", ["crop", "resize"])
-    def test_any_size_becomes_a_square(self, tmp_path, fit):
+    @pytest.mark.parametrize(
+        ("folders", "train", "test"),
+        [
+            (("train", "test"), "train", "test"),
+            (("Train", "TEST"), "Train", "TEST"),
+            (("train", "val"), "train", "val"),
+            (("TRAIN", "Validation"), "TRAIN", "Validation"),
+            (("train", "valid", "test"), "train", "test"),
+        ],
+    )
+    def test_folders_named_like_splits_are_the_splits(self, tmp_path, folders, train, test):
+        """Kind: names of splits."""
+        for i, name in enumerate(folders):
+            save_images(tmp_path / name / "deep", 2 + i, seed=i)
+        for split, folder in (("train", train), ("test", test)):
+            dataset = load_dataset(tmp_path, split)
+            assert dataset.count == 2 + folders.index(folder)
+            assert f"the {split} split is the folder {folder}" in dataset.notes[0]
+            assert ("valid not used" in dataset.notes[0]) == (len(folders) == 3)
+
+    def test_the_split_and_what_was_left_out_are_said(self, tmp_path):
+        """Kinds: two walks, left out without a word."""
+        save_images(tmp_path, 20)
+        (tmp_path / "linked").symlink_to(
+            save_images(tmp_path.parent / "elsewhere", 1, seed=1)[0].parent
+        )
+        for name in ("._image000.jpg", "__MACOSX/image000.jpg", ".git/a.png", "a.psd", "b.MP4"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(b"no image")
+        dataset = load_dataset(tmp_path)
+        assert f"{dataset.count} of 21 files are in the train split" in dataset.notes[0]
+        assert dataset.notes[1] == "Left out, not images: 1 .psd, 1 .mp4."
+        (tmp_path / "circle").symlink_to(tmp_path)
+        with pytest.raises(DataError, match="circle cannot be searched"):
+            load_dataset(tmp_path)
+
+    def test_files_that_change_change_the_fingerprint(self, tmp_path):
+        paths = save_images(tmp_path, 20)
+        first = load_dataset(tmp_path)
+        assert first.fingerprint == load_dataset(tmp_path).fingerprint
+        paths[0].rename(tmp_path / "other.png")
+        assert load_dataset(tmp_path).fingerprint != first.fingerprint
+
+    def test_any_size_becomes_a_square(self, tmp_path):
         for i, size in enumerate([(64, 48), (33, 97), (7, 5), (32, 32), (1, 1)]):
-            save_images(tmp_path / str(i), 1, size)
-        assert as_arrays(load_dataset(tmp_path, fit=fit)).shape == (5, 32, 32, 3)
+            save_images(tmp_path / "train" / str(i), 1, size)
+        save_images(tmp_path / "test", 1)
+        assert as_arrays(load_dataset(tmp_path)).shape == (5, 32, 32, 3)
 
-    def test_crop_keeps_the_center_and_resize_keeps_all(self, tmp_path):
+    def test_the_center_is_kept(self, tmp_path):
         wide = np.zeros((32, 96, 3), np.uint8)
         wide[:, :32], wide[:, 32:64], wide[:, 64:] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
         Image.fromarray(wide).save(tmp_path / "wide.png")
-        cropped = as_arrays(load_dataset(tmp_path, fit="crop"))[0]
+        cropped = as_arrays(load_dataset(tmp_path))[0]
         np.testing.assert_array_equal(cropped, wide[:, 32:64])
-        resized = as_arrays(load_dataset(tmp_path, fit="resize"))[0]
-        np.testing.assert_array_equal(resized[0, [0, 16, 31]], wide[0, [0, 48, 95]])
 
     def test_images_of_the_right_size_are_not_touched(self, tmp_path):
         Image.fromarray(random_images(1, 32)[0]).save(tmp_path / "noise.png")
@@ -147,48 +236,41 @@ class TestFolder:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".gif", ".tiff", ".webp"])
-    def test_files_that_cannot_be_read_are_named(self, tmp_path, suffix):
-        save_images(tmp_path, 3)
-        bad = save_images(tmp_path / "bad", 3, (64, 64), suffix=suffix)
-        bad[0].write_bytes(bad[0].read_bytes()[: bad[0].stat().st_size // 2])
-        bad[1].write_bytes(b"")
-        bad[2].write_text("This is not an image.")
-        with pytest.raises(DataError, match="Cannot read") as caught:
+    def test_only_the_files_that_cannot_be_read_are_named(self, tmp_path):
+        """Kind: the wrong one blamed."""
+        suffixes = (".png", ".jpg", ".bmp", ".gif", ".tiff", ".webp")
+        good = [save_images(tmp_path / "train", 2, suffix=s)[0] for s in suffixes]
+        save_images(tmp_path / "test", 1)
+        bad = tmp_path / "train" / "bad.jpg"
+        bad.write_bytes(b"This is not an image.")
+        with pytest.raises(
+            DataError, match=r"bad\.jpg cannot be read: .*Remove or replace this"
+        ) as e:
             load_dataset(tmp_path)
-        assert all(str(path) in str(caught.value) for path in bad)
-        assert str(tmp_path / "image") not in str(caught.value)
-        assert "\n" not in str(caught.value)
-
-    def test_a_file_that_only_another_program_can_read_is_named_too(self, tmp_path):
-        # Pillow looks at the content and would find nothing wrong.
-        Image.new("RGB", (32, 32), (1, 2, 3)).save(tmp_path / "a.png", format="tiff")
-        with pytest.raises(DataError, match=r"Cannot read .*a\.png"):
+        assert not any(str(path) in str(e.value) for path in good)
+        for i in range(4):
+            (tmp_path / "train" / f"zero{i}.png").touch()
+        with pytest.raises(DataError, match=r"bad.*zero0.*zero1.*And 2 more\..*these") as e:
             load_dataset(tmp_path)
-
-    def test_many_unreadable_files_are_counted(self, tmp_path):
-        for i in range(5):
-            (tmp_path / f"{i}.png").touch()
-        with pytest.raises(DataError, match=r"0\.png.*2\.png.* and 2 more"):
-            load_dataset(tmp_path)
+        assert "\n" not in str(e.value) and "zero2" not in str(e.value)
 
     @pytest.mark.parametrize(
         ("name", "options", "expected"),
         [
             ("cifar-10", {}, r"'cifar-10'.*did you mean 'cifar10'\?.*folder"),
             ("photographs", {"split": "trian"}, r"'trian'.*did you mean 'train'\?"),
-            ("photographs", {"fit": "cropped"}, r"'cropped'.*did you mean 'crop'\?"),
             ("photograph=1,cifar10=1", {}, r"'photograph': did you mean 'photographs'\?"),
             ("nine=1,nine/=2", {}, "'nine/' occurs twice"),
             ("nine/image000.png", {}, "is a file"),
-            ("nine", {"split": "test"}, "9 images, too few for a test split"),
+            ("few", {"split": "test"}, "None of the 3 images in few falls into the test split"),
             ("gray", {}, "no color image: 1 read"),
-            ("empty", {}, r"No image in empty: looked for \.bmp, .*\.webp"),
+            ("empty", {}, r"No image in empty: looked for \.png, .*\.webp"),
         ],
     )
     def test_what_cannot_be_loaded_says_why(self, name, options, expected, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         save_images(tmp_path / "nine", 9)
+        save_images(tmp_path / "few", 3)
         for folder in ("empty", "gray"):
             (tmp_path / folder).mkdir()
         Image.effect_noise((32, 32), 50).save(tmp_path / "gray" / "a.png")
@@ -441,7 +523,7 @@ class TestMixture:
         assert all(abs(n - share * total) < 1 for n, share in zip(found, shares, strict=True))
 
     def test_holds_all_images_part_by_part_whatever_the_weights(self, tmp_path):
-        for i, (folder, count) in enumerate((("a", 12), ("b", 25))):
+        for i, (folder, count) in enumerate((("a", 14), ("b", 30))):
             save_images(tmp_path / folder, count, seed=i)
         Image.effect_noise((32, 32), 50).save(tmp_path / "a" / "image0000 gray.png")
         a, b = tmp_path / "a", tmp_path / "b"

@@ -24,8 +24,6 @@ class DataConfig:
         flip: mirror half of the training images left to right (not in the report).
         shift: translate each training image at random by up to this many pixels in each
             direction, with mirrored borders (not in the report).
-        fit: how a non-square image becomes square: `"crop"` (scale the shorter side, then crop
-            the center) or `"resize"` (scale both sides, changing the aspect ratio).
         color_space: what the generator predicts, and what L1 and the discriminator see:
             `"lab"` chroma (report section 4.1); `"rgb"` in [-1, 1] (Isola et al. 2017), which
             the generator itself converts to chroma; or `"distribution"`: probabilities of 484
@@ -39,7 +37,6 @@ class DataConfig:
     drop_gray: bool = True
     flip: bool = False
     shift: int = 0
-    fit: Literal["crop", "resize"] = "crop"
     color_space: Literal["lab", "rgb", "distribution"] = "lab"
     lightness_scale: Literal["report", "unit"] = "report"
 

@@ -33,6 +33,7 @@ _RESIDUAL = GeneratorConfig(
 _AUGMENTED = DataConfig(flip=True, shift=4, lightness_scale="unit")
 
 _RETIRED = {
+    "data.fit": "crop",
     "generator.attention_level": 0,
     "generator.blocks": 1,
     "discriminator.dropout": 0.0,

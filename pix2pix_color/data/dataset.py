@@ -38,6 +38,8 @@ class ImageDataset:
         load_split: loads another split of the same data with the same options.
         parts: of a mixture, whose images are in the order of its parts: the number of images of
             each part and its share of every training epoch. The shares sum to one.
+        notes: lines for the user: what a folder's split is, what was left out of it, problems.
+        fingerprint: a hash of the names and sizes of a folder's files; `""` for other data.
     """
 
     name: str
@@ -49,6 +51,8 @@ class ImageDataset:
     class_names: tuple[str, ...] = ()
     load_split: Callable[[str], ImageDataset] | None = None
     parts: tuple[tuple[int, float], ...] = ()
+    notes: tuple[str, ...] = ()
+    fingerprint: str = ""
 
     def __post_init__(self) -> None:
         # With fewer images, the same parts would draw the wrong ones.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,14 @@ import tensorflow as tf
 
 from ..config import nearest
 from ..errors import DataError
+from ..image_files import ImageFileWarning
 from . import mixture
 from .dataset import ImageDataset
-from .sources import SPLITS, decode_files, explain, list_images, load_tfds, photographs
+from .sources import SPLITS, ImageFiles, list_images, load_tfds, photographs
 
 __all__ = ["is_gray", "load_dataset"]
 
 NAMES = ("cifar10", "photographs")
-FITS = ("crop", "resize")
 
 
 def is_gray(image: tf.Tensor) -> tf.Tensor:
@@ -33,7 +35,6 @@ def load_dataset(
     *,
     image_size: int = 32,
     drop_gray: bool = True,
-    fit: str = "crop",
     limit: int | None = None,
 ) -> ImageDataset:
     """Loads one split of a data set.
@@ -45,19 +46,20 @@ def load_dataset(
             `"photographs"`: 32x32 crops of the color photographs inside scikit-image, without a
             download;
             `"tfds:NAME"` or `"tfds:NAME/CONFIG"`: any TFDS data set with an `image` feature;
-            a folder of images, searched recursively (an existing folder takes precedence over
-            any other reading of its name);
+            a folder of images, searched and read as `colorize` does (an existing folder takes
+            precedence over any other reading of its name);
             `"NAME=WEIGHT,NAME=WEIGHT"`: a mixture. The weights, of any sum, are the parts'
             shares of every training epoch, which is as long as all parts together (see
             `mixture.draw`). Its `images`, which evaluation uses, are all images of all parts,
             part by part, regardless of the weights, without labels.
-        split: `"train"` or `"test"`. A folder with subfolders of these names uses them; of any
-            other folder, every tenth file in sorted order is a test image. A TFDS data set
-            without a test split uses its `"validation"` split instead.
-        image_size: height and width in pixels of the returned images.
+        split: `"train"` or `"test"`. A folder with subfolders of these names, in upper or lower
+            case, uses them; `val`, `valid` or `validation` stands in for a missing `test`. Of any
+            other folder, one file in ten is a test image, chosen by a hash of its name, so that
+            a file stays in its split when others are added. A TFDS data set without a test split
+            uses its `"validation"` split.
+        image_size: height and width in pixels of the returned images; of larger or smaller ones
+            the central square is scaled.
         drop_gray: leave out images with R == G == B at every pixel (report section 4.1).
-        fit: `"crop"` or `"resize"`, see `DataConfig.fit`; applied to images that are not
-            `image_size` pixels already.
         limit: read only the first `limit` images. The parts of a mixture divide it by their
             weights; each part reads at least one image.
 
@@ -65,16 +67,14 @@ def load_dataset(
         The images and their number.
 
     Raises:
-        DataError: the name, split or fit is unknown, the mixture is invalid, the data or the
+        DataError: the name or the split is unknown, the mixture is invalid, the data or the
             split is missing, the images are not uint8 gray or RGB, a file is unreadable, or no
             image is left.
     """
     if split not in SPLITS:
         raise DataError(f"Unknown split {split!r}: {nearest(split, SPLITS)}")
-    if fit not in FITS:
-        raise DataError(f"Unknown fit {fit!r}: {nearest(fit, FITS)}")
     name = str(dataset)
-    options = {"image_size": image_size, "drop_gray": drop_gray, "fit": fit}
+    options = {"image_size": image_size, "drop_gray": drop_gray}
     if {"=", ","} & {*name} and not os.path.exists(name):
         return _load_mixture(name, split, limit, options)
     return _load_single(name, split, limit, options)
@@ -105,11 +105,13 @@ def _load_mixture(
         gray_count=sum(part.gray_count for part in parts),
         load_split=functools.partial(load_dataset, name, **options),
         parts=tuple((part.count, share) for part, share in zip(parts, shares, strict=True)),
+        notes=tuple(note for part in parts for note in part.notes),
+        fingerprint=" ".join(part.fingerprint for part in parts).strip(),
     )
 
 
 def _load_single(name: str, split: str, limit: int | None, options: dict[str, Any]) -> ImageDataset:
-    files: list[str] | None = None
+    files: ImageFiles | None = None
     labels, class_names = None, ()
     if name == "photographs":
         images = tf.data.Dataset.from_tensor_slices(photographs(split))
@@ -117,7 +119,8 @@ def _load_single(name: str, split: str, limit: int | None, options: dict[str, An
         images, labels, class_names = load_tfds(name.removeprefix("tfds:"), split)
     elif os.path.isdir(name):
         files = list_images(Path(name), split)
-        images = decode_files(files)
+        files = dataclasses.replace(files, paths=files.paths[:limit])
+        images = files.read()
     elif os.path.exists(name):
         raise DataError(
             f"{name} is a file; a data set is {' or '.join(NAMES)}, tfds:NAME, or a folder."
@@ -127,7 +130,7 @@ def _load_single(name: str, split: str, limit: int | None, options: dict[str, An
             f"There is no data set or folder named {name!r}: {nearest(name, NAMES)} "
             "Or use tfds:NAME or the path of a folder of images."
         )
-    square = functools.partial(_square, size=options["image_size"], fit=options["fit"])
+    square = functools.partial(_square, size=options["image_size"])
     images = images.map(square, num_parallel_calls=tf.data.AUTOTUNE)
     if limit is not None:
         images = images.take(limit)
@@ -136,10 +139,16 @@ def _load_single(name: str, split: str, limit: int | None, options: dict[str, An
         numbered = numbered.filter(lambda _, image: not is_gray(image))
     numbered = numbered.cache()
     numbers = numbered.map(lambda number, _: number).batch(1_024)
-    try:  # one pass reads everything and fills the cache
-        kept = np.concatenate([np.empty(0, np.int64), *numbers.as_numpy_iterator()])
-    except tf.errors.OpError as error:
-        raise DataError(explain(error, files)) from error
+    with warnings.catch_warnings(record=True) as caught:  # thousands of files may have problems
+        warnings.simplefilter("always", ImageFileWarning)
+        try:  # one pass reads everything and fills the cache
+            kept = np.concatenate([np.empty(0, np.int64), *numbers.as_numpy_iterator()])
+        except tf.errors.OpError as error:
+            raise DataError(f"The images of {name} could not be read: {error.message}") from error
+    notes = []
+    if files is not None:
+        files.check()
+        notes = [*files.notes, *_in_one_line([str(warning.message) for warning in caught])]
     total = int(images.cardinality())
     if len(kept) == 0:
         raise DataError(f"{name} ({split}) has no color image: {total} read, all of them gray.")
@@ -152,16 +161,23 @@ def _load_single(name: str, split: str, limit: int | None, options: dict[str, An
         labels=labels[kept] if labels is not None else None,
         class_names=class_names,
         load_split=functools.partial(load_dataset, name, **options),
+        notes=tuple(notes),
+        fingerprint=files.fingerprint(Path(name)) if files else "",
     )
 
 
-def _square(image: tf.Tensor, *, size: int, fit: str) -> tf.Tensor:
-    """Returns a uint8 image (size, size, 3), by cropping the center or by resizing."""
+def _in_one_line(messages: list[str]) -> list[str]:
+    if len(messages) < 2:
+        return messages
+    return [f"{len(messages):,} warnings about image files, such as: {messages[0]}"]
+
+
+def _square(image: tf.Tensor, *, size: int) -> tf.Tensor:
+    """Returns the central square of an image, scaled to uint8 (size, size, 3)."""
     shape = tf.shape(image)[:2]
-    if fit == "crop":
-        side = tf.reduce_min(shape)
-        top, left = tf.unstack((shape - side) // 2)
-        image = image[top : top + side, left : left + side]
+    side = tf.reduce_min(shape)
+    top, left = tf.unstack((shape - side) // 2)
+    image = image[top : top + side, left : left + side]
 
     def resized() -> tf.Tensor:
         scaled = tf.image.resize(image, [size, size], method="area")

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
+import hashlib
+import os
 import sys
+import unicodedata
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import tensorflow as tf
 
-from ..errors import DataError
+from ..errors import DataError, ImageFileError, one_line
+from ..image_files import SUFFIXES, find_images, in_numbers, read_image_file
 
-__all__ = ["SPLITS", "decode_files", "explain", "list_images", "load_tfds", "photographs"]
+__all__ = ["SPLITS", "ImageFiles", "list_images", "load_tfds", "photographs"]
 
 SPLITS = ("train", "test")
-_EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-_DECODED_IN_GRAPH = r"(?i).*\.(gif|jpe?g|png)$"
-_TEST_EVERY = 10  # every tenth file of a folder without train/ and test/ is a test image
+_TEST_FOLDERS = ("test", "val", "valid", "validation")  # in any case, the first that exists
+_TEST_EVERY = 10  # one file in ten of a folder without such folders is a test image
 
 
 @functools.cache
@@ -51,68 +55,112 @@ def photographs(split: str = "train") -> np.ndarray:
 # A folder of image files --------------------------------------------------------------------
 
 
-def list_images(folder: Path, split: str) -> list[str]:
-    """Returns the image files of a split in sorted order; `load_dataset` explains the splits.
+@dataclasses.dataclass(frozen=True)
+class ImageFiles:
+    """The image files of a split.
+
+    Attributes:
+        paths: in sorted order.
+        notes: what to tell the user: what the split is, and what was left out.
+    """
+
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+    def read(self) -> tf.data.Dataset:
+        """Returns the images, uint8 RGB (height, width, 3), each of its own size.
+
+        An image that cannot be read is 1x1 and black, and `check` raises after the pass.
+        """
+
+        def read(path: bytes) -> np.ndarray:
+            try:
+                return _as_rgb(read_image_file(os.fsdecode(path)).pixels)
+            except ImageFileError as error:
+                self._unreadable[path] = one_line(error)
+                return np.zeros((1, 1, 3), np.uint8)
+
+        def decode(path: tf.Tensor) -> tf.Tensor:
+            image = tf.numpy_function(read, [path], tf.uint8, stateful=False)
+            return tf.ensure_shape(image, [None, None, 3])
+
+        paths = tf.data.Dataset.from_tensor_slices([os.fsencode(path) for path in self.paths])
+        return paths.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+
+    @functools.cached_property
+    def _unreadable(self) -> dict[bytes, str]:
+        return {}
+
+    def check(self) -> None:
+        """Raises a `DataError` that names the files that could not be read."""
+        reasons = [reason for _, reason in sorted(self._unreadable.items())]
+        if reasons:
+            more = f" And {len(reasons) - 3:,} more." if len(reasons) > 3 else ""
+            which = "this file" if len(reasons) == 1 else "these files"
+            raise DataError(f"{' '.join(reasons[:3])}{more} Remove or replace {which}.")
+
+    def fingerprint(self, top: Path) -> str:
+        """Returns a hash of the files' names and sizes."""
+        lines = [f"{_name_in(top, path)} {path.stat().st_size}" for path in self.paths]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def list_images(folder: Path, split: str) -> ImageFiles:
+    """Returns the image files of a split; `load_dataset` explains the splits.
 
     Raises:
-        DataError: there are no images, or too few for two splits.
+        DataError: a subfolder cannot be read, or the split has no image.
     """
-    has_splits = all((folder / name).is_dir() for name in SPLITS)
-    root = folder / split if has_splits else folder
-    found = sorted(
-        str(path)
-        for path in root.rglob("*")
-        if path.suffix.lower() in _EXTENSIONS and path.is_file()
-    )
-    if not found:
-        raise DataError(f"No image in {root}: looked for {', '.join(_EXTENSIONS)} at any depth.")
+    subfolders = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()}
+    test = next((name for name in _TEST_FOLDERS if name in subfolders), None)
+    has_splits = test is not None and "train" in subfolders
+    root = subfolders["train" if split == "train" else test] if has_splits else folder
+    found = find_images(root)
+    if found.problems:
+        place, reason = found.problems[0]
+        raise DataError(f"{place} cannot be searched for images: {reason}.")
+    if not found.images:
+        raise DataError(f"No image in {root}: looked for {', '.join(SUFFIXES)} at any depth.")
     if has_splits:
-        return found
-    last = _TEST_EVERY - 1
-    chosen = [f for i, f in enumerate(found) if (i % _TEST_EVERY == last) == (split == "test")]
+        chosen, note = found.images, f"the {split} split is the folder {root.name}"
+        unused = [subfolders[name].name for name in _TEST_FOLDERS if name in subfolders]
+        unused.remove(subfolders[test].name)
+        note += f"; {' and '.join(unused)} not used" if unused else ""
+    else:
+        chosen = [path for path in found.images if _is_test(folder, path) == (split == "test")]
+        note = (
+            "there are no folders train and test (or val); one file in ten, chosen by a hash of "
+            f"its name, is a test image: {len(chosen):,} of {len(found.images):,} files are in the "
+            f"{split} split"
+        )
     if not chosen:
-        raise DataError(f"{folder} has {len(found)} images, too few for a {split} split.")
-    return chosen
+        raise DataError(
+            f"None of the {len(found.images)} images in {folder} falls into the {split} split, "
+            "which a hash of each name decides: add images, or put them into folders train and "
+            "test."
+        )
+    notes = [f"{folder}: {note}."]
+    if found.others:
+        notes.append(f"Left out, not images: {in_numbers(found.others)}.")
+    return ImageFiles(tuple(chosen), tuple(notes))
 
 
-def decode_files(files: list[str]) -> tf.data.Dataset:
-    """Returns the images of files, uint8 RGB (height, width, 3), each of its own size."""
-    paths = tf.data.Dataset.from_tensor_slices(files)
-    return paths.map(_decode_file, num_parallel_calls=tf.data.AUTOTUNE)
+def _name_in(folder: Path, path: Path) -> str:
+    """Returns a file's name in a folder, the same on every system."""
+    name = path.relative_to(folder).as_posix()
+    printable = name.encode("utf-8", "backslashreplace").decode()  # also if it is not UTF-8
+    return unicodedata.normalize("NFC", printable)  # macOS stores decomposed accents
 
 
-def _decode_file(path: tf.Tensor) -> tf.Tensor:
-    """Decodes GIF, JPEG and PNG with TensorFlow and the rest (TIFF, WebP, BMP) with Pillow.
-
-    TensorFlow would take the palette indices of a BMP for gray levels.
-    """
-
-    def pillow(path: bytes) -> np.ndarray:
-        from PIL import Image
-
-        with Image.open(path.decode()) as image:
-            return np.asarray(image.convert("RGB"))
-
-    image = tf.cond(
-        tf.strings.regex_full_match(path, _DECODED_IN_GRAPH),
-        lambda: tf.io.decode_image(tf.io.read_file(path), 3, expand_animations=False),
-        lambda: tf.numpy_function(pillow, [path], tf.uint8, stateful=False),
-    )
-    return tf.ensure_shape(image, [None, None, 3])
+def _is_test(folder: Path, path: Path) -> bool:
+    digest = hashlib.sha256(_name_in(folder, path).encode()).digest()
+    return int.from_bytes(digest[:8], "big") % _TEST_EVERY == 0
 
 
-def explain(error: Exception, files: list[str] | None) -> str:
-    """Returns a message that names the unreadable files, which TensorFlow's own does not."""
-    unreadable = []
-    for file in files or []:
-        try:
-            _decode_file(tf.constant(file))
-        except Exception as reason:  # any failure to read a file is reported
-            unreadable.append(f"{file} ({_first_line(reason)})")
-    if not unreadable:
-        return f"The images could not be read: {_first_line(error)}"
-    more = f" and {len(unreadable) - 3} more" if len(unreadable) > 3 else ""
-    return f"Cannot read {'; '.join(unreadable[:3])}{more}. Remove or replace these files."
+def _as_rgb(pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype == np.uint16:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
 
 def _first_line(error: Exception) -> str:

@@ -138,8 +138,10 @@ def _load(
     config: Config, name: str, split: str, limit: int | None, say: Callable[[str], None]
 ) -> ImageDataset:
     say(f"Reading {name} ({split})...")
-    options = {"drop_gray": config.data.drop_gray, "fit": config.data.fit, "limit": limit}
-    dataset = load_dataset(name, split, image_size=config.data.image_size, **options)
+    options = {"image_size": config.data.image_size, "drop_gray": config.data.drop_gray}
+    dataset = load_dataset(name, split, limit=limit, **options)
+    for note in dataset.notes:
+        say(note)
     say(
         f"Data: {dataset.name} ({split}), {dataset.count:,} images; {dataset.gray_count:,} gray "
         "images dropped."

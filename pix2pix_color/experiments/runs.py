@@ -66,7 +66,7 @@ class Data:
 
     def _read(self, config: Config, split: str, limit: int | None) -> ImageDataset:
         data = config.data
-        options = {"image_size": data.image_size, "drop_gray": data.drop_gray, "fit": data.fit}
+        options = {"image_size": data.image_size, "drop_gray": data.drop_gray}
         return self._load(data.dataset, split, limit=limit, **options)
 
 

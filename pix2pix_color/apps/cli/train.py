@@ -157,8 +157,9 @@ def _load(config: Config) -> ImageDataset:
         "train",
         image_size=config.data.image_size,
         drop_gray=config.data.drop_gray,
-        fit=config.data.fit,
     )
+    for note in dataset.notes:
+        say(note)
     say(
         f"Data: {dataset.name} (train), {dataset.count:,} images; {dataset.gray_count:,} gray "
         "images dropped."
