@@ -1,9 +1,11 @@
 import csv
+import dataclasses
 import json
 import math
 import os
 import shutil
 import signal
+import warnings
 
 import keras
 import numpy as np
@@ -910,3 +912,19 @@ def test_progress_names_the_step_the_run_stopped_at_and_the_time_left(capsys):
     assert output.endswith(" left\n") and output.count("\n") == 1
     times = (5, 300, 11_100, 200_000)
     assert [_duration(t) for t in times] == ["5 s", "5 min", "3 h 5 min", "2 d 7 h"]
+
+
+def test_images_that_changed_since_a_run_began_are_reported(tmp_path):
+    """Kind: a split that moves. The run goes on with other data, and says so."""
+    first = dataclasses.replace(as_dataset(random_images()), fingerprint="a")
+    Trainer(tiny_config("training.steps=2"), tmp_path).fit(first, verbose=0)
+    for changed, expected in (
+        (dataclasses.replace(as_dataset(random_images(44)), fingerprint="b"), "40 then, 44 now"),
+        (dataclasses.replace(as_dataset(random_images(44)), fingerprint="c"), "44 then, as many"),
+    ):
+        trainer = Trainer.resume(tmp_path)
+        with pytest.warns(UserWarning, match=expected):
+            trainer.fit(changed, steps=trainer.current_step + 1, verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        trainer.fit(changed, steps=trainer.current_step + 1, verbose=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -34,7 +33,7 @@ from .optimizers import has_schedule, make_optimizer
 from .perceptual import load_perceptual_network
 from .step import METRICS, TrainingStep
 from .terms import ColorRebalancing, Predict, generator_terms
-from .writers import HistoryWriter, SampleWriter
+from .writers import HistoryWriter, SampleWriter, write_description
 
 __all__ = ["Trainer"]
 
@@ -244,7 +243,7 @@ class Trainer:
         if self._rebalancing is not None:
             self._rebalancing.count(dataset)
         if self._writes:
-            self._prepare_folder()
+            self._prepare_folder(dataset)
         callback_list = make_callback_list(
             self.generator,
             self.generator_optimizer,
@@ -354,7 +353,7 @@ class Trainer:
 
     # Saving and resuming ----------------------------------------------------------------
 
-    def _prepare_folder(self) -> None:
+    def _prepare_folder(self, dataset: ImageDataset) -> None:
         if not self.current_step and not self._resumed and (self.folder / "config.json").exists():
             raise TrainingError(
                 f"{self.folder} already holds a run. Resume it (pix2pix-color train --resume "
@@ -363,7 +362,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "config.json", self.config.to_json())
         guide = self._guide and self._guide.description
-        write_atomically(self.folder / MODEL_FILE, json.dumps({"guide": guide}, indent=2) + "\n")
+        write_description(self.folder / MODEL_FILE, guide, dataset)
 
     _resumed = False
 

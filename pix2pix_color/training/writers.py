@@ -1,10 +1,13 @@
-"""What a run writes between steps: its history and its sample grids."""
+"""What a run writes between steps: its description, its history and its sample grids."""
 
 from __future__ import annotations
 
 import csv
+import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +18,7 @@ from ..data import ImageDataset
 from ..files import write_atomically
 from .step import METRICS
 
-__all__ = ["HistoryWriter", "SampleWriter"]
+__all__ = ["HistoryWriter", "SampleWriter", "write_description"]
 
 
 class HistoryWriter:
@@ -81,3 +84,26 @@ class SampleWriter:
         grid = tf.concat([tf.concat(tf.unstack(row), axis=1) for row in rows], axis=0)
         png = tf.io.encode_png(color.to_uint8(grid)).numpy()
         write_atomically(self._folder / f"step-{step:06d}.png", png)
+
+
+def write_description(path: Path, guide: dict[str, Any] | None, dataset: ImageDataset) -> None:
+    """Writes a run's `model.json`, and warns if the run began with other images.
+
+    Args:
+        path: the file.
+        guide: the configuration of the classifier that guides the generator.
+        dataset: the training images.
+    """
+    count = dataset.count + dataset.gray_count
+    images = {"name": dataset.name, "count": count, "fingerprint": dataset.fingerprint}
+    before = json.loads(path.read_text(encoding="utf-8")).get("images") if path.is_file() else None
+    if before and before != images and before["name"] == images["name"]:
+        same = "as many, but files of other names or sizes"
+        now = same if before["count"] == count else f"{count:,} now"
+        warnings.warn(
+            f"The training images in {dataset.name} have changed since this run began: "
+            f"{before['count']:,} then, {now}. Training continues with those of now.",
+            stacklevel=2,
+        )
+    content = {"guide": guide, "images": images}
+    write_atomically(path, json.dumps(content, indent=2) + "\n")
