@@ -7,8 +7,10 @@ import difflib
 import functools
 import hashlib
 import os
+import socket
 import sys
 import unicodedata
+import urllib.request
 from pathlib import Path
 from types import ModuleType
 
@@ -22,6 +24,8 @@ __all__ = ["SPLITS", "ImageFiles", "list_images", "load_tfds", "photographs"]
 
 SPLITS = ("train", "test")
 _TEST_FOLDERS = ("test", "val", "valid", "validation")  # in any case, the first that exists
+_HOST = ("storage.googleapis.com", 443)  # where TFDS looks for every data set first
+_SECONDS = 5
 _TEST_EVERY = 10  # one file in ten of a folder without such folders is a test image
 
 
@@ -183,6 +187,7 @@ def load_tfds(name: str, split: str) -> tuple[tf.data.Dataset, np.ndarray | None
     """
     tfds = _import_tfds()
     try:
+        _check_network(tfds, name)
         # All splits: which ones exist is known only once the data set is prepared.
         examples, info = tfds.load(name, shuffle_files=False, with_info=True)
         wanted = ("test", "validation") if split == "test" else (split,)
@@ -235,6 +240,18 @@ def load_tfds(name: str, split: str) -> tuple[tf.data.Dataset, np.ndarray | None
             f"({type(error).__name__}: {_first_line(error)}). Set TFDS_DATA_DIR to a folder that "
             "contains it, connect to a network, or use --dataset photographs."
         ) from error
+
+
+def _check_network(tfds: ModuleType, name: str) -> None:
+    """Raises an `OSError` if a download is needed and would fail; TFDS would retry for minutes."""
+    from tensorflow_datasets.core.utils.file_utils import list_data_dirs
+
+    base = name.partition("/")[0]
+    stored = any((Path(folder) / base).is_dir() for folder in list_data_dirs())
+    known = base in tfds.list_builders(with_community_datasets=False)
+    if stored or not known or urllib.request.getproxies():
+        return
+    socket.create_connection(_HOST, timeout=_SECONDS).close()
 
 
 def _import_tfds() -> ModuleType:
