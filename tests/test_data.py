@@ -179,6 +179,7 @@ class TestFolder:
             (("train", "val"), "train", "val"),
             (("TRAIN", "Validation"), "TRAIN", "Validation"),
             (("train", "valid", "test"), "train", "test"),
+            (("test", "train", "in valid"), "train", "test"),
         ],
     )
     def test_folders_named_like_splits_are_the_splits(self, tmp_path, folders, train, test):
@@ -190,6 +191,13 @@ class TestFolder:
             assert dataset.count == 2 + folders.index(folder)
             assert f"the {split} split is the folder {folder}" in dataset.notes[0]
             assert ("valid not used" in dataset.notes[0]) == (len(folders) == 3)
+
+    def test_two_folders_of_one_split_are_an_error(self, tmp_path):
+        """Kind: names of splits; one of the two was left out without a word."""
+        for name in ("Train", "train", "test"):
+            save_images(tmp_path / name, 1)
+        with pytest.raises(DataError, match="has both Train and train: rename one"):
+            load_dataset(tmp_path)
 
     def test_the_split_and_what_was_left_out_are_said(self, tmp_path):
         """Kinds: two walks, left out without a word."""
@@ -280,21 +288,29 @@ class TestErrors:
         with pytest.raises(DataError, match=expected):
             load_dataset(name, **options)
 
-    def test_cifar10_that_is_not_there_says_what_to_do_at_once(self, monkeypatch):
-        """Without a network, TFDS retries for minutes."""
+    def test_cifar10_that_is_not_there_says_what_to_do_at_once(self, monkeypatch, tmp_path):
+        """Without a network, TFDS retries for minutes; also after an interrupted download."""
         import tensorflow_datasets as tfds
-        from tensorflow_datasets.core.utils import file_utils
 
         def fail(*_, **__):
             raise OSError("no route to host\nand a long tail")
 
-        monkeypatch.setattr(file_utils, "list_data_dirs", lambda: ["nowhere"])
+        builder = tfds.builder("cifar10", data_dir=tmp_path)
+        Path(builder.data_dir).mkdir(parents=True)
+        monkeypatch.setattr(tfds, "builder", lambda _: builder)
         monkeypatch.setattr(urllib.request, "getproxies", dict)
         monkeypatch.setattr(socket, "create_connection", fail)
         monkeypatch.setattr(tfds, "load", lambda *_, **__: pytest.fail("TFDS was asked"))
         with pytest.raises(DataError, match=r"no route to host.*TFDS_DATA_DIR.*photographs") as e:
             load_dataset("cifar10")
         assert "tail" not in str(e.value)
+        # What was downloaded before needs no network.
+        (tmp_path / "downloads").mkdir()
+        (tmp_path / "downloads" / "cifar.tar.gz.INFO").touch()
+        monkeypatch.setattr(tfds, "load", fail)
+        monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("asked"))
+        with pytest.raises(DataError, match="no route to host"):
+            load_dataset("cifar10")
 
     @pytest.mark.parametrize(
         ("error", "package"),

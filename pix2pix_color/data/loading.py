@@ -148,7 +148,11 @@ def _load_single(name: str, split: str, limit: int | None, options: dict[str, An
     notes = []
     if files is not None:
         files.check()
-        notes = [*files.notes, *_in_one_line([str(warning.message) for warning in caught])]
+        about_files = [w for w in caught if issubclass(w.category, ImageFileWarning)]
+        notes = [*files.notes, *_in_one_line([str(warning.message) for warning in about_files])]
+    for w in caught:
+        if not issubclass(w.category, ImageFileWarning):
+            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
     total = int(images.cardinality())
     if len(kept) == 0:
         raise DataError(f"{name} ({split}) has no color image: {total} read, all of them gray.")

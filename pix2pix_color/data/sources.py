@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import unicodedata
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from types import ModuleType
@@ -115,7 +116,12 @@ def list_images(folder: Path, split: str) -> ImageFiles:
     Raises:
         DataError: a subfolder cannot be read, or the split has no image.
     """
-    subfolders = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()}
+    subfolders: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            other = subfolders.setdefault(path.name.lower(), path)
+            if other != path and path.name.lower() in ("train", *_TEST_FOLDERS):
+                raise DataError(f"{folder} has both {other.name} and {path.name}: rename one.")
     test = next((name for name in _TEST_FOLDERS if name in subfolders), None)
     has_splits = test is not None and "train" in subfolders
     root = subfolders["train" if split == "train" else test] if has_splits else folder
@@ -127,8 +133,7 @@ def list_images(folder: Path, split: str) -> ImageFiles:
         raise DataError(f"No image in {root}: looked for {', '.join(SUFFIXES)} at any depth.")
     if has_splits:
         chosen, note = found.images, f"the {split} split is the folder {root.name}"
-        unused = [subfolders[name].name for name in _TEST_FOLDERS if name in subfolders]
-        unused.remove(subfolders[test].name)
+        unused = [path.name for name, path in subfolders.items() if name not in ("train", test)]
         note += f"; {' and '.join(unused)} not used" if unused else ""
     else:
         chosen = [path for path in found.images if _is_test(folder, path) == (split == "test")]
@@ -244,14 +249,21 @@ def load_tfds(name: str, split: str) -> tuple[tf.data.Dataset, np.ndarray | None
 
 def _check_network(tfds: ModuleType, name: str) -> None:
     """Raises an `OSError` if a download is needed and would fail; TFDS would retry for minutes."""
-    from tensorflow_datasets.core.utils.file_utils import list_data_dirs
-
-    base = name.partition("/")[0]
-    stored = any((Path(folder) / base).is_dir() for folder in list_data_dirs())
-    known = base in tfds.list_builders(with_community_datasets=False)
-    if stored or not known or urllib.request.getproxies():
+    builder = tfds.builder(name)
+    # An interrupted download leaves a folder without this file.
+    stored = (Path(builder.data_dir) / "dataset_info.json").exists()
+    # What was downloaded before, or by hand, may be all that is needed.
+    downloads = Path(builder.data_dir_root)
+    downloaded = builder.MANUAL_DOWNLOAD_INSTRUCTIONS or any(downloads.glob("downloads/**/*.INFO"))
+    if stored or downloaded or urllib.request.getproxies():
         return
-    socket.create_connection(_HOST, timeout=_SECONDS).close()
+    home = urllib.parse.urlsplit(builder.info.homepage).hostname
+    try:
+        socket.create_connection(_HOST, timeout=_SECONDS).close()
+    except OSError:
+        if not home:
+            raise
+        socket.create_connection((home, 443), timeout=_SECONDS).close()
 
 
 def _import_tfds() -> ModuleType:
