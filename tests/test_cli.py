@@ -108,6 +108,20 @@ def test_every_hyperparameter_is_in_the_help(capsys: pytest.CaptureFixture):
         (["colorize", "a.png"], "-o/--output"),
         (["colorize", "a.png", "b.png", "-o", "c.png"], "the name of one file"),
         (["colorize", "a.png", "-o", "b.png", "--format", "pgn"], "did you mean 'png'?"),
+        *(
+            (["colorize", "a.png", "-o", "b.png", f"--{option}", value], "number from")
+            for option, value in [
+                ("strength", "9"),
+                ("strength", "nan"),
+                ("vividness", "-0.1"),
+                ("render-size", "0"),
+                ("workers", "9" * 5_000),
+                ("crf", "52"),
+                ("smoothing", "inf"),
+                ("segment-seconds", "0"),
+            ]
+        ),
+        (["colorize", "a.png", "-o", "b", "--name", "{stem}_color"], "'{stem}_color'"),
         (["export", "a", "-o", "b", "--format", "pb"], "saved_model"),
     ],
 )
@@ -346,6 +360,7 @@ def test_a_folder_continues_after_a_bad_file(tiny_export: Path, tmp_path: Path, 
     shown = capsys.readouterr()
     assert "[4/4]" in shown.out
     assert "1 of 4 images could not be colorized:" in shown.err
+    assert shown.err.endswith("Left out: 1 .txt.\n")
     assert f"  {images / 'bad.png'} cannot be read" in shown.err
     made = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     assert made == {"a.png", "b.jpg", "deep/a.png"}
@@ -358,7 +373,8 @@ def test_a_folder_continues_after_a_bad_file(tiny_export: Path, tmp_path: Path, 
     (images / "bad.png").unlink()
     assert run(*command, "--overwrite", "--json") == 0
     assert (output / "a.png").stat().st_mtime_ns != first
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    *lines, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert last == {"left_out": [str(images / "notes.txt")]}
     assert {(Path(line["target"]).name, line["status"]) for line in lines} == {
         ("a.png", "done"),
         ("b.jpg", "done"),
@@ -409,8 +425,20 @@ def test_a_video(tiny_export: Path, tmp_path: Path, capsys):
         assert made.streams.audio
     assert "--overwrite" in error_line(capsys, 1, *command)
     assert "for images" in error_line(capsys, 2, *command, "--compare")
-    line = error_line(capsys, 1, *command, "--overwrite", "--smoothing", 2)
-    assert "smoothing must be between 0 and 1" in line
+    for name in ("out.avi", "p.png"):
+        assert ".mp4" in error_line(capsys, 2, *command, "-o", tmp_path / name)
+        assert not (tmp_path / name).exists()
+
+    album = tmp_path / "album"
+    album.mkdir()
+    for name in ("one.mp4", "two.m2ts"):
+        shutil.copy(video, album / name)
+    (album / "three.avi").write_bytes(b"no film")
+    command = ["colorize", album, "-o", tmp_path / "films", "--model", tiny_export]
+    capsys.readouterr()
+    assert run(*command) == 1
+    assert f"  {album / 'three.avi'} is not a readable video" in capsys.readouterr().err
+    assert {path.name for path in (tmp_path / "films").iterdir()} == {"one.mp4", "two.mp4"}
 
 
 def truncated_png() -> bytes:
@@ -434,7 +462,7 @@ def test_a_bad_image_is_one_line(content, expected, colorize, gray_file, tmp_pat
     gray_file.unlink()
     if content is not None:
         gray_file.write_bytes(content)
-    line = error_line(capsys, 1, *colorize)
+    line = error_line(capsys, 1, *colorize, "--strict")
     assert "gray.png" in line
     assert expected in line
     assert not (tmp_path / "color.png").exists()
@@ -462,7 +490,7 @@ def test_an_existing_output_is_kept(colorize, gray_file: Path, tmp_path: Path, c
 def test_a_full_disk_is_one_line_and_leaves_nothing(colorize, tmp_path, capsys, monkeypatch):
     from pix2pix_color.image_files import writing
 
-    def full(_image: object, _pixels: object, _key: str, file: IO[bytes]):
+    def full(_frames: object, _key: str, file: IO[bytes], _is_animation: bool):
         file.write(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

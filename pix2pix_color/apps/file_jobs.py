@@ -1,4 +1,4 @@
-"""Colorizes many image files in parallel, continues past bad ones, and resumes after a stop.
+"""Colorizes many images in parallel and films in turn, past bad ones, and resumes after a stop.
 
 Every output is written completely or not at all, so an output that exists is finished, and the same
 call resumes after any interruption. Unfinished files are hidden files beside their outputs, which
@@ -11,23 +11,35 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
+import importlib.util
 import os
 import shutil
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FileJobError, ImageFileError, disk_is_full, in_words, one_line
+from ..errors import FileJobError, ImageFileError, VideoError, disk_is_full, in_words, one_line
 from ..files import locked
-from ..image_files import SUFFIXES, find_images, output_suffix
+from ..image_files import SUFFIXES, find_images, in_numbers, is_output_name, output_suffix
+from .video import OUTPUT_EXTENSIONS, VIDEO_EXTENSIONS, colorize_video
 
 if TYPE_CHECKING:
     from ..colorizer import Colorizer
 
-__all__ = ["Job", "Outcome", "colorize_folder", "find_jobs", "run_jobs"]
+__all__ = [
+    "Job",
+    "Jobs",
+    "Outcome",
+    "colorize_folder",
+    "find_jobs",
+    "is_film_name",
+    "run_jobs",
+    "target_name",
+]
 
 _PARTIAL = ".pix2pix-color-partial"
 _LOCK = ".pix2pix-color-lock"
@@ -35,7 +47,7 @@ _LOCK = ".pix2pix-color-lock"
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One image to colorize.
+    """One image or film to colorize.
 
     Attributes:
         source: the input file.
@@ -46,6 +58,12 @@ class Job:
     source: Path
     target: Path
     problem: str = ""
+
+
+class Jobs(list[Job]):
+    """The jobs of a call, and `left_out`, the files in its folders that have none."""
+
+    left_out: Sequence[Path] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +92,7 @@ def colorize_folder(
     name: str = "{stem}{suffix}",
     **settings: Any,
 ) -> list[Outcome]:
-    """Colorizes all images of a folder, at any depth, several at a time.
+    """Colorizes all images of a folder, at any depth, several at a time, and its films.
 
     Continues after an image that cannot be colorized and skips images whose output exists, so the
     same call resumes after an interruption.
@@ -106,8 +124,10 @@ def find_jobs(
     *,
     format: str | None = None,
     name: str = "{stem}{suffix}",
-) -> list[Job]:
-    """Returns one job per image, in order; folders are searched at any depth.
+) -> Jobs:
+    """Returns one job per image or film, in order; folders are searched at any depth.
+
+    The films of a folder have jobs where PyAV, which they need, is installed.
 
     Args:
         paths: image files, and folders whose tree is kept below `output`.
@@ -127,30 +147,59 @@ def find_jobs(
     if output.exists() and not output.is_dir():
         raise FileJobError(f"{output} is a file: for several images the output is a folder.")
     found: list[Job] = []
+    left_out: list[Path] = []
+    has_pyav = importlib.util.find_spec("av") is not None
     for path in map(Path, paths):
         if not path.is_dir():
-            found.append(Job(path, output / _target_name(name, path, format)))
+            problem = "" if path.exists() else "does not exist."
+            found.append(Job(path, output / target_name(name, path, format), problem))
             continue
         inside = find_images(path, skip=output)
-        if not inside.images and not inside.problems:
+        films = [other for other in inside.others if has_pyav and is_film_name(other)]
+        if not inside.images and not films and not inside.problems:
             kinds = ", ".join(SUFFIXES)
-            raise FileJobError(f"No image in {path}: looked for {kinds} at any depth.")
-        for image in inside.images:
-            place = output / image.parent.relative_to(path)
-            found.append(Job(image, place / _target_name(name, image, format)))
+            only = f" (it has {in_numbers(inside.others)})" if inside.others else ""
+            raise FileJobError(f"No image in {path}{only}: looked for {kinds} at any depth.")
+        left_out += sorted(set(inside.others) - set(films))
+        for file in sorted(inside.images + films):
+            place = output / file.parent.relative_to(path)
+            found.append(Job(file, place / target_name(name, file, format)))
         found += [Job(p, output / p.relative_to(path), reason) for p, reason in inside.problems]
-    return _without_clashes(found)
+    jobs = Jobs(_without_clashes(found))
+    jobs.left_out = left_out
+    return jobs
 
 
-def _target_name(pattern: str, source: Path, format: str | None) -> str:
+def is_film_name(path: Path) -> bool:
+    """Returns whether a file is treated as a film, by its suffix."""
+    return path.suffix.lower() in VIDEO_EXTENSIONS
+
+
+def target_name(pattern: str, source: Path, format: str | None) -> str:
+    """Returns the name of an image's or a film's output; see `find_jobs`.
+
+    Raises:
+        FileJobError: the pattern is invalid, or gives no name of a file that can be written.
+        ImageFileError: the format is unknown.
+    """
+    if is_film_name(source):
+        suffix = source.suffix if source.suffix.lower() in OUTPUT_EXTENSIONS else ".mp4"
+    else:
+        suffix = output_suffix(source, format)
     try:
-        target = pattern.format(stem=source.stem, suffix=output_suffix(source, format))
+        target = pattern.format(stem=source.stem, suffix=suffix)
     except (KeyError, IndexError, ValueError) as error:
         raise FileJobError(
             f"The pattern {pattern!r} is invalid ({error}): use only {{stem}} and {{suffix}}."
         ) from error
     if not target or Path(target).name != target:
         raise FileJobError(f"The pattern {pattern!r} gives {target!r}, which is not a file name.")
+    is_film_target = Path(target).suffix.lower() in OUTPUT_EXTENSIONS
+    if not (is_film_target if is_film_name(source) else is_output_name(target)):
+        raise FileJobError(
+            f"The pattern {pattern!r} gives {target!r}, which has not the suffix of a format that "
+            "can be written: add {suffix}."
+        )
     return target
 
 
@@ -182,9 +231,10 @@ def run_jobs(
     *,
     overwrite: bool = False,
     workers: int | None = None,
+    film: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Iterator[Outcome]:
-    """Runs the jobs, several at a time, and yields their outcomes in order.
+    """Runs the jobs, several images at a time and films in turn; yields the outcomes in order.
 
     Args:
         colorizer: the model.
@@ -192,6 +242,8 @@ def run_jobs(
         output: the same folder; a lock keeps a second call out of it.
         overwrite: replace outputs that exist, instead of skipping them.
         workers: images at a time; the default is the number of cores.
+        film: settings of `video.colorize_video` for the films; `render_size` and `strength` are
+            those of the images.
         **settings: of `Colorizer.colorize_file`.
 
     Raises:
@@ -208,13 +260,19 @@ def run_jobs(
                 raise ImageFileError(f"{job.source}: {job.problem}")
             if not overwrite and os.path.lexists(job.target):
                 return Outcome(job, "skipped")
+            if is_film_name(job.source):
+                job.target.parent.mkdir(parents=True, exist_ok=True)
+                shared = {k: settings[k] for k in ("render_size", "strength") if k in settings}
+                shared |= film or {}
+                colorize_video(colorizer, job.source, job.target, overwrite=overwrite, **shared)
+                return Outcome(job, "done", "", time.perf_counter() - start)
             partial = job.target.with_name(f"{prefix}{uuid.uuid4().hex}{job.target.suffix}")
             try:
                 colorizer.colorize_file(job.source, partial, threads=1, **settings)
                 os.replace(partial, job.target)
             finally:
                 partial.unlink(missing_ok=True)
-        except (ImageFileError, OSError) as error:
+        except (ImageFileError, VideoError, OSError) as error:
             if disk_is_full(error):
                 raise  # every later file would fail as well
             return Outcome(job, "failed", _reason(job, error), time.perf_counter() - start)
@@ -229,7 +287,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 
 
-def _reason(job: Job, error: ImageFileError | OSError) -> str:
+def _reason(job: Job, error: Exception) -> str:
     message = in_words(error) if isinstance(error, OSError) else one_line(error)
     return message if str(job.source) in message else f"{job.source}: {message}"
 
@@ -260,15 +318,21 @@ def _alone_in(output: Path, folders: Iterable[Path]) -> Iterator[str]:
 def _in_order(
     work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int
 ) -> Iterator[Outcome]:
-    """Yields the outcomes in order, with only a few images in memory at a time."""
+    """Yields the outcomes in order, with only a few images in memory at a time.
+
+    A film is colorized here, not in the pool, when its turn comes: Ctrl-C stops it at once.
+    """
     pool = concurrent.futures.ThreadPoolExecutor(workers)
-    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
+    waiting: collections.deque[Callable[[], Outcome]] = collections.deque()
     try:
         for job in jobs:
-            waiting.append(pool.submit(work, job))
+            is_film = is_film_name(job.source)
+            waiting.append(
+                functools.partial(work, job) if is_film else pool.submit(work, job).result
+            )
             if len(waiting) > 4 * workers:
-                yield waiting.popleft().result()
+                yield waiting.popleft()()
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()()
     finally:  # also when the caller stops: jobs that have not started are dropped
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""The command `colorize`: images, folders, a pipe, a video."""
+"""The command `colorize`: images, videos, folders of both, a pipe."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ import argparse
 import dataclasses
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...config import nearest
-from ...errors import UsageError, one_line
+from ...errors import (
+    ColorizerError,
+    CommandError,
+    FileJobError,
+    UsageError,
+    one_line,
+)
 from ...files import DEFAULT_MODEL
 from ...startup import start_tensorflow
 from .console import FAILED, report, say
-from .values import MODELS, number, positive
+from .values import MODELS, between
 
 if TYPE_CHECKING:
     from ...colorizer import Colorizer
@@ -26,14 +33,16 @@ __all__ = ["add_arguments", "run"]
 # As in `image_files`, which would load NumPy; a test compares them.
 FORMATS = ("bmp", "gif", "jpeg", "png", "tiff", "webp")
 _PIPE = "-"
+_OF_FILMS = ("smoothing", "segment_seconds", "crf")
 
 
 def _size(text: str) -> int | None:
     if text == "auto":
         return None
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of pixels")
-    return int(text)
+    try:
+        return int(between(1, 1 << 16)(text))
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, and not auto") from None
 
 
 def _format(text: str) -> str:
@@ -43,10 +52,20 @@ def _format(text: str) -> str:
     return name
 
 
+def _pattern(text: str) -> str:
+    from ..file_jobs import target_name
+
+    try:
+        target_name(text, Path("image.png"), None)
+    except FileJobError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `pix2pix-color colorize`."""
     parser.add_argument(
-        "paths", metavar="PATH", nargs="+", help="images, folders, one video, or - for a pipe"
+        "paths", metavar="PATH", nargs="+", help="images, videos, folders, or - for a pipe"
     )
     parser.add_argument(
         "-o",
@@ -72,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strength",
         metavar="X",
-        type=number,
+        type=between(0.0, 4.0),
         default=1.0,
         help="color strength: 0 keeps the image gray, 1 is what the model predicts (default), "
         "up to 4",
@@ -80,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vividness",
         metavar="X",
-        type=number,
+        type=between(0.0, 1.0),
         help="for a model with this setting: from 0, the most faithful colors, to 1, the most "
         "vivid ones (default: the model's own)",
     )
@@ -93,6 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name",
         metavar="PATTERN",
+        type=_pattern,
         default="{stem}{suffix}",
         help="file names in an output folder (default: {stem}{suffix})",
     )
@@ -108,21 +128,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         metavar="N",
-        type=positive,
+        type=between(1, 1024),
         help="number of images processed at a time (default: the number of cores)",
+    )
+    parser.add_argument(
+        "--first", action="store_true", help="only the first frame or page of an image file"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse truncated images instead of warning"
     )
     video = parser.add_argument_group("video options")
     video.add_argument(
         "--smoothing",
         metavar="X",
-        type=number,
+        type=between(0.0, 1.0),
         default=0.8,
         help="temporal smoothing against flicker, 0 to 1 (default: 0.8)",
     )
     video.add_argument(
         "--segment-seconds",
         metavar="X",
-        type=number,
+        type=between(0.01, 3600.0),
         default=10.0,
         help="length of the segments that are saved; an interrupted job repeats at most one "
         "(default: 10)",
@@ -130,7 +156,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     video.add_argument(
         "--crf",
         metavar="N",
-        type=int,
+        type=between(0, 51),
         help="quality, 0 to 51, lower is better (default: 16; 24 for .webm)",
     )
 
@@ -143,26 +169,57 @@ def run(options: argparse.Namespace) -> int:
     """
     if _PIPE in (*options.paths, options.output):
         return _colorize_pipe(options)
+    from ..file_jobs import Job, Outcome, find_jobs, is_film_name
+
     paths, output = [Path(path) for path in options.paths], Path(options.output)
-    if len(paths) == 1 and _is_video(paths[0]):
-        return _colorize_video(options, paths[0], output)
-    if len(paths) == 1 and not paths[0].is_dir() and _is_image_name(output):
-        return _colorize_image(options, paths[0], output)
-    if _is_image_name(output) and not output.exists():
-        raise UsageError(f"-o {output} is the name of one file, but there may be several images.")
-    return _colorize_images(options, paths, output)
+    if len(paths) > 1 or paths[0].is_dir():
+        if _is_file_name(options.output) and _is_film_or_image(output):
+            text = f"-o {output} is the name of one file, but there may be several images."
+            raise UsageError(text)
+        return _colorize_all(options, paths, output)
+    source = paths[0]
+    if not source.exists():
+        raise CommandError(f"{source} does not exist.")
+    is_film = is_film_name(source)
+    if is_film and (options.format or options.compare):
+        raise UsageError("--format and --compare are for images, not for videos.")
+    if _is_file_name(options.output):
+        _check_suffix(output, is_film)
+    elif not is_film:
+        return _colorize_all(options, paths, output)
+    else:
+        output = find_jobs(paths, output, name=options.name)[0].target
+    colorize = _colorize_video if is_film else _colorize_image
+    colorize(options, source, output)
+    _print_outcome(options, Outcome(Job(source, output), "done"), "[1/1] ")
+    return 0
 
 
-def _is_video(path: Path) -> bool:
+def _is_file_name(text: str) -> bool:
+    """Returns whether an output is a file: it has a suffix, and is not written as a folder."""
+    path = Path(text)
+    return bool(path.suffix) and not path.is_dir() and not text.endswith(("/", os.sep))
+
+
+def _is_film_or_image(path: Path) -> bool:
+    from ...image_files import SUFFIXES
     from ..video import VIDEO_EXTENSIONS
 
-    return path.suffix.lower() in VIDEO_EXTENSIONS
+    return path.suffix.lower() in (*SUFFIXES, *VIDEO_EXTENSIONS)
 
 
-def _is_image_name(path: Path) -> bool:
-    from ...image_files import SUFFIXES
+def _check_suffix(output: Path, is_film: bool) -> None:
+    """Refuses the name of an output file in a format that cannot be written."""
+    from ...image_files import OUTPUT_FORMATS
+    from ..video import OUTPUT_EXTENSIONS
 
-    return path.suffix.lower() in SUFFIXES
+    images = (suffix for suffixes in OUTPUT_FORMATS.values() for suffix in suffixes)
+    suffixes = OUTPUT_EXTENSIONS if is_film else tuple(images)
+    if output.suffix.lower() not in suffixes:
+        raise UsageError(
+            f"-o {output}: {output.suffix} files cannot be written from this input. Use "
+            f"{', '.join(suffixes)}, or a slash at the end for a folder."
+        )
 
 
 def _load(options: argparse.Namespace) -> Colorizer:
@@ -172,7 +229,10 @@ def _load(options: argparse.Namespace) -> Colorizer:
     say(f"Loading the model {options.model}...", sys.stderr)
     colorizer = Colorizer.load(options.model)
     # Before the first of what may be thousands of images.
-    check_settings(colorizer.multiple, options.render_size, options.strength)
+    try:
+        check_settings(colorizer.multiple, options.render_size, options.strength)
+    except ColorizerError as error:
+        raise UsageError(str(error)) from None
     return colorizer if options.vividness is None else colorizer.at_vividness(options.vividness)
 
 
@@ -184,29 +244,30 @@ def _colorize_pipe(options: argparse.Namespace) -> int:
     if options.paths != [_PIPE] or options.output != _PIPE:
         raise UsageError("A pipe needs both ends: pix2pix-color colorize - -o -")
     source, written = io.BytesIO(sys.stdin.buffer.read()), io.BytesIO()
-    _load(options).colorize_file(source, written, **_settings(options, "format", "compare"))
+    _load(options).colorize_file(
+        source, written, **_settings(options, "format", "compare", "first", "strict")
+    )
     sys.stdout.buffer.write(written.getvalue())
     sys.stdout.buffer.flush()
     return 0
 
 
-def _colorize_image(options: argparse.Namespace, source: Path, target: Path) -> int:
-    from ..file_jobs import Job, Outcome
-
-    settings = _settings(options, "format", "compare", "overwrite")
+def _colorize_image(options: argparse.Namespace, source: Path, target: Path) -> None:
+    settings = _settings(options, "format", "compare", "overwrite", "first", "strict")
     _load(options).colorize_file(source, target, **settings)
-    _print_outcome(options, Outcome(Job(source, target), "done"), "[1/1] ")
-    return 0
 
 
-def _colorize_images(options: argparse.Namespace, paths: list[Path], output: Path) -> int:
+def _colorize_all(options: argparse.Namespace, paths: list[Path], output: Path) -> int:
     from tqdm import tqdm
 
+    from ...image_files import in_numbers
     from ..file_jobs import find_jobs, run_jobs
 
     jobs = find_jobs(paths, output, format=options.format, name=options.name)
-    settings = _settings(options, "compare", "overwrite", "workers")
-    outcomes = run_jobs(_load(options), jobs, output, **settings)
+    settings = _settings(options, "compare", "overwrite", "workers", "first", "strict")
+    settings["film"] = {name: getattr(options, name) for name in _OF_FILMS}
+    colorizer = None if all(job.problem for job in jobs) else _load(options)
+    outcomes = run_jobs(colorizer, jobs, output, **settings)
     done: list[Outcome] = []
     # A progress bar on a terminal; lines for a file or a program.
     bar = tqdm(outcomes, total=len(jobs), unit=" images", disable=None, smoothing=0.1)
@@ -214,7 +275,19 @@ def _colorize_images(options: argparse.Namespace, paths: list[Path], output: Pat
         done.append(outcome)
         if options.json or bar.disable:
             _print_outcome(options, outcome, f"[{len(done)}/{len(jobs)}] ")
-    return _summarize(done)
+    exit_code = _summarize(done)
+    if jobs.left_out and options.json:
+        say(json.dumps({"left_out": [str(path) for path in jobs.left_out]}))
+    elif jobs.left_out:
+        say(f"Left out: {in_numbers(jobs.left_out)}{_hint(jobs.left_out)}.", sys.stderr)
+    return exit_code
+
+
+def _hint(left_out: list[Path]) -> str:
+    from ..file_jobs import is_film_name
+
+    has_films = any(map(is_film_name, left_out))
+    return " (films need the extra: pip install 'pix2pix_color[video]')" if has_films else ""
 
 
 def _print_outcome(options: argparse.Namespace, outcome: Outcome, prefix: str) -> None:
@@ -250,25 +323,18 @@ def _summarize(outcomes: list[Outcome]) -> int:
     return FAILED
 
 
-def _colorize_video(options: argparse.Namespace, source: Path, output: Path) -> int:
+def _colorize_video(options: argparse.Namespace, source: Path, output: Path) -> None:
     from tqdm import tqdm
 
-    from ..video import OUTPUT_EXTENSIONS, colorize_video
+    from ..video import colorize_video
 
-    if options.format or options.compare or options.json:
-        raise UsageError("--format, --compare and --json are for images, not for videos.")
-    if output.is_dir() or output.suffix.lower() not in OUTPUT_EXTENSIONS:
-        suffix = source.suffix if source.suffix.lower() in OUTPUT_EXTENSIONS else ".mp4"
-        output = output / f"{source.stem}{suffix}"
-        output.parent.mkdir(parents=True, exist_ok=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
     colorizer = _load(options)
-    settings = _settings(options, "smoothing", "segment_seconds", "crf", "overwrite")
     with tqdm(unit=" frames", disable=None) as bar:
 
         def progress(done: int, total: int | None) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
+        settings = _settings(options, *_OF_FILMS, "overwrite")
         colorize_video(colorizer, source, output, progress=progress, **settings)
-    say(f"{source} -> {output}")
-    return 0

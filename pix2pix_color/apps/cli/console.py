@@ -24,14 +24,19 @@ exit codes:
 
 
 def say(text: str, file: TextIO | None = None) -> None:
-    """Prints text at once, also where the output goes to a file or a pipe."""
+    """Prints text at once, also where the output goes to a file or a pipe.
+
+    What its encoding lacks, such as the bytes of a file name that is not UTF-8, is escaped.
+    """
+    encoding = getattr(file or sys.stdout, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
     print(text, file=file, flush=True)
 
 
 def report(error: object, exit_code: int) -> int:
     """Prints an error as one line and returns the exit code."""
     sys.stdout.flush()
-    print(f"pix2pix-color: error: {one_line(error)}", file=sys.stderr)
+    say(f"pix2pix-color: error: {one_line(error)}", sys.stderr)
     return exit_code
 
 
@@ -40,7 +45,7 @@ def short_warnings() -> Iterator[None]:
     """Shows warnings as one line each, without the source line that raised them."""
 
     def show(message: Any, *_: Any, **__: Any) -> None:
-        print(f"pix2pix-color: warning: {one_line(message)}", file=sys.stderr)
+        say(f"pix2pix-color: warning: {one_line(message)}", sys.stderr)
 
     with warnings.catch_warnings():
         warnings.showwarning = show

@@ -8,7 +8,7 @@ from pathlib import Path
 from ...errors import CommandError
 from ...startup import start_tensorflow
 from .console import say
-from .values import MODELS, number
+from .values import MODELS, between
 
 __all__ = ["add_arguments", "run"]
 
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vividness",
         metavar="X",
-        type=number,
+        type=between(0.0, 1.0),
         default=1.0,
         help="default vividness of the SavedModel, 0 to 1, for a run that started from another "
         "generator (default: 1)",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
-__all__ = ["DATASETS", "MODELS", "number", "positive"]
+__all__ = ["DATASETS", "MODELS", "between", "positive"]
 
 DATASETS = (
     "cifar10, photographs (included in scikit-image, no download), tfds:NAME (TensorFlow "
@@ -20,9 +21,20 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def number(text: str) -> float:
-    """Returns a number."""
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+def between(low: float, high: float) -> Callable[[str], float]:
+    """Returns a reader of numbers from `low` to `high`; of whole numbers if `low` is an `int`."""
+    kind = type(low)
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:  # NaN is in no range
+            whole = "whole " if kind is int else ""
+            raise argparse.ArgumentTypeError(
+                f"{text[:40]!r} is not a {whole}number from {low:g} to {high:g}"
+            )
+        return value
+
+    return read
