@@ -121,10 +121,10 @@ _STEPS = 10**12  # 30 years of 1,000 a second
 _RANGES = {
     "steps": (1, _STEPS),
     "batch_size": (1, 65_536),
-    "generator_learning_rate": (0, 1_000),
-    "discriminator_learning_rate": (0, 1_000),
+    "generator_learning_rate": (0, 1e38),
+    "discriminator_learning_rate": (0, 1e38),
     "beta_1": (0, ALMOST_ONE),
-    **dict.fromkeys((*_LOSSES, "feature_matching_weight"), (0, 1_000_000)),
+    **dict.fromkeys((*_LOSSES, "feature_matching_weight"), (0, 1e38)),
     "real_label": (1e-6, 1),
     "rebalance": (0, 1),
     "warmup_steps": (0, _STEPS),
