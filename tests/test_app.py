@@ -191,7 +191,7 @@ def test_messages_name_the_file_but_not_its_folder(models, sent, made):
     (sent / "empty.png").write_bytes(b"")
     (sent / "text.png").write_bytes(b"no image\n" * 100)
     cut = save(sent / "cut.png")
-    cut.write_bytes(cut.read_bytes()[:-300])
+    cut.write_bytes(cut.read_bytes()[:40])
     for name in ("empty.png", "text.png", "cut.png"):
         with pytest.raises(PhotographError, match=rf"^{name} cannot be read") as error:
             colorize(models, sent / name, made)

@@ -454,7 +454,7 @@ def truncated_png() -> bytes:
         (None, "does not exist"),
         (b"", "is empty"),
         (b"%PDF-1.4 not an image", "cannot be read"),
-        (truncated_png(), "cannot be read"),
+        (truncated_png(), "truncated"),
     ],
     ids=["missing", "empty", "not an image", "truncated"],
 )
@@ -466,6 +466,13 @@ def test_a_bad_image_is_one_line(content, expected, colorize, gray_file, tmp_pat
     assert "gray.png" in line
     assert expected in line
     assert not (tmp_path / "color.png").exists()
+
+
+def test_a_truncated_image_is_colorized_as_far_as_it_goes(colorize, gray_file, tmp_path, capsys):
+    gray_file.write_bytes(truncated_png())
+    assert run(*colorize) == 0
+    assert "of its rows are missing" in capsys.readouterr().err
+    assert Image.open(tmp_path / "color.png").size == (64, 64)
 
 
 def test_a_file_that_may_not_be_opened(colorize, capsys, monkeypatch):

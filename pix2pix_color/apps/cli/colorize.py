@@ -228,6 +228,8 @@ def _load(options: argparse.Namespace) -> Colorizer:
 
     say(f"Loading the model {options.model}...", sys.stderr)
     colorizer = Colorizer.load(options.model)
+    if colorizer.model.saved_model is None:
+        say(f"It is a run, trained for {colorizer.model.step:,} steps so far.", sys.stderr)
     # Before the first of what may be thousands of images.
     try:
         check_settings(colorizer.multiple, options.render_size, options.strength)
