@@ -802,3 +802,29 @@ def test_the_shipped_model_colorizes_a_film(tmp_path: Path):
         gray, color = (rgb2lab(textbook_rgb(f, SMPTE170M, LIMITED)) for f in (old, new))
         assert np.abs(color[..., 0] - gray[..., 0]).mean() < 0.4
         assert np.abs(color[..., 1:]).mean() > 1
+
+
+@pytest.mark.parametrize("audio", ["aac", None])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_film_that_starts_late_is_not_called_truncated(tmp_path: Path, suffix, audio):
+    from pix2pix_color.apps.video.reading import open_source
+
+    times = [64_000 + 512 * i for i in range(25)]  # from 5 s on, for 1 s
+    film = write_film(tmp_path / f"late{suffix}", gray_frames(25), times, audio=audio)
+    with open_source(film) as source:
+        assert len(list(source.frames())) == 25  # and no warning
+
+
+def test_damage_in_the_middle_of_a_film_is_located(tmp_path: Path):
+    from pix2pix_color.apps.video.reading import open_source
+
+    film = write_film(tmp_path / "film.mp4", gray_frames(75), audio=None, options={"g": "10"})
+    with av.open(str(film)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+    content = bytearray(film.read_bytes())
+    for packet in packets[40:50]:
+        content[packet.pos + 8 : packet.pos + packet.size] = b"\xff" * (packet.size - 8)
+    film.write_bytes(content)
+    expected = r"damaged, from 1\.[567] s on: .* skipped and \d+ frames"
+    with pytest.warns(UserWarning, match=expected), open_source(film) as source:
+        list(source.frames())

@@ -58,7 +58,9 @@ class VideoSource:
     """
 
     def __init__(self, path: Path, container: av.container.InputContainer) -> None:
-        self.path, self.container, self.damaged = path, container, 0
+        self.path, self.container = path, container
+        self._skipped, self._corrupt = 0, 0
+        self._damaged_from: Fraction | None = None  # in seconds
         self.stream = video_stream(path, container)
         self.stream.thread_type = "AUTO"
         self._decoded = self._decode()
@@ -90,7 +92,7 @@ class VideoSource:
                 time = max(time + 1, time + step if frame.pts is None else frame.pts)
             if count > skip:
                 yield Frame(_to_rgb(frame, self.picture), time, int(frame.duration or 0))
-        self._warn_of_losses(time - first + step)
+        self._warn_of_losses(first, time + step)
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         packets = self.container.demux(self.stream)
@@ -100,23 +102,43 @@ class VideoSource:
             except StopIteration:
                 return
             except av.FFmpegError:  # the rest of the file is unreadable
-                self.damaged += 1
+                self._skipped += 1
                 with contextlib.suppress(av.FFmpegError):
                     yield from self.stream.decode(None)
                 return
             try:
                 frames = packet.decode()
             except av.FFmpegError:
-                self.damaged += 1
+                self._skipped += 1
+                self._note_damage(packet.pts)
                 continue
-            yield from frames
+            for frame in frames:
+                if frame.is_corrupt:
+                    self._corrupt += 1
+                    self._note_damage(frame.pts)
+                yield frame
 
-    def _warn_of_losses(self, ticks: int) -> None:
-        """Warns if packets were damaged or the frames end long before the stated duration."""
-        duration, lasted = _duration(self.container, self.stream), ticks * self.picture.time_base
-        if self.damaged:
+    def _note_damage(self, ticks: int | None) -> None:
+        if self._damaged_from is None and ticks is not None:
+            start = self.stream.start_time or 0
+            self._damaged_from = (ticks - start) * self.stream.time_base
+
+    def _warn_of_losses(self, first: int, end: int) -> None:
+        """Warns if packets were damaged or the frames end long before the stated duration.
+
+        Args:
+            first, end: times of the first frame and of the end of the last, in ticks.
+        """
+        duration = _duration(self.container, self.stream)
+        # A duration of the whole file counts from its start, also if the film starts later.
+        start = first if self.stream.duration else 0
+        lasted = (end - start) * self.picture.time_base
+        if self._skipped or self._corrupt:
+            since = self._damaged_from
+            place = "" if since is None else f", from {float(since):.1f} s on"
             warnings.warn(
-                f"{self.path} is damaged: {self.damaged:,} video packets were skipped.",
+                f"{self.path} is damaged{place}: {self._skipped:,} video packets were skipped and "
+                f"{self._corrupt:,} frames are damaged.",
                 stacklevel=2,
             )
         elif duration and duration - lasted > max(_MISSED, duration / 50):
