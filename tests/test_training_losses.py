@@ -277,7 +277,7 @@ class TestConfiguration:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            (("rgb_weight=-1",), "training.rgb_weight must be from 0 to 1,000,000, not -1"),
+            (("rgb_weight=-1",), "training.rgb_weight must be from 0 to 1e.38, not -1"),
             (("rebalance=1.5",), "training.rebalance must be from 0 to 1, not 1.5"),
             (("adversarial_loss=hing",), "did you mean 'hinge'"),
             (("l1_weight=0", "adversarial_weight=0"), "all 0: there is nothing to learn"),
