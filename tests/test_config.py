@@ -167,7 +167,7 @@ class TestInvalidValues:
 
     @pytest.mark.parametrize("section", ["data", "generator", "discriminator", "training"])
     def test_every_number_has_a_range_that_is_checked_at_once(self, section):
-        """Values past the one-line rule (issue 17, kind 9): no number is too large to refuse."""
+        """Values past the one-line rule: no number is too large to refuse."""
         fields = Config.report().to_dict()[section]
         numbers = [n for n, v in fields.items() if type(v) in (int, float)]
         for field in numbers:
@@ -284,7 +284,7 @@ def test_nearest_lists_all_names_even_without_a_close_one():
 
 
 def test_folders_become_absolute_and_names_stay(tmp_path, monkeypatch):
-    """A path that holds in one working folder only (issue 17, kind 9): `~`, mixtures, models."""
+    """A path that holds in one working folder only: `~`, mixtures, models."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("my photos", "stable"):
