@@ -898,7 +898,7 @@ class TestTwoReplicas:
 
 
 def test_progress_names_the_step_the_run_stopped_at_and_the_time_left(capsys):
-    """A line that counts a stopped run's last epoch as whole (issue 17)."""
+    """A line that counts a stopped run's last epoch as whole."""
     model = build_generator(tiny_config().generator, 8)
     progress = make_callback_list(model, None, [], logs=None, verbose=2, end=1_000, steps=60)
     progress.on_train_begin()
