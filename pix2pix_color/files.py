@@ -75,11 +75,14 @@ _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 
 @contextlib.contextmanager
 def locked(path: str | Path, wait: bool = False) -> Iterator[bool]:
-    """Yields whether this process got the lock `path`; another one then does not until the end.
+    """Takes the lock `path`, and yields whether this process got it; it is released at the end.
 
-    With `wait`, it is waited for, and always got.
     Where the file system has no locks, as on some network drives, the existence of a second file
     beside `path` is the lock.
+
+    Args:
+        path: a file, which need not exist.
+        wait: wait until the lock is free, instead of yielding `False`.
     """
     import filelock
 

@@ -197,8 +197,8 @@ def target_name(pattern: str, source: Path, format: str | None) -> str:
     is_film_target = Path(target).suffix.lower() in OUTPUT_EXTENSIONS
     if not (is_film_target if is_film_name(source) else is_output_name(target)):
         raise FileJobError(
-            f"The pattern {pattern!r} gives {target!r}, which has not the suffix of a format that "
-            "can be written: add {suffix}."
+            f"The pattern {pattern!r} gives {target!r}, which does not end in the suffix of a "
+            "format that can be written: add {suffix}."
         )
     return target
 

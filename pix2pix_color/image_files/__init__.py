@@ -12,8 +12,8 @@ write_image_file(image, colorizer(image.pixels), "scan-color.tif")
 - **Alpha** is kept in PNG, TIFF and WebP. JPEG and BMP have no alpha: transparent areas become
   white, with a warning. GIF pixels are either transparent or opaque.
 - **Animations and documents**: `read_image_file` reads the first frame or page, `read_frames` all.
-- **HEIC, AVIF, Netpbm and JPEG 2000** are only read: the output is a JPEG for the first two, which
-  are photographs of telephones, and a PNG for the others. HEIC needs the extra `heic`.
+- **HEIC, AVIF, Netpbm and JPEG 2000** are only read. The output is a JPEG for the first two, the
+  formats of phone photographs, and a PNG for the others. HEIC needs the extra `heic`.
 - **GIF** has 256 colors, too few to keep the luminance of a colorized image: the output for a GIF
   is a PNG, of an animation an animated one, unless a GIF is requested.
 

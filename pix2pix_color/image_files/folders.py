@@ -12,7 +12,7 @@ from .image_file import SUFFIXES
 
 __all__ = ["FolderContents", "find_images", "in_numbers"]
 
-_OF_ARCHIVES = "__MACOSX"  # what macOS puts into a zip file beside the files themselves
+_OF_ARCHIVES = "__MACOSX"  # macOS adds it to zip files, for its own metadata
 
 
 @dataclasses.dataclass(frozen=True)

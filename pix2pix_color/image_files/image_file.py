@@ -175,7 +175,7 @@ def output_suffix(source: str | Path, format: str | None = None) -> str:
     Args:
         source: the input's name; the file is not read.
         format: the name or suffix of a format that is written. `None` is the input's own format if
-            it is written, JPEG for the photographs of telephones (HEIC, AVIF), and PNG for a GIF
+            it is written, JPEG for phone photographs (HEIC, AVIF), and PNG for a GIF
             and all others.
 
     Raises:
