@@ -248,7 +248,7 @@ def load_tfds(name: str, split: str) -> tuple[tf.data.Dataset, np.ndarray | None
 
 
 def _check_network(tfds: ModuleType, name: str) -> None:
-    """Raises an `OSError` if a download is needed and would fail: TFDS itself retries for minutes."""
+    """Raises an `OSError` if a download is needed and would fail; TFDS would retry for minutes."""
     builder = tfds.builder(name)
     # An interrupted download leaves a folder without this file.
     stored = (Path(builder.data_dir) / "dataset_info.json").exists()
