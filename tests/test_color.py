@@ -37,19 +37,10 @@ def fitted(extreme):
 
 
 class TestRgbToLab:
-    def test_equals_scikit_image_over_the_whole_cube(self, grid):
-        difference = np.abs(color.rgb_to_lab(grid).numpy() - skimage.color.rgb2lab(grid))
-        assert difference.max() <= 0.01
-
-    def test_equals_scikit_image_for_every_gray(self, grays):
-        lab = color.rgb_to_lab(grays).numpy()
-        assert np.abs(lab - skimage.color.rgb2lab(grays)).max() <= 0.01
-        assert (np.diff(lab[:, 0]) > 0).all()
-
-    def test_known_colors(self):
-        colors = tf.constant([[0, 0, 0], [255, 255, 255], [255, 0, 0]], tf.uint8)
-        expected = [[0, 0, 0], [100, 0, 0], [53.24, 80.09, 67.20]]  # sRGB red under D65
-        np.testing.assert_allclose(color.rgb_to_lab(colors), expected, atol=0.02)
+    def test_equals_scikit_image_over_the_whole_cube(self, grid, grays):
+        for rgb in (grid, grays):
+            difference = np.abs(color.rgb_to_lab(rgb).numpy() - skimage.color.rgb2lab(rgb))
+            assert difference.max() <= 0.01
 
     def test_uint8_and_float_are_the_same_color(self, grays):
         formula = color.rgb_to_lab(grays.astype(np.float64) / 255)
@@ -65,10 +56,6 @@ class TestRgbToLab:
 
 
 class TestLabToRgb:
-    def test_brings_back_the_whole_cube(self, grid):
-        back = color.lab_to_rgb(skimage.color.rgb2lab(grid)).numpy()
-        assert np.abs(back - grid / 255).max() <= 0.5 / 255
-
     def test_round_trip_is_exact_in_8_bits(self, grid):
         np.testing.assert_array_equal(
             color.to_uint8(color.lab_to_rgb(color.rgb_to_lab(grid))), grid
@@ -82,11 +69,6 @@ class TestLabToRgb:
         assert np.abs(ours - theirs).max() <= 0.5 / 255
         assert ((theirs == 0) | (theirs == 1)).any(axis=-1).mean() > 0.5  # most were outside
 
-    def test_stays_in_range(self):
-        lab = np.array([[-10, 0, 0], [110, 0, 0], [50, 500, -500], [50, -500, 500]], np.float32)
-        rgb = color.lab_to_rgb(lab).numpy()
-        assert np.isfinite(rgb).all() and rgb.min() >= 0 and rgb.max() <= 1
-
 
 class TestAnyShape:
     @pytest.mark.parametrize("leading", [(), (5,), (2, 3), (2, 1, 3, 4), (0,)])
@@ -99,10 +81,6 @@ class TestAnyShape:
         assert (lightness.shape, chroma.shape) == ((*leading, 1), (*leading, 2))
         assert color.fit_chroma_to_gamut(lightness, chroma).shape == chroma.shape
         np.testing.assert_allclose(color.merge(lightness, chroma), rgb, atol=0.5 / 255)
-
-    def test_a_pixel_does_not_depend_on_the_others(self, grid):
-        alone = color.rgb_to_lab(grid[7, 8, 9])
-        np.testing.assert_allclose(alone, color.rgb_to_lab(grid)[7, 8, 9], rtol=0, atol=1e-4)
 
     def test_sizes_may_be_unknown_in_a_graph(self):
         convert = tf.function(
@@ -120,10 +98,6 @@ class TestAnyShape:
             (lambda: color.lab_to_rgb(np.zeros((4, 2))), "lab must have 3 channels"),
             (lambda: color.merge(np.zeros((4, 3)), np.zeros((4, 2))), "lightness must have 1"),
             (lambda: color.merge(np.zeros((4, 1)), np.zeros((4, 1))), "chroma must have 2"),
-            (
-                lambda: color.fit_chroma_to_gamut(np.zeros((4, 1)), np.zeros((4, 3))),
-                "chroma must have 2",
-            ),
         ],
     )
     def test_wrong_channels_are_an_error_that_names_them(self, call, message):
@@ -178,36 +152,11 @@ class TestStraightThrough:
         np.testing.assert_allclose(found[inside], clipped[inside], rtol=1e-4, atol=1e-5)
         assert (found[~inside] != 0).all()
 
-    def test_a_color_that_clips_to_black_has_a_gradient(self):
-        dark, blue = np.float32([[0.0]]), np.float32([[0.0, 1.0]])
-        for straight_through in (False, True):
-            merge = functools.partial(color.merge, dark, straight_through=straight_through)
-            assert bool(gradient(merge, blue)[0, 1] != 0) is straight_through
-
-    def test_descent_brings_a_color_back_to_the_one_wanted(self):
-        lightness, wanted = np.float32([[50.0]]), np.float32([[0.2, 0.1]])
-        target = color.merge(lightness, wanted)
-
-        @tf.function
-        def slope(chroma):
-            rgb = color.merge(lightness, chroma, straight_through=True)
-            return tf.gradients(tf.reduce_sum(tf.square(rgb - target)), chroma)[0]
-
-        chroma = tf.constant([[0.1, 0.9]])
-        for _ in range(400):
-            chroma -= 0.05 * slope(chroma)
-        np.testing.assert_allclose(chroma, wanted, atol=0.01)
-
 
 class TestUint8:
-    def test_rounds_to_the_nearest_level(self):
-        levels = np.array([0.0, 0.49, 0.51, 127.49, 127.51, 254.49, 254.51, 255.0]) / 255
+    def test_rounds_to_the_nearest_level_and_clips_instead_of_wrapping(self):
+        levels = np.array([-9.0, 0.49, 0.51, 127.49, 127.51, 254.49, 254.51, 300.0]) / 255
         np.testing.assert_array_equal(color.to_uint8(levels), [0, 0, 1, 127, 128, 254, 255, 255])
-
-    def test_clips_instead_of_wrapping(self):
-        np.testing.assert_array_equal(
-            color.to_uint8(tf.constant([-5.0, -0.01, 1.01, 7.0])), [0, 0, 255, 255]
-        )
 
     def test_to_float_is_its_inverse_and_passes_floats(self):
         levels = np.arange(256, dtype=np.uint8)
@@ -256,9 +205,3 @@ class TestFitChromaToGamut:
         again = color.fit_chroma_to_gamut(lightness[moved], more).numpy()
         assert moved.sum() > 10_000
         assert (np.linalg.norm(again, axis=-1) < np.linalg.norm(more, axis=-1)).all()
-
-    def test_black_and_white_have_no_color(self):
-        lightness = np.array([[0.0], [100.0]], np.float32)
-        chroma = np.array([[0.5, -0.5], [0.5, -0.5]], np.float32)
-        shown = color.to_uint8(color.merge(lightness, color.fit_chroma_to_gamut(lightness, chroma)))
-        np.testing.assert_array_equal(shown, [[0, 0, 0], [255, 255, 255]])

@@ -5,6 +5,7 @@ import pytest
 from conftest import run_python
 
 from pix2pix_color.config import (
+    PRESETS,
     Config,
     DataConfig,
     DiscriminatorConfig,
@@ -38,51 +39,38 @@ def test_every_public_name_of_the_package_is_listed_and_unknown_ones_are_refused
         _ = pix2pix_color.Trainr
 
 
-class TestReport:
-    def test_trains_for_650_epochs_of_773_steps(self):
-        steps_per_epoch = -(-(50_000 - 562) // Config.report().training.batch_size)
-        assert steps_per_epoch == 773
-        assert Config.report().training.steps == 650 * 773 == 502_450
-
-    def test_has_the_values_of_the_report(self):
-        config = Config.report()
-        assert config == Config()
-        assert (config.data.dataset, config.data.image_size) == ("cifar10", 32)
-        assert config.data.drop_gray and not config.data.flip and not config.data.shift
-        generator, discriminator, training = (
-            config.generator,
-            config.discriminator,
-            config.training,
-        )
-        assert (generator.depth, generator.filters, generator.kernel_size) == (5, 32, 4)
-        assert generator.skip_levels() == (1, 2, 3, 4)
-        assert (generator.normalization, generator.dropout) == ("batch", 0)
-        assert generator.negative_slope == discriminator.negative_slope == 0.2
-        assert (discriminator.kind, discriminator.depth, discriminator.filters) == ("patch", 3, 64)
-        assert training.generator_learning_rate == 2e-4
-        assert training.discriminator_learning_rate == 2.5e-5
-        assert (training.batch_size, training.beta_1) == (64, 0.5)
-        assert (training.l1_weight, training.adversarial_weight) == (100, 1)
-        assert training.real_label == 0.9
-        assert training.precision == "float32"
-        assert training.learning_rate_schedule == "constant"
-        off = ("warmup_steps", "weight_decay", "ema_momentum", "xla")
-        assert not any(getattr(training, name) for name in off)
+def test_the_report_has_its_values():
+    config = Config.report()
+    assert config == Config()
+    generator, discriminator, training = config.generator, config.discriminator, config.training
+    assert (config.data.dataset, config.data.image_size) == ("cifar10", 32)
+    assert config.data.drop_gray and not config.data.flip and not config.data.shift
+    assert (generator.depth, generator.filters, generator.kernel_size) == (5, 32, 4)
+    assert generator.skip_levels() == (1, 2, 3, 4)
+    assert (generator.normalization, generator.dropout) == ("batch", 0)
+    assert (discriminator.kind, discriminator.depth, discriminator.filters) == ("patch", 3, 64)
+    assert training.generator_learning_rate == 2e-4
+    assert training.discriminator_learning_rate == 2.5e-5
+    assert (training.batch_size, training.beta_1) == (64, 0.5)
+    assert (training.l1_weight, training.adversarial_weight) == (100, 1)
+    assert (training.real_label, training.precision) == (0.9, "float32")
+    assert training.learning_rate_schedule == "constant"
+    off = ("warmup_steps", "weight_decay", "ema_momentum", "xla")
+    assert not any(getattr(training, name) for name in off)
+    steps_per_epoch = -(-(50_000 - 562) // training.batch_size)
+    assert training.steps == 650 * steps_per_epoch == 650 * 773 == 502_450
 
 
-class TestPresets:
-    def test_every_preset_is_made_by_its_name(self):
-        for name in Config.presets():
-            assert isinstance(Config.preset(name), Config)
-        assert Config.preset("report") == Config.report()
-        assert Config.preset("fast") == Config.fast()
-
-    def test_the_fast_one_needs_no_download(self):
-        assert Config.fast().data.dataset == "photographs"
-
-    def test_an_unknown_name_suggests_the_nearest(self):
-        with pytest.raises(ConfigError, match=r"'reprot'.*did you mean 'report'\?.*Valid: .*fast"):
-            Config.preset("reprot")
+def test_every_preset_is_made_by_its_name():
+    assert [Config.preset(name) for name in PRESETS] == [
+        Config.report(),
+        Config.stable(),
+        Config.vivid(),
+        Config.fast(),
+    ]
+    assert Config.fast().data.dataset == "photographs"  # needs no download
+    with pytest.raises(ConfigError, match=r"'reprot'.*did you mean 'report'\?.*Valid: .*fast"):
+        Config.preset("reprot")
 
 
 class TestOverride:
@@ -95,40 +83,39 @@ class TestOverride:
         assert Config.report().training.batch_size == 64
 
     @pytest.mark.parametrize(
-        ("change", "section", "field", "value"),
+        ("change", "value"),
         [
-            ("training.steps=1_000", "training", "steps", 1000),
-            ("training.steps=5e4", "training", "steps", 50_000),
-            ("training.xla=True", "training", "xla", True),
-            ("training.xla=no", "training", "xla", False),
-            ("data.drop_gray=0", "data", "drop_gray", False),
-            ("data.dataset=/a=b", "data", "dataset", "/a=b"),
-            ("training.precision=mixed_bfloat16", "training", "precision", "mixed_bfloat16"),
-            ("generator.skip_connections=none", "generator", "skip_connections", "none"),
+            ("training.steps=1_000", 1000),
+            ("training.steps=5e4", 50_000),
+            ("training.steps=99999999991", 99_999_999_991),  # not rounded through a float
+            ("training.l1_weight=5", 5.0),
+            ("training.xla=True", True),
+            ("training.xla=no", False),
+            ("data.drop_gray=0", False),
+            ("data.dataset=/a=b", "/a=b"),
+            ("generator.skip_connections=none", "none"),
         ],
     )
-    def test_reads_text_as_the_type_of_the_field(self, change, section, field, value):
-        found = getattr(getattr(Config.report().override(change), section), field)
+    def test_reads_text_as_the_type_of_the_option(self, change, value):
+        section, name = change.partition("=")[0].split(".")
+        found = getattr(getattr(Config.report().override(change), section), name)
         assert found == value
         assert type(found) is type(value)
-
-    def test_is_applied_as_a_whole(self):
-        # Depth 3 alone would not allow 8-pixel images with the default's discriminator of 3.
-        config = Config.report().override("data.image_size=8", "generator.depth=3")
-        assert (config.data.image_size, config.generator.depth) == (8, 3)
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
             ("training.batchsize=3", r"did you mean 'training.batch_size'\?"),
             ("trainign.steps=3", r"did you mean 'training.steps'\?"),
-            ("steps=3", r"Unknown option 'steps'.*did you mean '[a-z]+\.steps'|Unknown option"),
+            ("steps=3", "Unknown option 'steps"),
             ("training.steps", "write NAME=VALUE"),
             ("training.steps=many", "training.steps='many'.*a whole number"),
             ("training.steps=2.5", "a whole number"),
             ("training.steps=inf", "a whole number"),
-            ("training.beta_1=nan", "a finite number"),
-            ("training.l1_weight=1e999", "a finite number"),
+            ("training.beta_1=half", "a number"),
+            ("training.beta_1=nan", "from 0 to 0.999999, not nan"),
+            ("training.l1_weight=1e999", r"from 0 to 1e\+38, not inf"),
+            ("training.seed=9007199254740993", "not 9007199254740993"),
             ("training.xla=maybe", "true or false"),
             ("training.precision=bfloat16", r"did you mean 'mixed_bfloat16'\?"),
             ("generator.skip_connections=outer", r"did you mean 'outermost'\?"),
@@ -146,18 +133,18 @@ class TestInvalidValues:
         [
             (lambda: DataConfig(shift=32), "data.shift"),
             (lambda: DataConfig(color_space="hsv"), "data.color_space"),
-            (lambda: DataConfig(lightness_scale="units"), "data.lightness_scale"),
             (lambda: GeneratorConfig(filters=4000), "generator.max_filters limits them"),
-            (lambda: GeneratorConfig(downsampling="poling"), "generator.downsampling"),
-            (lambda: GeneratorConfig(skip_connections="some"), "generator.skip_connections"),
             (lambda: DiscriminatorConfig(kind="cnn", depth=0), "discriminator.depth"),
-            (lambda: DiscriminatorConfig(kind="patches"), "discriminator.kind"),
-            (lambda: DiscriminatorConfig(max_filters=32), "discriminator.max_filters"),
-            (lambda: DiscriminatorConfig(normalization="layer"), "discriminator.normalization"),
-            (lambda: TrainingConfig(precision="float16"), "training.precision"),
+            (lambda: TrainingConfig(l1_weight=0, adversarial_weight=0), "training.l1_weight"),
+            (lambda: TrainingConfig(steps=True), "training.steps"),
             (
-                lambda: TrainingConfig(l1_weight=0, adversarial_weight=0),
-                "training.l1_weight and training.adversarial_weight",
+                lambda: TrainingConfig(feature_matching_weight=1, adversarial_weight=0),
+                "training.feature_matching_weight needs training.adv",
+            ),
+            (lambda: Config(DataConfig(image_size=48)), "generator of depth 5 .* of 32, not 48"),
+            (
+                lambda: Config(discriminator=DiscriminatorConfig(depth=6)),
+                "discriminator of depth 6 .* multiple of 64, not 32",
             ),
         ],
     )
@@ -168,78 +155,32 @@ class TestInvalidValues:
     @pytest.mark.parametrize("section", ["data", "generator", "discriminator", "training"])
     def test_every_number_has_a_range_that_is_checked_at_once(self, section):
         """Values past the one-line rule: no number is too large to refuse."""
-        fields = Config.report().to_dict()[section]
-        numbers = [n for n, v in fields.items() if type(v) in (int, float)]
-        for field in numbers:
-            for value in (-1, 10**39, 10**301, math.nan):
-                config = type(getattr(Config.report(), section))
-                with pytest.raises(ConfigError, match=f"{section}.{field} must be from ") as e:
-                    config(**{field: value})
-                assert "\n" not in str(e.value)
-
-    def test_a_whole_number_is_not_rounded(self):
-        """A value that passes through a float loses its last digits."""
-        assert Config.report().override("training.steps=99999999991").training.steps == 99999999991
-        with pytest.raises(ConfigError, match="not 9007199254740993"):
-            Config.report().override("training.seed=9007199254740993")
-
-    @pytest.mark.parametrize("size", [16, 33, 48])
-    def test_an_image_that_cannot_be_halved_so_often_is_refused(self, size):
-        with pytest.raises(ConfigError, match=f"depth 5 .* multiple of 32, not {size}"):
-            Config(data=DataConfig(image_size=size))
-
-    def test_a_discriminator_that_its_builder_would_refuse_is_refused_here(self):
-        shallow = GeneratorConfig(depth=3)
-        with pytest.raises(ConfigError, match="too deep for images of 32 pixels: at most 5"):
-            Config(discriminator=DiscriminatorConfig(depth=6))
-        with pytest.raises(ConfigError, match="too deep for images of 24 pixels: at most 3"):
-            Config(DataConfig(image_size=24), shallow, DiscriminatorConfig(depth=4))
-        Config(DataConfig(image_size=24), shallow, DiscriminatorConfig(depth=3))
+        for name, value in Config.report().to_dict()[section].items():
+            for bad in (-1, 10**39, 10**301, math.nan) if type(value) in (int, float) else ():
+                expected = rf"{section}\.{name}(=nan| must be from)"
+                with pytest.raises(ConfigError, match=expected) as caught:
+                    type(getattr(Config(), section))(**{name: bad})
+                assert "\n" not in str(caught.value)
 
 
-class TestSkipLevels:
-    @pytest.mark.parametrize(
-        ("chosen", "levels"),
-        [
-            ("all", (1, 2, 3)),
-            ("none", ()),
-            ("innermost", (3,)),
-            ("outermost", (1,)),
-        ],
-    )
-    def test_are_named_from_the_finest_to_the_coarsest(self, chosen, levels):
-        assert GeneratorConfig(depth=4, skip_connections=chosen).skip_levels() == levels
-
-    def test_a_generator_of_depth_one_has_none(self):
-        for chosen in ("all", "none", "innermost", "outermost"):
-            assert GeneratorConfig(depth=1, skip_connections=chosen).skip_levels() == ()
+def test_skip_levels_are_named_from_the_finest_to_the_coarsest():
+    levels = {"all": (1, 2, 3), "none": (), "innermost": (3,), "outermost": (1,)}
+    for chosen, expected in levels.items():
+        assert GeneratorConfig(depth=4, skip_connections=chosen).skip_levels() == expected
+        assert GeneratorConfig(depth=1, skip_connections=chosen).skip_levels() == ()
 
 
 class TestJson:
-    @pytest.mark.parametrize(
-        "changes",
-        [
-            (),
-            (
-                "generator.skip_connections=outermost",
-                "training.xla=true",
-                "training.weight_decay=0.5",
-            ),
-        ],
-    )
-    def test_round_trip_is_exact(self, changes):
-        config = Config.fast().override(*changes)
-        again = Config.from_json(config.to_json())
-        assert again == config
-        assert hash(again) == hash(config)
+    def test_round_trip_is_exact(self):
+        for config in (Config.stable(), Config.fast().override("training.weight_decay=0.5")):
+            again = Config.from_json(config.to_json())
+            assert again == config
+            assert hash(again) == hash(config)
 
-    def test_lists_every_field(self):
+    def test_lists_every_field_and_a_missing_one_has_its_default(self):
         values = json.loads(Config.report().to_json())
         assert sorted(values) == ["data", "discriminator", "generator", "training"]
-        assert values["training"]["l1_weight"] == 100
         assert len(values["training"]) == len(TrainingConfig.__dataclass_fields__)
-
-    def test_a_missing_field_has_its_default(self):
         assert Config.from_json('{"training": {"steps": 7}}').training.steps == 7
         assert Config.from_json("{}") == Config()
 
@@ -249,9 +190,8 @@ class TestJson:
             ("{", "not valid JSON"),
             ('{"training": {"seed": ' + 5_000 * "9" + "}}", "not valid JSON"),
             ("[1]", "not a JSON object"),
-            ('{"trainig": {}}', r"did you mean 'training'\?"),
-            ('{"training": 3}', "training"),
-            ('{"training": {"step": 3}}', r"did you mean 'steps'\?"),
+            ('{"training": 3}', "training=3"),
+            ('{"training": {"step": 3}}', r"did you mean 'training.steps'\?"),
             ('{"training": {"steps": null}}', "a whole number"),
             ('{"training": {"steps": true}}', "a whole number"),
             ('{"data": {"dataset": 3}}', "give text"),
@@ -264,13 +204,10 @@ class TestJson:
 
 
 def test_a_run_of_an_earlier_version_is_read_unless_it_used_what_is_gone():
-    fields = {
-        "training": {"l2_weight": 0.0, "r1_every": 16, "steps": 7},
-        "generator": {"blocks": 1},
-    }
+    fields = {"training": {"steps": 7}, "data": {"fit": "crop"}}
     assert Config.from_dict(fields) == Config.report().override("training.steps=7")
-    with pytest.raises(ConfigError, match=r"training.l2_weight=5.0 is no longer available"):
-        Config.from_dict({"training": {"l2_weight": 5.0}})
+    with pytest.raises(ConfigError, match=r"data.fit=stretch is no longer available"):
+        Config.from_dict({"data": {"fit": "stretch"}})
 
 
 def test_a_configuration_cannot_be_changed_in_place():

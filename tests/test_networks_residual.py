@@ -319,7 +319,6 @@ class TestVariants:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"max_filters": 3}, "max_filters 3 is below generator.filters 4"),
             ({"skip_connections": "some"}, "is not valid"),
             ({"kind": "unet", "modulation": True}, "need generator.kind=residual"),
             ({"kind": "residuel"}, "did you mean 'residual'"),

@@ -20,7 +20,7 @@ from pix2pix_color.classifier import (
     load_classifier,
 )
 from pix2pix_color.config import Config
-from pix2pix_color.errors import ConfigError, ModelError, TrainingError
+from pix2pix_color.errors import ModelError, TrainingError
 from pix2pix_color.files import shipped_folder
 from pix2pix_color.model_folder import ModelFolder
 from pix2pix_color.networks import color_generator
@@ -271,33 +271,6 @@ class TestInitialGenerator:
         (tmp_path / "config.json").write_text(Config.report().to_json())
         with pytest.raises(ModelError, match="from its first checkpoint on"):
             make_trainer(f"training.initial_generator={tmp_path}")
-
-
-class TestConfiguration:
-    @pytest.mark.parametrize(
-        ("changes", "message"),
-        [
-            (("rgb_weight=-1",), "training.rgb_weight must be from 0 to 1e.38, not -1"),
-            (("rebalance=1.5",), "training.rebalance must be from 0 to 1, not 1.5"),
-            (("adversarial_loss=hing",), "did you mean 'hinge'"),
-            (("l1_weight=0", "adversarial_weight=0"), "all 0: there is nothing to learn"),
-            (("perceptual_network=x",), "training.perceptual_network needs training.perc"),
-            (
-                ("feature_matching_weight=1", "adversarial_weight=0"),
-                "training.feature_matching_weight needs training.adv",
-            ),
-        ],
-        ids=str,
-    )  # fmt: skip
-    def test_what_makes_no_sense_is_one_line(self, changes, message):
-        with pytest.raises(ConfigError, match=message) as caught:
-            Config.report().override(*(f"training.{change}" for change in changes))
-        assert "\n" not in str(caught.value)
-
-    def test_any_one_loss_is_enough(self):
-        none = ("training.l1_weight=0", "training.adversarial_weight=0")
-        for name in ("rgb_weight", "perceptual_weight"):
-            Config.report().override(*none, f"training.{name}=1")
 
 
 # The presets, made small ----------------------------------------------------------------------

@@ -7,8 +7,10 @@ about -1 to 1 (report, authors' code). The functions of `conversion` are TensorF
 functions of `pixels` are the last step of inference on whole photographs, in NumPy.
 """
 
-from .constants import CHROMA_BIN, CHROMA_LIMIT, CHROMA_SCALE
 from .conversion import (
+    CHROMA_BIN,
+    CHROMA_LIMIT,
+    CHROMA_SCALE,
     fit_chroma_to_gamut,
     lab_to_rgb,
     merge,

@@ -11,7 +11,7 @@ import functools
 
 import numpy as np
 
-from .constants import (
+from .conversion import (
     BISECTIONS,
     CHROMA_SCALE,
     DARKEST,

@@ -5,13 +5,12 @@ A `Config` is frozen: it describes a run completely, travels with it as
 This package imports nothing heavy, so that `pix2pix-color --help` stays fast.
 """
 
-from .checks import nearest
-from .data import DataConfig
-from .networks import DiscriminatorConfig, GeneratorConfig
-from .run import Config
-from .training import TrainingConfig
+from .hyperparameters import DataConfig, DiscriminatorConfig, GeneratorConfig, TrainingConfig
+from .options import nearest
+from .run import PRESETS, Config
 
 __all__ = [
+    "PRESETS",
     "Config",
     "DataConfig",
     "DiscriminatorConfig",

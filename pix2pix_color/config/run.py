@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
-from .checks import nearest, require
-from .data import DataConfig
-from .networks import DiscriminatorConfig, GeneratorConfig
-from .parsing import parse
-from .training import TrainingConfig
+from .hyperparameters import DataConfig, DiscriminatorConfig, GeneratorConfig, TrainingConfig
+from .options import nearest, require
 
-__all__ = ["Config"]
+__all__ = ["PRESETS", "Config"]
 
+PRESETS = ("report", "stable", "vivid", "fast")
+"""The names for `Config.preset`."""
 
 # Figure 1 has most of its parameters where its 512 channels meet a single pixel. Here channels stop
 # at 128 on 2x2 pixels, the operations go to the larger maps, and a classifier that was trained on
@@ -34,17 +33,9 @@ _AUGMENTED = DataConfig(flip=True, shift=4, lightness_scale="unit")
 
 _RETIRED = {
     "data.fit": "crop",
-    "generator.attention_level": 0,
-    "generator.blocks": 1,
-    "discriminator.dropout": 0.0,
-    "training.adversarial_from": 0,
-    "training.augmentation": False,
-    "training.clip_norm": 0.0,
-    "training.fused_batch_norm": True,
-    "training.l2_weight": 0.0,
-    "training.matmul_gradients": True,
-    "training.r1_every": 16,
-    "training.r1_weight": 0.0,
+    "generator.negative_slope": 0.2,
+    "discriminator.negative_slope": 0.2,
+    "discriminator.kernel_size": 4,
 }
 """Options of earlier versions, and the value with which a run can still be read."""
 
@@ -63,12 +54,14 @@ class Config:
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        size, depth = self.data.image_size, self.generator.depth
-        require(
-            size % 2**depth == 0,
-            f"A generator of depth {depth} halves an image {depth} times: data.image_size must be "
-            f"a multiple of {2**depth}, not {size}.",
-        )
+        size = self.data.image_size
+        for network in ("generator", "discriminator"):
+            depth = getattr(self, network).depth
+            require(
+                size % 2**depth == 0,
+                f"A {network} of depth {depth} halves an image {depth} times: data.image_size must "
+                f"be a multiple of {2**depth}, not {size}.",
+            )
         require(
             not self.training.distribution_weight or self.data.color_space == "distribution",
             "training.distribution_weight needs data.color_space=distribution.",
@@ -76,12 +69,6 @@ class Config:
         require(
             not self.generator.self_ensemble or self.data.color_space == "lab",
             "generator.self_ensemble needs data.color_space=lab.",
-        )
-        deepest = (size & -size).bit_length() - 1  # how often the size can be halved
-        require(
-            self.discriminator.depth <= deepest,
-            f"discriminator.depth {self.discriminator.depth} is too deep for images of {size} "
-            f"pixels: at most {deepest}.",
         )
 
     @classmethod
@@ -155,43 +142,29 @@ class Config:
         )
 
     @classmethod
-    def presets(cls) -> dict[str, Callable[[], Config]]:
-        """Returns the functions that make each named configuration."""
-        return {
-            "report": cls.report,
-            "stable": cls.stable,
-            "vivid": cls.vivid,
-            "fast": cls.fast,
-        }
-
-    @classmethod
     def preset(cls, name: str) -> Config:
         """Returns a named configuration.
 
         Raises:
             ConfigError: no preset of that name.
         """
-        presets = cls.presets()
-        if name not in presets:
-            raise ConfigError(f"Unknown preset {name!r}: {nearest(name, presets)}")
-        return presets[name]()
+        if name not in PRESETS:
+            raise ConfigError(f"Unknown preset {name!r}: {nearest(name, PRESETS)}")
+        return getattr(cls, name)()
 
     def override(self, *changes: str) -> Config:
         """Returns a copy with changes such as `"training.batch_size=128"` applied.
 
         Raises:
-            ConfigError: an unknown name, or a value of the wrong kind.
+            ConfigError: an unknown name, or a value that it cannot have.
         """
         values = self.to_dict()
         for change in changes:
             name, separator, text = change.partition("=")
-            section, _, field = name.strip().partition(".")
-            options = [f"{s}.{f}" for s, fields in values.items() for f in fields]
             if not separator:
                 raise ConfigError(f"{change!r} is not a change: write NAME=VALUE.")
-            if field not in values.get(section, {}):
-                raise ConfigError(f"Unknown option {name.strip()!r}: {nearest(name, options)}")
-            values[section][field] = text.strip()
+            section, _, field = name.strip().partition(".")
+            values.setdefault(section, {})[field] = text.strip()
         return Config.from_dict(values)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
@@ -203,24 +176,22 @@ class Config:
         """Returns the configuration that `to_dict` described; missing fields get their defaults.
 
         Raises:
-            ConfigError: an unknown section or field, or a value of the wrong kind.
+            ConfigError: an unknown option, or a value that it cannot have.
         """
         sections = typing.get_type_hints(cls)
-        parsed = {}
+        options = [f"{s}.{f.name}" for s in sections for f in dataclasses.fields(sections[s])]
+        known: dict[str, dict[str, Any]] = {section: {} for section in sections}
         for section, fields in values.items():
-            if section not in sections or not isinstance(fields, Mapping):
-                raise ConfigError(f"Unknown section {section!r}: {nearest(section, sections)}")
-            hints, known = typing.get_type_hints(sections[section]), {}
+            require(isinstance(fields, Mapping), f"{section}={fields!r} is not a set of options.")
             for field, value in fields.items():
                 name = f"{section}.{field}"
-                if field in hints:
-                    known[field] = parse(name, value, hints[field])
+                if name in options:
+                    known[section][field] = value
                 elif name not in _RETIRED:
-                    raise ConfigError(f"Unknown option '{name}': {nearest(field, hints)}")
+                    raise ConfigError(f"Unknown option {name!r}: {nearest(name, options)}")
                 elif value != _RETIRED[name]:
                     raise ConfigError(f"{name}={value} is no longer available: see CHANGELOG.md.")
-            parsed[section] = sections[section](**known)
-        return cls(**parsed)
+        return cls(**{section: sections[section](**fields) for section, fields in known.items()})
 
     def to_json(self) -> str:
         """Returns the configuration as indented JSON."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from .. import color
 from ..errors import DataError
-from . import mixture
 
 __all__ = ["ImageDataset"]
 
@@ -35,11 +34,12 @@ class ImageDataset:
         labels: int64 (count,), the class of each image, or `None` if the images are not labeled
             (the report does not use labels; the classifier does).
         class_names: name of the class of each label.
-        load_split: loads another split of the same data with the same options.
-        parts: of a mixture, whose images are in the order of its parts: the number of images of
-            each part and its share of every training epoch. The shares sum to one.
-        notes: lines for the user: what a folder's split is, what was left out of it, problems.
-        fingerprint: a hash of the names and sizes of a folder's files; `""` for other data.
+        load_split: loads another split of the same data with the same options but without a
+            limit; `None` if the data do not come from `load_dataset`.
+        weights: of a mixture, float (count,): how often an epoch has each image, relative to the
+            others.
+        notes: lines for the user: what the split is, what was left out of a folder, problems.
+        files: the size in bytes of each file of a folder, by its name there.
     """
 
     name: str
@@ -50,27 +50,9 @@ class ImageDataset:
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] = ()
     load_split: Callable[[str], ImageDataset] | None = None
-    parts: tuple[tuple[int, float], ...] = ()
+    weights: np.ndarray | None = None
     notes: tuple[str, ...] = ()
-    fingerprint: str = ""
-
-    def __post_init__(self) -> None:
-        # With fewer images, the same parts would draw the wrong ones.
-        if self.parts and sum(count for count, _ in self.parts) != self.count:
-            raise DataError(
-                f"{self.name} is a mixture, which cannot be cut to {self.count} images: use one "
-                "of its parts."
-            )
-
-    def other_split(self, split: str) -> ImageDataset:
-        """Returns another split, loaded with the same options but without a limit.
-
-        Raises:
-            DataError: it cannot be loaded, or this data set does not come from `load_dataset`.
-        """
-        if self.load_split is None:
-            raise DataError(f"{self.name} does not come from load_dataset: it has no other split.")
-        return self.load_split(split)
+    files: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def batches(self, batch_size: int = 256) -> tf.data.Dataset:
         """Returns (lightness, chroma) batches in order, for evaluation; ranges as in `color`."""
@@ -103,8 +85,8 @@ class ImageDataset:
     ) -> tf.data.Dataset:
         """Returns endless shuffled (lightness, chroma) batches, starting at step `start_step`.
 
-        Every epoch contains all images in a new order; of a mixture, equally many images, drawn
-        from each part as `mixture.draw` describes. Order, flips and shifts depend only on `seed`
+        Every epoch contains all images in a new order; of a mixture, equally many images, each as
+        often as its weight says, rounded up or down. Order, flips and shifts depend only on `seed`
         and the step, so that a resumed run sees the same batches as an uninterrupted one.
 
         Args:
@@ -117,19 +99,13 @@ class ImageDataset:
             drop_remainder: leave out the last, smaller batch of each epoch.
 
         Raises:
-            DataError: there are fewer images than one batch, or a part of a mixture contributes
-                no image to an epoch.
+            DataError: there are fewer images than one batch.
         """
         steps = self.steps_per_epoch(batch_size, drop_remainder)
-        if steps == 0 or self.count == 0:
+        if steps == 0:
             raise DataError(
                 f"{self.name} ({self.split}) has {self.count} images, fewer than one batch of "
                 f"{batch_size}: choose a smaller training.batch_size."
-            )
-        if self.parts and 0 in mixture.portions([share for _, share in self.parts], self.count):
-            raise DataError(
-                f"A part of {self.name} has so low a weight that it contributes no image to an "
-                f"epoch of {self.count}: remove it or raise its weight."
             )
         start_epoch, start_batch = divmod(start_step, steps)
 
@@ -139,7 +115,7 @@ class ImageDataset:
             order = tf.random.experimental.stateless_shuffle(
                 tf.range(self.count), seed=[seed, 2 * epoch]
             )
-            drawn = mixture.draw(self.parts, seed, epoch) if self.parts else None
+            drawn = None if self.weights is None else self._draw(seed, epoch)
             mirrored = tf.random.stateless_uniform([self.count], seed=[seed, 2 * epoch + 1]) < 0.5
             moves = tf.random.stateless_uniform(
                 [self.count, 2], [seed, -1 - epoch], -shift, shift + 1, tf.int32
@@ -171,6 +147,15 @@ class ImageDataset:
         # Closing an iterator waits for the autotuner, which sleeps for up to a minute.
         options.autotune.enabled = False
         return both.flat_map(one_epoch).prefetch(_PREFETCHED).with_options(options)
+
+    def _draw(self, seed: int, epoch: tf.Tensor) -> tf.Tensor:
+        """Returns the numbers of a mixture's images in an epoch, int32 (count,)."""
+        # Folded in: otherwise the seed could equal that of the flips or the order of an epoch.
+        folded = tf.random.experimental.stateless_fold_in([seed, 0], epoch)
+        offset = tf.random.stateless_uniform([], folded, dtype=tf.float64)
+        ends = np.cumsum(self.weights[: self.count])
+        places = ends[-1] * (tf.range(self.count, dtype=tf.float64) + offset) / self.count
+        return tf.searchsorted(ends[:-1], places, side="right")
 
 
 def _shifted(images: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+import math
 import os
 import warnings
 from pathlib import Path
@@ -15,13 +15,13 @@ import tensorflow as tf
 from ..config import nearest
 from ..errors import DataError
 from ..image_files import ImageFileWarning
-from . import mixture
 from .dataset import ImageDataset
-from .sources import SPLITS, ImageFiles, list_images, load_tfds, photographs
+from .sources import Source, open_folder, open_photographs, open_tfds
 
 __all__ = ["is_gray", "load_dataset"]
 
-NAMES = ("cifar10", "photographs")
+_NAMES = ("cifar10", "photographs")
+_SPLITS = ("train", "test")
 
 
 def is_gray(image: tf.Tensor) -> tf.Tensor:
@@ -49,9 +49,9 @@ def load_dataset(
             a folder of images, searched and read as `colorize` does (an existing folder takes
             precedence over any other reading of its name);
             `"NAME=WEIGHT,NAME=WEIGHT"`: a mixture. The weights, of any sum, are the parts'
-            shares of every training epoch, which is as long as all parts together (see
-            `mixture.draw`). Its `images`, which evaluation uses, are all images of all parts,
-            part by part, regardless of the weights, without labels.
+            shares of every training epoch, which is as long as all parts together. Its `images`,
+            which evaluation uses, are all images of all parts, part by part, regardless of the
+            weights, without labels.
         split: `"train"` or `"test"`. A folder with subfolders of these names, in upper or lower
             case, uses them; `val`, `valid` or `validation` stands in for a missing `test`. Of any
             other folder, one file in ten is a test image, chosen by a hash of its name, so that
@@ -60,8 +60,7 @@ def load_dataset(
         image_size: height and width in pixels of the returned images; of larger or smaller ones
             the central square is scaled.
         drop_gray: leave out images with R == G == B at every pixel (report section 4.1).
-        limit: read only the first `limit` images. The parts of a mixture divide it by their
-            weights; each part reads at least one image.
+        limit: read only the first `limit` images, of each part of a mixture.
 
     Returns:
         The images and their number.
@@ -71,9 +70,9 @@ def load_dataset(
             split is missing, the images are not uint8 gray or RGB, a file is unreadable, or no
             image is left.
     """
-    if split not in SPLITS:
-        raise DataError(f"Unknown split {split!r}: {nearest(split, SPLITS)}")
-    name = str(dataset)
+    if split not in _SPLITS:
+        raise DataError(f"Unknown split {split!r}: {nearest(split, _SPLITS)}")
+    name = os.path.expanduser(dataset)
     options = {"image_size": image_size, "drop_gray": drop_gray}
     if {"=", ","} & {*name} and not os.path.exists(name):
         return _load_mixture(name, split, limit, options)
@@ -83,109 +82,103 @@ def load_dataset(
 def _load_mixture(
     name: str, split: str, limit: int | None, options: dict[str, Any]
 ) -> ImageDataset:
-    try:
-        weights = mixture.parse_name(name)
-    except ValueError as error:
-        raise DataError(
-            f"{error} A mixture is NAME=WEIGHT,NAME=WEIGHT,..., and there is no folder named "
-            f"{name!r}."
-        ) from error
-    total = sum(weights.values())
-    shares = [weight / total for weight in weights.values()]
-    limits: list[int | None] = [None] * len(weights)
-    if limit is not None:
-        limits = [max(1, portion) for portion in mixture.portions(shares, limit)]
-    parts = [_load_single(part, split, n, options) for part, n in zip(weights, limits, strict=True)]
-    name = ",".join(f"{part}={weight:.15g}" for part, weight in weights.items())
+    weights = _parse_mixture(name)
+    parts = [_load_single(part, split, limit, options) for part, _ in weights]
+    counts = [part.count for part in parts]
+    name = ",".join(f"{part}={weight:.15g}" for part, weight in weights)
     return ImageDataset(
         name,
         split,
         images=functools.reduce(tf.data.Dataset.concatenate, [part.images for part in parts]),
-        count=sum(part.count for part in parts),
+        count=sum(counts),
         gray_count=sum(part.gray_count for part in parts),
         load_split=functools.partial(load_dataset, name, **options),
-        parts=tuple((part.count, share) for part, share in zip(parts, shares, strict=True)),
+        weights=np.repeat([w / p.count for p, (_, w) in zip(parts, weights, strict=True)], counts),
         notes=tuple(note for part in parts for note in part.notes),
-        fingerprint=" ".join(part.fingerprint for part in parts).strip(),
+        files={f"{Path(part.name).name}/{f}": n for part in parts for f, n in part.files.items()},
     )
+
+
+def _parse_mixture(text: str) -> list[tuple[str, float]]:
+    """Returns the name and the weight of each part."""
+    parts = []
+    for piece in text.split(","):
+        name, _, number = (word.strip() for word in piece.rpartition("="))
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = math.nan
+        if not (name and 0 < weight < math.inf):
+            raise DataError(
+                f"{piece.strip()!r} is not NAME=WEIGHT with a weight above 0, as in a mixture "
+                f"NAME=WEIGHT,NAME=WEIGHT, and there is no folder named {text!r}."
+            )
+        parts.append((os.path.expanduser(name), weight))
+    return parts
 
 
 def _load_single(name: str, split: str, limit: int | None, options: dict[str, Any]) -> ImageDataset:
-    files: ImageFiles | None = None
-    labels, class_names = None, ()
-    if name == "photographs":
-        images = tf.data.Dataset.from_tensor_slices(photographs(split))
-    elif name == "cifar10" or (name.startswith("tfds:") and not os.path.exists(name)):
-        images, labels, class_names = load_tfds(name.removeprefix("tfds:"), split)
-    elif os.path.isdir(name):
-        files = list_images(Path(name), split)
-        files = dataclasses.replace(files, paths=files.paths[:limit])
-        images = files.read()
-    elif os.path.exists(name):
-        raise DataError(
-            f"{name} is a file; a data set is {' or '.join(NAMES)}, tfds:NAME, or a folder."
-        )
-    else:
-        raise DataError(
-            f"There is no data set or folder named {name!r}: {nearest(name, NAMES)} "
-            "Or use tfds:NAME or the path of a folder of images."
-        )
-    square = functools.partial(_square, size=options["image_size"])
-    images = images.map(square, num_parallel_calls=tf.data.AUTOTUNE)
-    if limit is not None:
-        images = images.take(limit)
-    numbered = images.enumerate()  # so that labels stay with their images
+    source = _open(name, split, limit)
+    examples = source.examples if limit is None else source.examples.take(limit)
+    total = int(examples.cardinality())
+
+    def prepare(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return _square(image, options["image_size"]), label
+
+    examples = examples.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     if options["drop_gray"]:
-        numbered = numbered.filter(lambda _, image: not is_gray(image))
-    numbered = numbered.cache()
-    numbers = numbered.map(lambda number, _: number).batch(1_024)
+        examples = examples.filter(lambda image, _: not is_gray(image))
+    examples = examples.cache()
+    batches = examples.map(lambda _, label: label).batch(1_024)
     with warnings.catch_warnings(record=True) as caught:  # thousands of files may have problems
         warnings.simplefilter("always", ImageFileWarning)
         try:  # one pass reads everything and fills the cache
-            kept = np.concatenate([np.empty(0, np.int64), *numbers.as_numpy_iterator()])
+            labels = np.concatenate([np.empty(0, np.int64), *batches.as_numpy_iterator()])
         except tf.errors.OpError as error:
             raise DataError(f"The images of {name} could not be read: {error.message}") from error
-    notes = []
-    if files is not None:
-        files.check()
-        about_files = [w for w in caught if issubclass(w.category, ImageFileWarning)]
-        notes = [*files.notes, *_in_one_line([str(warning.message) for warning in about_files])]
-    for w in caught:
-        if not issubclass(w.category, ImageFileWarning):
-            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
-    total = int(images.cardinality())
-    if len(kept) == 0:
+    if source.unreadable:
+        reasons = [reason for _, reason in sorted(source.unreadable.items())]
+        more = f" And {len(reasons) - 3:,} more." if len(reasons) > 3 else ""
+        raise DataError(f"{' '.join(reasons[:3])}{more} Remove or replace what cannot be read.")
+    if len(labels) == 0:
         raise DataError(f"{name} ({split}) has no color image: {total} read, all of them gray.")
+    remarks = [str(w.message) for w in caught if issubclass(w.category, ImageFileWarning)]
+    if len(remarks) > 1:
+        remarks = [f"{len(remarks):,} warnings about image files, such as: {remarks[0]}"]
+    labeled = bool((labels >= 0).all())  # TFDS has -1 where the labels of a test split are secret
     return ImageDataset(
         name,
         split,
-        images=numbered.map(lambda _, image: image),
-        count=len(kept),
-        gray_count=total - len(kept),
-        labels=labels[kept] if labels is not None else None,
-        class_names=class_names,
+        images=examples.map(lambda image, _: image),
+        count=len(labels),
+        gray_count=total - len(labels),
+        labels=labels if labeled else None,
+        class_names=source.class_names if labeled else (),
         load_split=functools.partial(load_dataset, name, **options),
-        notes=tuple(notes),
-        fingerprint=files.fingerprint(Path(name)) if files else "",
+        notes=(*source.notes, *remarks),
+        files=source.files,
     )
 
 
-def _in_one_line(messages: list[str]) -> list[str]:
-    if len(messages) < 2:
-        return messages
-    return [f"{len(messages):,} warnings about image files, such as: {messages[0]}"]
+def _open(name: str, split: str, limit: int | None) -> Source:
+    if name == "photographs":
+        return open_photographs(split)
+    if name == "cifar10" or (name.startswith("tfds:") and not os.path.exists(name)):
+        return open_tfds(name.removeprefix("tfds:"), split)
+    if os.path.isdir(name):
+        return open_folder(Path(name), split, limit)
+    raise DataError(
+        f"There is no data set or folder named {name!r}: {nearest(name, _NAMES)} "
+        "Or use tfds:NAME or the path of a folder of images."
+    )
 
 
-def _square(image: tf.Tensor, *, size: int) -> tf.Tensor:
-    """Returns the central square of an image, scaled to uint8 (size, size, 3)."""
-    shape = tf.shape(image)[:2]
-    side = tf.reduce_min(shape)
-    top, left = tf.unstack((shape - side) // 2)
-    image = image[top : top + side, left : left + side]
-
-    def resized() -> tf.Tensor:
-        scaled = tf.image.resize(image, [size, size], method="area")
-        return tf.cast(tf.round(scaled), tf.uint8)
-
-    fits = tf.reduce_all(tf.shape(image)[:2] == size)
-    return tf.ensure_shape(tf.cond(fits, lambda: image, resized), [size, size, 3])
+def _square(image: tf.Tensor, size: int) -> tf.Tensor:
+    """Returns the central square of an image, scaled, in color: uint8 (size, size, 3)."""
+    if image.shape != (size, size, 3):
+        shape = tf.shape(image)[:2]
+        side = tf.reduce_min(shape)
+        top, left = tf.unstack((shape - side) // 2)
+        image = image[top : top + side, left : left + side]
+        image = tf.cast(tf.round(tf.image.resize(image, [size, size], "area")), tf.uint8)
+    return tf.broadcast_to(image, [size, size, 3])

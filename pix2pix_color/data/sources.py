@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import difflib
 import functools
 import hashlib
 import os
@@ -12,6 +12,7 @@ import sys
 import unicodedata
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -21,13 +22,48 @@ import tensorflow as tf
 from ..errors import DataError, ImageFileError, one_line
 from ..image_files import SUFFIXES, find_images, in_numbers, read_image_file
 
-__all__ = ["SPLITS", "ImageFiles", "list_images", "load_tfds", "photographs"]
+__all__ = ["Source", "open_folder", "open_photographs", "open_tfds", "photographs"]
 
-SPLITS = ("train", "test")
-_TEST_FOLDERS = ("test", "val", "valid", "validation")  # in any case, the first that exists
-_HOST = ("storage.googleapis.com", 443)  # where TFDS looks for every data set first
-_SECONDS = 5
+_NO_LABEL = np.int64(-1)
+_SPLIT_FOLDERS = {  # in upper or lower case; the first that exists
+    "train": ("train",),
+    "test": ("test", "val", "valid", "validation"),
+}
 _TEST_EVERY = 10  # one file in ten of a folder without such folders is a test image
+_HOST = "storage.googleapis.com"  # where TFDS looks for every data set first
+_SECONDS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The images of a split as they are stored.
+
+    Attributes:
+        examples: (image, label): uint8 (height, width, 1 or 3), each image of its own size, and
+            int64, its class, -1 if it has none.
+        unreadable: why files could not be read, by their paths, once all images have been read:
+            theirs are black.
+        notes, class_names, files: as in `ImageDataset`.
+    """
+
+    examples: tf.data.Dataset
+    notes: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
+    files: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    unreadable: Mapping[bytes, str] = dataclasses.field(default_factory=dict)
+
+
+# Photographs inside scikit-image --------------------------------------------------------------
+
+
+def open_photographs(split: str) -> Source:
+    """Returns the crops of `photographs`."""
+    images = tf.data.Dataset.from_tensor_slices(photographs(split))
+    part = "left three quarters" if split == "train" else "right quarter"
+    return Source(
+        images.map(lambda image: (image, _NO_LABEL)),
+        (f"photographs: the {split} split is the {part} of each photograph.",),
+    )
 
 
 @functools.cache
@@ -57,101 +93,74 @@ def photographs(split: str = "train") -> np.ndarray:
     return np.concatenate(crops)
 
 
-# A folder of image files --------------------------------------------------------------------
+# A folder of image files ----------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class ImageFiles:
-    """The image files of a split.
-
-    Attributes:
-        paths: in sorted order.
-        notes: what to tell the user: what the split is, and what was left out.
-    """
-
-    paths: tuple[Path, ...]
-    notes: tuple[str, ...]
-
-    def read(self) -> tf.data.Dataset:
-        """Returns the images, uint8 RGB (height, width, 3), each of its own size.
-
-        An image that cannot be read is 1x1 and black, and `check` raises after the pass.
-        """
-
-        def read(path: bytes) -> np.ndarray:
-            try:
-                return _as_rgb(read_image_file(os.fsdecode(path)).pixels)
-            except ImageFileError as error:
-                self._unreadable[path] = one_line(error)
-                return np.zeros((1, 1, 3), np.uint8)
-
-        def decode(path: tf.Tensor) -> tf.Tensor:
-            image = tf.numpy_function(read, [path], tf.uint8, stateful=False)
-            return tf.ensure_shape(image, [None, None, 3])
-
-        paths = tf.data.Dataset.from_tensor_slices([os.fsencode(path) for path in self.paths])
-        return paths.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-
-    @functools.cached_property
-    def _unreadable(self) -> dict[bytes, str]:
-        return {}
-
-    def check(self) -> None:
-        """Raises a `DataError` that names the files that could not be read."""
-        reasons = [reason for _, reason in sorted(self._unreadable.items())]
-        if reasons:
-            more = f" And {len(reasons) - 3:,} more." if len(reasons) > 3 else ""
-            which = "this file" if len(reasons) == 1 else "these files"
-            raise DataError(f"{' '.join(reasons[:3])}{more} Remove or replace {which}.")
-
-    def fingerprint(self, top: Path) -> str:
-        """Returns a hash of the files' names and sizes."""
-        lines = [f"{_name_in(top, path)} {path.stat().st_size}" for path in self.paths]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def list_images(folder: Path, split: str) -> ImageFiles:
-    """Returns the image files of a split; `load_dataset` explains the splits.
+def open_folder(folder: Path, split: str, limit: int | None = None) -> Source:
+    """Returns the images of a folder, of the first `limit` files; `load_dataset` has the splits.
 
     Raises:
         DataError: a subfolder cannot be read, or the split has no image.
     """
-    subfolders: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.name.startswith("."):
-            other = subfolders.setdefault(path.name.lower(), path)
-            if other != path and path.name.lower() in ("train", *_TEST_FOLDERS):
-                raise DataError(f"{folder} has both {other.name} and {path.name}: rename one.")
-    test = next((name for name in _TEST_FOLDERS if name in subfolders), None)
-    has_splits = test is not None and "train" in subfolders
-    root = subfolders["train" if split == "train" else test] if has_splits else folder
+    paths, notes = _find_split(folder, split)
+    paths = paths[:limit]
+    unreadable: dict[bytes, str] = {}
+
+    def read(path: bytes) -> np.ndarray:
+        try:
+            pixels = read_image_file(os.fsdecode(path)).pixels
+        except ImageFileError as error:
+            unreadable[path] = one_line(error)
+            return np.zeros((1, 1, 3), np.uint8)
+        if pixels.dtype == np.uint16:
+            pixels = (pixels.astype(np.uint32) + 128) // 257
+        return pixels.astype(np.uint8)
+
+    def decode(path: tf.Tensor) -> tuple[tf.Tensor, np.int64]:
+        image = tf.numpy_function(read, [path], tf.uint8, stateful=False)
+        return tf.ensure_shape(image, [None, None, None]), _NO_LABEL
+
+    encoded = tf.data.Dataset.from_tensor_slices([os.fsencode(path) for path in paths])
+    return Source(
+        encoded.map(decode, num_parallel_calls=tf.data.AUTOTUNE),
+        notes,
+        files={_name_in(folder, p): p.stat().st_size if p.exists() else 0 for p in paths},
+        unreadable=unreadable,
+    )
+
+
+def _find_split(folder: Path, split: str) -> tuple[list[Path], tuple[str, ...]]:
+    """Returns the image files of a split in sorted order, and what to tell the user about it."""
+    subfolders = [p for p in sorted(folder.iterdir()) if p.is_dir() and p.name[0] != "."]
+    places = {
+        name: next((p for n in names for p in subfolders if p.name.lower() == n), None)
+        for name, names in _SPLIT_FOLDERS.items()
+    }
+    missing = [name for name, place in places.items() if place is None]
+    root = folder if missing else places[split]
     found = find_images(root)
     if found.problems:
         place, reason = found.problems[0]
         raise DataError(f"{place} cannot be searched for images: {reason}.")
-    if not found.images:
-        raise DataError(f"No image in {root}: looked for {', '.join(SUFFIXES)} at any depth.")
-    if has_splits:
-        chosen, note = found.images, f"the {split} split is the folder {root.name}"
-        unused = [path.name for name, path in subfolders.items() if name not in ("train", test)]
-        note += f"; {' and '.join(unused)} not used" if unused else ""
-    else:
-        chosen = [path for path in found.images if _is_test(folder, path) == (split == "test")]
+    chosen = found.images
+    if missing:
+        chosen = [path for path in chosen if _is_test(folder, path) == (split == "test")]
         note = (
-            "there are no folders train and test (or val); one file in ten, chosen by a hash of "
-            f"its name, is a test image: {len(chosen):,} of {len(found.images):,} files are in the "
-            f"{split} split"
+            f"there is no folder {' and no folder '.join(missing)}, so one file in ten, chosen by "
+            f"a hash of its name, is a test image: {len(chosen):,} of {len(found.images):,} files "
+            f"are in the {split} split"
         )
+    else:
+        unused = [path.name for path in subfolders if path not in places.values()]
+        note = f"the {split} split is the folder {root.name}"
+        note += f"; {' and '.join(unused)} not used" if unused else ""
     if not chosen:
         raise DataError(
-            f"None of the {len(found.images)} images in {folder} falls into the {split} split, "
-            "which a hash of each name decides: add images, or put them into folders train and "
-            "test."
+            f"{folder} has no image for the {split} split: {note}. Images are files of "
+            f"{', '.join(SUFFIXES)}, at any depth."
         )
-    notes = [f"{folder}: {note}."]
-    if found.others:
-        notes.append(f"Left out, not images: {in_numbers(found.others)}.")
-    return ImageFiles(tuple(chosen), tuple(notes))
+    left_out = [f"Left out, not images: {in_numbers(found.others)}."] if found.others else []
+    return chosen, (f"{folder}: {note}.", *left_out)
 
 
 def _name_in(folder: Path, path: Path) -> str:
@@ -166,85 +175,56 @@ def _is_test(folder: Path, path: Path) -> bool:
     return int.from_bytes(digest[:8], "big") % _TEST_EVERY == 0
 
 
-def _as_rgb(pixels: np.ndarray) -> np.ndarray:
-    if pixels.dtype == np.uint16:
-        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+# TensorFlow Datasets --------------------------------------------------------------------------
 
 
-def _first_line(error: Exception) -> str:
-    text = (getattr(error, "message", "") or str(error)).strip() or repr(error)
-    return text.splitlines()[0][:200]
-
-
-# TensorFlow Datasets ------------------------------------------------------------------------
-
-
-def load_tfds(name: str, split: str) -> tuple[tf.data.Dataset, np.ndarray | None, tuple[str, ...]]:
-    """Loads a split of a data set of TensorFlow Datasets (TFDS), downloading it if necessary.
-
-    Returns:
-        The uint8 RGB images, their labels or None, and the names of the classes.
+def open_tfds(name: str, split: str) -> Source:
+    """Returns the images of a data set of TensorFlow Datasets (TFDS), downloaded if necessary.
 
     Raises:
         DataError: TFDS cannot be imported, the data set or the split does not exist or cannot be
             downloaded, or its images are not 8-bit images.
     """
-    tfds = _import_tfds()
+    try:  # slow to import, and dependent on more packages than the rest
+        import tensorflow_datasets as tfds
+    except Exception as error:  # protobuf's VersionError is not an ImportError
+        # Newer versions of tensorflow-metadata need a newer protobuf than TensorFlow 2.19 allows.
+        raise DataError(
+            f"TensorFlow Datasets cannot be imported ({one_line(error)[:200]}). Run pip install "
+            '"tensorflow-datasets>=4.9.6" "tensorflow-metadata<1.18", or use --dataset photographs.'
+        ) from error
+    if not sys.stderr.isatty():  # in a notebook or a log a progress bar is only noise
+        tfds.disable_progress_bar()
     try:
         _check_network(tfds, name)
         # All splits: which ones exist is known only once the data set is prepared.
-        examples, info = tfds.load(name, shuffle_files=False, with_info=True)
-        wanted = ("test", "validation") if split == "test" else (split,)
-        split = next((candidate for candidate in wanted if candidate in examples), "")
-        if not split:
-            raise DataError(
-                f"tfds:{name} has no split named {' or '.join(wanted)}; it has "
-                f"{', '.join(examples)}."
-            )
-        features = dict(info.features.items())
-        image, label = features.get("image"), features.get("label")
-        if not isinstance(image, tfds.features.Image):
-            raise DataError(
-                f"tfds:{name} has no images in a feature named image; its features are "
-                f"{', '.join(features)}."
-            )
-        dtype = tf.as_dtype(image.np_dtype)
-        if dtype != tf.uint8 or image.shape[-1] not in (1, 3):
-            raise DataError(
-                f"The images of tfds:{name} are {dtype.name} of shape {image.shape}; only uint8 "
-                "images of 1 or 3 channels can be read."
-            )
-        images = examples[split].map(lambda example: example["image"])
-        if image.shape[-1] == 1:
-            images = images.map(tf.image.grayscale_to_rgb)
-        if not isinstance(label, tfds.features.ClassLabel):
-            return images, None, ()
-        # Labels are read in a second pass that does not decode the images.
-        decoders = {"image": tfds.decode.SkipDecoding()}
-        encoded = tfds.load(name, split=split, shuffle_files=False, decoders=decoders)
-        batches = encoded.map(lambda example: example["label"]).batch(1_024)
-        labels = np.concatenate(list(batches.as_numpy_iterator()))
-        if np.any(labels < 0):  # TFDS's placeholder where the labels of a test split are secret
-            return images, None, ()
-        return images, labels, tuple(label.names)
-    except DataError:
-        raise
-    except tfds.core.DatasetNotFoundError as error:
-        known = tfds.list_builders(with_community_datasets=False)
-        close = difflib.get_close_matches(name.partition("/")[0], known, n=1)
-        hint = f"did you mean 'tfds:{close[0]}'? " if close else ""
-        raise DataError(
-            f"TensorFlow Datasets has no {name!r}: {hint}Look it up at "
-            "https://www.tensorflow.org/datasets/catalog, or set TFDS_DATA_DIR to a folder that "
-            "contains it."
-        ) from error
+        stored, info = tfds.load(name, shuffle_files=False, with_info=True)
     except Exception as error:  # TFDS passes on whatever its downloader raised
         raise DataError(
             f"{name} is not on this machine and could not be downloaded "
-            f"({type(error).__name__}: {_first_line(error)}). Set TFDS_DATA_DIR to a folder that "
-            "contains it, connect to a network, or use --dataset photographs."
+            f"({type(error).__name__}: {one_line(error)[:200]}). Set TFDS_DATA_DIR to a folder "
+            "that contains it, connect to a network, or use --dataset photographs."
         ) from error
+    wanted = ("test", "validation") if split == "test" else (split,)
+    chosen = next((candidate for candidate in wanted if candidate in stored), None)
+    if chosen is None:
+        raise DataError(
+            f"tfds:{name} has no split named {' or '.join(wanted)}; it has {', '.join(stored)}."
+        )
+    features = dict(info.features.items())
+    image, label = features.get("image"), features.get("label")
+    is_image = isinstance(image, tfds.features.Image) and image.shape[-1] in (1, 3)
+    if not is_image or tf.as_dtype(image.np_dtype) != tf.uint8:
+        raise DataError(
+            f"tfds:{name} has no uint8 images of 1 or 3 channels in a feature named image; its "
+            f"features are {one_line(features)}."
+        )
+    labeled = isinstance(label, tfds.features.ClassLabel)
+    return Source(
+        stored[chosen].map(lambda e: (e["image"], e["label"] if labeled else _NO_LABEL)),
+        (f"{name}: the {split} split is the split {chosen} of TensorFlow Datasets.",),
+        tuple(label.names) if labeled else (),
+    )
 
 
 def _check_network(tfds: ModuleType, name: str) -> None:
@@ -258,26 +238,6 @@ def _check_network(tfds: ModuleType, name: str) -> None:
     if stored or downloaded or urllib.request.getproxies():
         return
     home = urllib.parse.urlsplit(builder.info.homepage).hostname
-    try:
-        socket.create_connection(_HOST, timeout=_SECONDS).close()
-    except OSError:
-        if not home:
-            raise
-        socket.create_connection((home, 443), timeout=_SECONDS).close()
-
-
-def _import_tfds() -> ModuleType:
-    """Imports TFDS, which is slow to import and depends on more packages than the rest."""
-    try:
-        import tensorflow_datasets as tfds
-    except Exception as error:  # protobuf's VersionError is not an ImportError
-        # Newer versions of tensorflow-metadata need a newer protobuf than TensorFlow 2.19 allows.
-        is_protobuf = "protobuf" in str(error).lower()
-        package = "tensorflow-metadata<1.18" if is_protobuf else "tensorflow-datasets>=4.9.6"
-        raise DataError(
-            f"TensorFlow Datasets cannot be imported ({_first_line(error)}). Run "
-            f'pip install "{package}", or use --dataset photographs.'
-        ) from error
-    if not sys.stderr.isatty():  # in a notebook or a log a progress bar is only noise
-        tfds.disable_progress_bar()
-    return tfds
+    with contextlib.suppress(OSError):
+        return socket.create_connection((_HOST, 443), timeout=_SECONDS).close()
+    socket.create_connection((home or _HOST, 443), timeout=_SECONDS).close()

@@ -64,7 +64,7 @@ def default_reference(dataset: ImageDataset) -> ImageDataset:
     """
     if dataset.split == "train" or dataset.load_split is None:
         return dataset
-    return dataset.other_split("train")
+    return dataset.load_split("train")
 
 
 def choose_classifier(

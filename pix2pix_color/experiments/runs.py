@@ -81,7 +81,7 @@ class Scorer:
     def __init__(self, dataset: ImageDataset, limit: int | None) -> None:
         self.dataset, self.limit = dataset, limit
         self.samples = sample_images(dataset, SAMPLES)
-        self._reference = dataset.other_split("train") if dataset.load_split else dataset
+        self._reference = dataset.load_split("train") if dataset.load_split else dataset
         self._baselines: dict[str, dict[str, float]] = {}
 
     def __call__(self, generator: keras.Model) -> tuple[Evaluation, Row]:

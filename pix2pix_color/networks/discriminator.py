@@ -11,6 +11,8 @@ from .layer_maker import COLOR_CHANNELS, LayerMaker
 
 __all__ = ["build_discriminator", "discriminator_layers", "receptive_field"]
 
+_KERNEL = 4  # Figure 2
+
 
 def discriminator_layers(config: DiscriminatorConfig) -> list[tuple[int, int, int]]:
     """Returns (filters, kernel size, stride) of each convolution, first to last.
@@ -24,10 +26,10 @@ def discriminator_layers(config: DiscriminatorConfig) -> list[tuple[int, int, in
 
     if config.depth == 0:
         return [(filters(0), 1, 1), (filters(1), 1, 1), (1, 1, 1)]
-    strided = [(filters(i), config.kernel_size, 2) for i in range(config.depth)]
+    strided = [(filters(i), _KERNEL, 2) for i in range(config.depth)]
     if config.kind == "cnn":
         return strided
-    flat = [(filters(config.depth), config.kernel_size, 1), (1, config.kernel_size, 1)]
+    flat = [(filters(config.depth), _KERNEL, 1), (1, _KERNEL, 1)]
     return strided + flat
 
 

@@ -139,7 +139,7 @@ class LayerMaker:
         return layers.Concatenate(dtype=self.precision, name=name)([x, y])
 
     def leaky_relu(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-        return layers.LeakyReLU(self.config.negative_slope, dtype=self.precision, name=name)(x)
+        return layers.LeakyReLU(0.2, dtype=self.precision, name=name)(x)
 
     def max_pooling(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         return layers.MaxPooling2D(dtype=self.precision, name=name)(x)

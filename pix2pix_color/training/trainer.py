@@ -18,7 +18,6 @@ from ..distribute import device_kind, is_chief, make_strategy
 from ..errors import Interrupted, NonFiniteLossError, TrainingError
 from ..files import write_atomically
 from ..model_folder import (
-    MODEL_FILE,
     ModelFolder,
     absolute_paths,
     build_for_inference,
@@ -361,8 +360,7 @@ class Trainer:
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "config.json", self.config.to_json())
-        guide = self._guide and self._guide.description
-        write_description(self.folder / MODEL_FILE, guide, dataset)
+        write_description(self.folder, self._guide and self._guide.description, dataset)
 
     _resumed = False
 

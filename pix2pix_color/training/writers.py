@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import tensorflow as tf
 from .. import color
 from ..data import ImageDataset
 from ..files import write_atomically
+from ..model_folder import MODEL_FILE
 from .step import METRICS
 
 __all__ = ["HistoryWriter", "SampleWriter", "write_description"]
@@ -86,24 +87,34 @@ class SampleWriter:
         write_atomically(self._folder / f"step-{step:06d}.png", png)
 
 
-def write_description(path: Path, guide: dict[str, Any] | None, dataset: ImageDataset) -> None:
-    """Writes a run's `model.json`, and warns if the run began with other images.
+def write_description(folder: Path, guide: dict[str, Any] | None, dataset: ImageDataset) -> None:
+    """Writes `model.json` and `files.json`, and warns if the run began with other image files.
 
     Args:
-        path: the file.
+        folder: the run folder.
         guide: the configuration of the classifier that guides the generator.
         dataset: the training images.
     """
-    count = dataset.count + dataset.gray_count
-    images = {"name": dataset.name, "count": count, "fingerprint": dataset.fingerprint}
-    before = json.loads(path.read_text(encoding="utf-8")).get("images") if path.is_file() else None
-    if before and before != images and before["name"] == images["name"]:
-        same = "as many, but files of other names or sizes"
-        now = same if before["count"] == count else f"{count:,} now"
+    write_atomically(folder / MODEL_FILE, json.dumps({"guide": guide}, indent=2) + "\n")
+    path, now = folder / "files.json", dataset.files
+    if not now:
+        return
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else now
+    changes = {
+        "added": now.keys() - before.keys(),
+        "removed": before.keys() - now.keys(),
+        "changed": {name for name in now.keys() & before.keys() if now[name] != before[name]},
+    }
+    said = [f"{len(names):,} {kind} ({_some(names)})" for kind, names in changes.items() if names]
+    if said:
         warnings.warn(
-            f"The training images in {dataset.name} have changed since this run began: "
-            f"{before['count']:,} then, {now}. Training continues with those of now.",
+            f"The files of {dataset.name} are not those that this run began with: "
+            f"{', '.join(said)}. Training continues with those of now.",
             stacklevel=2,
         )
-    content = {"guide": guide, "images": images}
-    write_atomically(path, json.dumps(content, indent=2) + "\n")
+    write_atomically(path, json.dumps(now, indent=2) + "\n")
+
+
+def _some(names: Collection[str]) -> str:
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return ", ".join(sorted(names)[:3]) + more

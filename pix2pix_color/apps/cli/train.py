@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...config import Config
+from ...config import PRESETS, Config
 from ...errors import CommandError, ConfigError, UsageError
 from ...model_folder import ModelFolder, absolute_paths
 from ...startup import start_tensorflow
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         metavar="NAME",
-        help=f"initial hyperparameters: {', '.join(Config.presets())} (default: report)",
+        help=f"initial hyperparameters: {', '.join(PRESETS)} (default: report)",
     )
     parser.add_argument(
         "--set",
