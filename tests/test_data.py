@@ -236,9 +236,9 @@ class TestErrors:
             ("photographs", {"split": "trian"}, r"'trian'.*did you mean 'train'\?"),
             ("photograph=1,cifar10=1", {}, r"'photograph': did you mean 'photographs'\?"),
             ("few/image000.png", {}, "no data set or folder named 'few/image000.png'"),
-            ("few", {"split": "test"}, "few has no image for the test split: .* 0 of 3 files"),
+            ("few", {"split": "test"}, "No image in few is in the test split: .* 0 of 3 files"),
             ("gray", {}, "no color image: 1 read"),
-            ("empty", {}, r"empty has no image .*files of \.png, .*\.webp"),
+            ("empty", {}, r"No image in empty .*files of \.png, .*\.webp"),
         ],
     )
     def test_what_cannot_be_loaded_says_why(self, name, options, expected, tmp_path, monkeypatch):

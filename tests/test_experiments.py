@@ -152,7 +152,7 @@ class TestPlan:
         [
             ("generator.deph=3", r"variant 'wrong'.*did you mean 'generator.depth'"),
             ("generator.depth=4", "variant 'wrong'.*multiple of 16"),
-            ("discriminator.depth=4", "variant 'wrong'.*too deep"),
+            ("discriminator.depth=4", "variant 'wrong'.*multiple of 16"),
             ("training.steps=3", "training.steps is set by the runner"),
             ("training.seed=3", "training.seed is set by the runner"),
         ],

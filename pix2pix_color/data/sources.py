@@ -156,7 +156,7 @@ def _find_split(folder: Path, split: str) -> tuple[list[Path], tuple[str, ...]]:
         note += f"; {' and '.join(unused)} not used" if unused else ""
     if not chosen:
         raise DataError(
-            f"{folder} has no image for the {split} split: {note}. Images are files of "
+            f"No image in {folder} is in the {split} split: {note}. Images are files of "
             f"{', '.join(SUFFIXES)}, at any depth."
         )
     left_out = [f"Left out, not images: {in_numbers(found.others)}."] if found.others else []
