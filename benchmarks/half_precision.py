@@ -14,8 +14,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from pix2pix_color.evaluation import SCORES
-from pix2pix_color.evaluation.tables import markdown
+from pix2pix_color.evaluation import SCORES, markdown
 from pix2pix_color.model_folder import shipped_models
 
 ROOT = Path(__file__).parents[1]

@@ -38,8 +38,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from pix2pix_color import Colorizer, Trainer, make_strategy
 from pix2pix_color.config import Config
 from pix2pix_color.data import load_dataset
-from pix2pix_color.evaluation import BASELINES, SCORES, evaluate
-from pix2pix_color.evaluation.tables import markdown, value_text
+from pix2pix_color.evaluation import BASELINES, SCORES, evaluate, markdown, value_text
 from pix2pix_color.experiments import PUBLISHED
 from pix2pix_color.experiments.cost import cost_of, flops_per_image
 from pix2pix_color.files import shipped_folder
@@ -195,7 +194,7 @@ def update_readme(result: dict[str, Any]) -> None:
     said = f"CIFAR-10, test split, {result['count']:,} images, one run each."
     said += " The number after the plus sign is for the classifier that conditions both models."
     readme = Path(__file__).parents[1] / "README.md"
-    fill_readme(readme, "models", lambda: f"{markdown(head, rows)}\n{said}")
+    fill_readme(readme, "models", f"{markdown(head, rows)}\n{said}")
 
 
 if __name__ == "__main__":

@@ -229,34 +229,24 @@ def test_a_full_disk_or_memory(where, reason, expected, tmp_path: Path, capsys, 
 # Evaluate -----------------------------------------------------------------------------------
 
 
-def test_evaluate_compares_two_models_on_both_splits(
-    tiny_run: Path, tiny_export: Path, tmp_path: Path, capsys, monkeypatch
-):
-    from pix2pix_color.evaluation import report
-
-    monkeypatch.setattr(report, "IMAGES_PER_GROUP", 2)  # drawing takes longer than scoring
+def test_evaluate_compares_two_models(tiny_run: Path, tiny_export: Path, tmp_path: Path, capsys):
     command = ["evaluate", "--model", tiny_run, *ON_PHOTOGRAPHS, "--limit", 12]
-    both = [*command, "--against", tiny_export, "--split", "both"]
+    against = [*command, "--against", tiny_export, "-o", tmp_path / "scores"]
     capsys.readouterr()
-    assert run(*both, "-o", tmp_path, "--json") == 0
-    contents = json.loads(capsys.readouterr().out)
-    assert set(contents) == {"train", "test"}
-    for split, content in contents.items():
-        saved = json.loads((tmp_path / split / "metrics.json").read_text())
-        assert saved == content
-        assert {"model", "no_color", "own_mean_chroma", "real"} < set(saved["scores"])
-        assert (saved["split"], saved["count"], saved["step"]) == (split, 12, 8)
-        assert saved["model"] == tiny_run.name  # not a path of this machine
-        assert saved["against"] == tiny_export.name
-        assert saved["reference"]["split"] == "train"
-        assert saved["reference"]["count"] > 12
-        # One was exported from the other.
-        assert saved["difference"]["scores"]["psnr"]["difference"] == pytest.approx(0, abs=1e-3)
-    table = (tmp_path / "side_by_side.md").read_text()
-    assert "| the other model | train, 12 images | test, 12 images | train - test |" in table
-    assert "--overwrite" in error_line(capsys, 1, *both, "-o", tmp_path)
+    assert run(*against, "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert json.loads((tmp_path / "scores" / "metrics.json").read_text()) == content
+    assert {"model", "no_color", "own_mean_chroma", "real"} < set(content["scores"])
+    assert (content["split"], content["count"], content["step"]) == ("test", 12, 8)
+    # No path of this machine.
+    assert (content["model"], content["against"]) == (tiny_run.name, tiny_export.name)
+    assert content["reference"]["split"] == "train"
+    assert content["reference"]["count"] > 12
+    # One was exported from the other.
+    assert content["difference"]["scores"]["psnr"]["difference"] == pytest.approx(0, abs=1e-3)
+    assert "--overwrite" in error_line(capsys, 1, *against)
 
-    assert run(*command) == 0
+    assert run(*command, "--split", "train") == 0
     output = capsys.readouterr().out
     assert "| no color at all |" in output
     assert max(map(len, output.splitlines())) < 160  # people read it in a terminal

@@ -15,17 +15,15 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from pix2pix_color import metrics
 from pix2pix_color.data import ImageDataset, load_dataset
-from pix2pix_color.errors import ClassifierError, EvaluationError
+from pix2pix_color.errors import EvaluationError
 from pix2pix_color.evaluation import (
     BASELINES,
     FIGURE_3,
     REAL,
-    SCORES,
     evaluate,
-    preparation,
     scoring,
+    with_batch_statistics,
 )
-from pix2pix_color.evaluation.preparation import choose_classifier
 from pix2pix_color.files import shipped_folder
 from pix2pix_color.networks import GeneratorConfig, build_generator
 
@@ -68,14 +66,14 @@ def predicted_ab(generator: keras.Model, image: np.ndarray) -> np.ndarray:
     return np.asarray(generator(lightness, training=False))[0] * 128
 
 
-def as_delivered(rgb: np.ndarray) -> np.ndarray:
+def as_delivered(rgb) -> np.ndarray:
     return np.round(255 * np.clip(rgb, 0, 1)).astype(np.uint8)
 
 
 class Gray(keras.Model):
     """Predicts no color at all, and remembers the batch sizes that it saw."""
 
-    input_shape, output_shape, seen = (None, 32, 32, 1), (None, 32, 32, 2), ()
+    input_shape, seen = (None, 32, 32, 1), ()
 
     def __call__(self, lightness, training=None):
         tf.py_function(lambda x: setattr(self, "seen", (*self.seen, len(x))), [lightness], [])
@@ -127,12 +125,10 @@ def test_scores_are_those_of_a_loop_over_scikit_image(generator, photographs, ev
             for name, (value, tolerance) in expected.items():
                 assert scores[predictor][name][i] == pytest.approx(value, abs=tolerance), name
         assert scores[REAL]["colorfulness"][i] == pytest.approx(hasler_suesstrunk(image), abs=2e-2)
-        # The report's scores are of 8-bit images.
+        # The report's scores are of 8-bit images, in which squares wrap.
         delivered = as_delivered(colorized(image, ab))
-        with np.errstate(over="ignore"):
-            wrapped = (image - delivered) ** 2  # in uint8
-        psnr = 10 * np.log10(255**2 / wrapped.mean())
-        # A pixel in some thousands rounds the other way, and wraps.
+        psnr = 10 * np.log10(255**2 / ((image - delivered) ** 2).mean())
+        # A pixel in some thousands rounds the other way.
         assert scores["model"]["report_psnr"][i] == pytest.approx(psnr, abs=0.05)
         ssim = float(metrics.report_ssim(image[None], delivered[None])[0])
         assert scores["model"]["report_ssim"][i] == pytest.approx(ssim, abs=1e-4)
@@ -178,33 +174,28 @@ def test_means_ratios_and_weighted_means_of_the_whole_set(photographs, evaluatio
 
 
 def test_the_chroma_distance_is_of_the_pooled_histograms(photographs, evaluation):
-    images = images_of(photographs)
-    others = rgb2lab(np.roll(images, -(len(images) // 2), axis=0))[..., 1:]
-    swapped = [rgb2lab(colorized(i, ab))[..., 1:] for i, ab in zip(images, others, strict=True)]
     edges = np.arange(-115, 106, 10)
-    real, gray, other = (
+    real, gray = (
         np.histogram2d(*np.reshape(ab, (-1, 2)).T, bins=[edges, edges])[0].ravel()
-        for ab in (rgb2lab(images)[..., 1:], np.zeros((1, 2)), np.stack(swapped))
+        for ab in (rgb2lab(images_of(photographs))[..., 1:], np.zeros((1, 2)))
     )
-    for name, fake in (("no_color", gray), ("other_chroma", other)):
-        expected = jensenshannon(real, fake, base=2)
-        found = evaluation.scores[name]["chroma_distance"]
-        assert found == pytest.approx(expected, abs=2e-3)
-        low, high = evaluation.intervals[name]["chroma_distance"]
-        assert 0 <= low < found < high <= 2
+    found = evaluation.scores["no_color"]["chroma_distance"]
+    assert found == pytest.approx(jensenshannon(real, gray, base=2), abs=2e-3)
+    low, high = evaluation.intervals["no_color"]["chroma_distance"]
+    assert 0 <= low < found < high <= 2
 
 
-def test_scores_do_not_depend_on_the_batch_or_on_what_else_is_scored(generator, photographs):
-    together = evaluate({"one": generator, "two": generator}, photographs, progress=False)
-    alone = evaluate(generator, photographs, baselines=False, batch_size=3, progress=False)
-    assert together.models == ("one", "two")
-    assert alone.predictors == ("model", REAL)
+def test_scores_do_not_depend_on_the_batch_or_on_what_else_is_scored(photographs, evaluation):
+    models = {"gray": Gray(), "same": Gray()}
+    together = evaluate(models, photographs, batch_size=4, progress=False)
+    alone = evaluate(models["gray"], photographs, baselines=False, batch_size=3, progress=False)
+    assert models["same"].seen == (4, 4, 3)
+    assert together.models == ("gray", "same")
+    assert tuple(alone.per_image) == ("model", REAL)
     for name, values in alone.per_image["model"].items():
-        for model in together.models:
+        for model in ("gray", "same", "no_color"):
             np.testing.assert_allclose(together.per_image[model][name], values, atol=2e-3)
-    nothing = evaluate({}, photographs, progress=False)
-    assert nothing.models == ()
-    assert nothing.scores["no_color"] == together.scores["no_color"]
+    assert evaluation.scores["no_color"] == together.scores["no_color"]
 
 
 def test_compiled_blocks_score_the_same(generator, photographs, evaluation, monkeypatch):
@@ -220,15 +211,8 @@ def test_compiled_blocks_score_the_same(generator, photographs, evaluation, monk
             )
 
 
-def test_a_generator_sees_batches_of_the_requested_size(photographs):
-    gray = Gray()
-    evaluate(gray, photographs, batch_size=4, progress=False)
-    assert gray.seen == (4, 4, 3)
-
-
 def test_the_reference_is_the_train_split_unless_another_is_given(generator):
-    test = load_dataset("photographs", "test", limit=4)
-    train = load_dataset("photographs", "train")
+    test, train = load_dataset("photographs", "test", limit=4), load_dataset("photographs", "train")
     known = evaluate(generator, test, progress=False)
     assert known.reference == {"dataset": "photographs", "split": "train", "count": train.count}
     mean = rgb2lab(images_of(train))[..., 1:].mean(axis=(0, 1, 2))
@@ -239,8 +223,6 @@ def test_the_reference_is_the_train_split_unless_another_is_given(generator):
     own = evaluate(generator, test, reference=test, progress=False)
     assert own.reference["split"] == "test"
     assert own.scores["mean_chroma"]["psnr"] != known.scores["mean_chroma"]["psnr"]
-    by_hand = as_dataset(images_of(test), "by hand")
-    assert evaluate(generator, by_hand, progress=False).reference["dataset"] == "by hand"
 
 
 # The classifier's scores --------------------------------------------------------------------
@@ -252,14 +234,12 @@ def test_the_classifier_sees_the_delivered_images(generator, photographs, monkey
     classifier = StubClassifier()
     strongest = images.mean(axis=(1, 2)).argmax(axis=-1)
     labels = np.where(np.arange(len(images)) < 3, (strongest + 1) % 3, strongest)
-    scored = evaluate(
-        generator, labeled(photographs, labels), classifier=classifier, progress=False
-    )
+    options = {"classifier": classifier, "batch_size": 6, "progress": False}
+    scored = evaluate(generator, labeled(photographs, labels), **options)
     recognized = np.arange(len(images)) >= 3
     np.testing.assert_array_equal(scored.per_image[REAL]["recognized"], recognized)
     assert scored.scores[REAL]["semantic_accuracy"] == pytest.approx(recognized.mean())
-    fakes = np.stack([colorized(i, predicted_ab(generator, i)) for i in images])
-    delivered = as_delivered(fakes)
+    delivered = as_delivered([colorized(i, predicted_ab(generator, i)) for i in images])
     right = delivered.mean(axis=(1, 2)).argmax(axis=-1) == labels
     assert scored.scores["model"]["semantic_accuracy"] == pytest.approx(right.mean())
     real, fake = (
@@ -272,124 +252,98 @@ def test_the_classifier_sees_the_delivered_images(generator, photographs, monkey
     assert scored.left_out == {}
 
 
-def test_what_is_left_out_says_why(generator, photographs):
-    scored = evaluate(generator, photographs, classifier=None, progress=False)
-    assert set(scored.left_out) == {"semantic_accuracy", "fcd"}
-    for name in scored.left_out:
-        assert "no classifier was requested" in scored.summary()["left_out"][name]
-        assert name not in scored.scores["model"]
-        row = next(x for x in scored.table().splitlines() if f"| {SCORES[name].title}" in x)
-        assert row.split(" | ")[1].strip() == "–"  # noqa: RUF001
-
-
 @pytest.mark.parametrize(
     ("labels", "names", "options", "expected"),
     [
         (None, (), {}, {"semantic_accuracy": "no labels"}),
         ([0] * 11, ("cat", "dog", "cow"), {}, {"semantic_accuracy": "other classes"}),
-        (
-            [0] * 11,
-            StubClassifier.class_names,
-            {"feature_count": 6},
-            {"fcd": "11 images are fewer than twice the classifier's 6 features"},
-        ),
+        ([0] * 11, StubClassifier.class_names, {"feature_count": 6}, {"fcd": "11 images are"}),
         (None, (), {"feature_count": 6}, {"semantic_accuracy": "no labels", "fcd": "11 images"}),
+        (None, (), {"image_size": 16}, dict.fromkeys(("semantic_accuracy", "fcd"), "takes 16x16")),
     ],
 )
 def test_reasons_not_to_use_a_classifier(photographs, labels, names, options, expected):
     dataset = photographs if labels is None else labeled(photographs, labels, names)
     classifier = StubClassifier(**options)
-    chosen, left_out = choose_classifier(classifier, dataset, 32)
+    chosen, left_out = scoring.choose_classifier(classifier, dataset, 32)
     assert chosen is (None if len(expected) == 2 else classifier)
     assert set(left_out) == set(expected)
     assert all(text in left_out[name] for name, text in expected.items())
 
 
-def test_the_shipped_classifier_is_left_out_where_it_does_not_fit(photographs, monkeypatch):
-    monkeypatch.setattr(preparation, "load_classifier", lambda name: StubClassifier(16))
-    chosen, left_out = choose_classifier("auto", photographs, 32)
-    assert chosen is None and "takes 16x16 images, these are 32x32" in left_out["fcd"]
-
-    def absent(name: str):
-        raise ClassifierError("none is shipped")
-
-    monkeypatch.setattr(preparation, "load_classifier", absent)
-    assert choose_classifier("auto", photographs, 32)[1]["semantic_accuracy"] == "none is shipped"
-    with pytest.raises(ClassifierError):
-        choose_classifier("mine", photographs, 32)
-
-
 # Bad input ----------------------------------------------------------------------------------
 
 
-def test_one_image_is_scored_without_interval(generator):
-    scored = evaluate(generator, as_dataset(random_images(1, 32)), progress=False)
+def test_one_gray_image_has_defined_scores_without_intervals(generator):
+    gray = np.full((1, 32, 32, 3), 127, np.uint8)
+    scored = evaluate(generator, as_dataset(gray), progress=False)
     summary = json.loads(json.dumps(scored.summary(), allow_nan=False))
     assert summary["count"] == 1
-    assert summary["intervals"]["model"]["psnr"] == [None, None]
-    assert summary["intervals"]["model"]["chroma_distance"] == [None, None]
+    none = summary["scores"]["no_color"]
+    assert none["ssim"] == pytest.approx(1, abs=1e-6)
+    assert none["report_psnr"] is None  # infinite: not a level differs
+    for name in ("ssim", "report_psnr", "chroma_distance"):
+        assert summary["intervals"]["no_color"][name] == [None, None]
+    assert "∞" in scored.table() and "[" not in scored.table()
     assert "only one image" in summary["left_out"]["other_chroma"]
     assert "other_chroma" not in summary["scores"]
-    assert "[" not in scored.table()
 
 
-def test_images_without_color_have_defined_scores(generator):
-    gray = np.repeat(np.full((3, 32, 32, 1), 127, np.uint8), 3, axis=-1)
-    scored = evaluate(generator, as_dataset(gray), progress=False)
-    none = scored.summary()["scores"]["no_color"]
-    assert none["ssim"] == pytest.approx(1, abs=1e-6)
-    assert none["colorfulness"] == pytest.approx(0, abs=0.1)
-    assert none["report_psnr"] is None  # infinite: not a level differs
-    assert scored.summary()["intervals"]["no_color"]["report_psnr"] == [None, None]
-    assert "∞" in scored.table()
-    assert "no color" in scored.left_out["colorfulness_ratio"]
-    assert "colorfulness_ratio" not in scored.scores["model"]
-    json.dumps(scored.summary(), allow_nan=False)
+def test_what_cannot_be_scored_is_refused(generator):
+    def refused(match: str, generators, size: int) -> None:
+        with pytest.raises(EvaluationError, match=match):
+            evaluate(generators, as_dataset(random_images(2, size)), progress=False)
 
-
-def test_a_model_of_another_size_or_color_space_is_refused(generator):
-    with pytest.raises(EvaluationError, match="takes images of shape"):
-        evaluate(generator, as_dataset(random_images(2, 16)), progress=False)
-    lightness = keras.Input((32, 32, 1))
-    rgb = keras.Model(lightness, keras.layers.Conv2D(3, 3, padding="same")(lightness))
-    with pytest.raises(EvaluationError, match="another color space"):
-        evaluate(rgb, as_dataset(random_images(2, 32)), progress=False)
-    with pytest.raises(EvaluationError, match="another color space or size"):
-        small = keras.Model(lightness, keras.layers.Conv2D(2, 3)(lightness))
-        evaluate(small, as_dataset(random_images(2, 32)), progress=False)
-
-
-def test_predictions_that_are_not_finite_are_refused(generator):
+    refused("at least 7x7 pixels, but those of synthetic \\(train\\) are 5x5", generator, 5)
+    refused("'model' colorizes 32x32 images, but .* are 16x16", generator, 16)
+    refused("'no_color' is reserved", {"no_color": generator}, 32)
     broken = keras.models.clone_model(generator)
     broken.set_weights([np.full_like(w, np.nan) for w in generator.get_weights()])
-    with pytest.raises(ValueError, match="'bad' predicts values that are not finite"):
-        evaluate({"bad": broken}, as_dataset(random_images(2, 32)), progress=False)
+    refused("'bad' predicts values that are not finite", {"bad": broken}, 32)
 
 
-def test_data_that_cannot_be_scored_are_refused(generator):
-    def refused(dataset: ImageDataset, match: str, **options) -> None:
-        with pytest.raises(EvaluationError, match=match):
-            evaluate(generator, dataset, progress=False, **options)
-
-    refused(as_dataset(random_images(2, 32)[:0]), "no image")
-    refused(as_dataset(random_images(2, 32).astype("f") / 255), "uint8 RGB")
-    refused(as_dataset(random_images(2, 32)[..., :1]), "uint8 RGB")
-    refused(as_dataset(random_images(2, 5)), "7x7")
-    wrong = ImageDataset("wrong", "test", as_dataset(random_images(2, 32)).images, 3, 0)
-    refused(wrong, "has 2")
-    good = as_dataset(random_images(2, 32))
-    refused(good, "batch_size", batch_size=0)
-    refused(good, "16x16", classifier=StubClassifier(16))
-    refused(labeled(good, [0]), "1 labels")
-    refused(good, "reference", reference=as_dataset(random_images(2, 32)[:0]))
+# Batch statistics ---------------------------------------------------------------------------
 
 
-def test_names_that_would_clash_are_refused(generator, photographs):
-    for name in ("no_color", "real"):
-        with pytest.raises(EvaluationError, match=f"'{name}' is reserved"):
-            evaluate({name: generator}, photographs, progress=False)
-    with pytest.raises(EvaluationError, match="nothing to score"):
-        evaluate({}, photographs, baselines=False, progress=False)
+def trained_like(**options) -> keras.Model:
+    """A generator whose moving statistics are not the initial ones."""
+    precision = options.pop("precision", "float32")
+    config = GeneratorConfig(depth=2, filters=4, **options)
+    generator = build_generator(config, 8, seed=0, precision=precision)
+    rng = np.random.default_rng(1)
+    generator.set_weights([w + rng.uniform(0.1, 0.3, w.shape) for w in generator.get_weights()])
+    return generator
+
+
+@pytest.mark.parametrize(("precision", "near"), [("float32", 1e-5), ("mixed_bfloat16", 0.05)])
+def test_batch_statistics_are_those_of_training_and_change_nothing(precision, near):
+    lightness = np.random.default_rng(0).uniform(0, 100, (6, 8, 8, 1)).astype("f")
+    generator = trained_like(precision=precision)
+    before = [weights.copy() for weights in generator.get_weights()]
+    copy = with_batch_statistics(generator)
+    found = [np.asarray(copy(lightness, training=training)) for training in (False, True)]
+    for weights in (copy.get_weights(), generator.get_weights()):
+        for old, new in zip(before, weights, strict=True):
+            np.testing.assert_array_equal(old, new)
+    assert np.abs(found[0] - generator(lightness, training=False)).max() > 0.01
+    expected = np.asarray(generator(lightness, training=True))
+    for values in found:
+        np.testing.assert_allclose(values, expected, atol=near)
+    without_dropout = with_batch_statistics(trained_like(dropout=0.5))
+    np.testing.assert_array_equal(without_dropout(lightness), without_dropout(lightness))
+
+
+def test_only_scores_with_batch_statistics_depend_on_the_batch():
+    generator = trained_like()
+    models = {"moving statistics": generator, "batch statistics": with_batch_statistics(generator)}
+    dataset = as_dataset(random_images(6, 8))
+    small, large = (
+        evaluate(models, dataset, baselines=False, batch_size=size, progress=False).per_image
+        for size in (2, 6)
+    )
+    moving, batch = ((small[name]["psnr"], large[name]["psnr"]) for name in models)
+    np.testing.assert_allclose(*moving, atol=1e-3)
+    assert np.abs(batch[0] - batch[1]).max() > 0.05
 
 
 # CIFAR-10 -----------------------------------------------------------------------------------

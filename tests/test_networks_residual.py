@@ -13,7 +13,7 @@ from pix2pix_color.classifier import load_classifier
 from pix2pix_color.config import Config, DiscriminatorConfig, GeneratorConfig
 from pix2pix_color.data import load_dataset
 from pix2pix_color.errors import ClassifierError, ConfigError
-from pix2pix_color.evaluation.batch_norm import with_batch_statistics
+from pix2pix_color.evaluation import with_batch_statistics
 from pix2pix_color.experiments.cost import cost_of, flops_per_image, forward_flops
 from pix2pix_color.inference import any_size
 from pix2pix_color.model_folder import ModelFolder

@@ -11,9 +11,10 @@ import pytest
 from conftest import run_python, tiny_config
 from PIL import Image
 
+import pix2pix_color
 from pix2pix_color import evaluate, load_dataset
 from pix2pix_color.config import Config
-from pix2pix_color.errors import ChecksumError
+from pix2pix_color.errors import ChecksumError, DataError
 from pix2pix_color.files import write_checksums
 from pix2pix_color.model_folder import ModelFolder
 from tools import release, reproduce
@@ -40,18 +41,18 @@ def checkout(tiny_export: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def without_network(monkeypatch, tmp_path: Path) -> Path:
-    """A machine without CIFAR-10 and without a network; returns the empty folder of data sets."""
+def without_cifar10(monkeypatch) -> None:
+    """A machine without CIFAR-10 and without a network."""
 
-    def fail(*_: object, **__: object):
-        raise OSError("no network")
+    def load(name: str, *arguments, **options):
+        if name == "cifar10":
+            raise DataError("cifar10 is not on this machine.")
+        return load_dataset(name, *arguments, **options)
 
-    monkeypatch.setattr(reproduce.socket, "create_connection", fail)
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tensorflow_datasets"))
-    return tmp_path / "tensorflow_datasets"
+    monkeypatch.setattr(pix2pix_color, "load_dataset", load)
 
 
-def test_reproduces_everything_without_a_network(checkout, without_network, monkeypatch, capsys):
+def test_reproduces_everything_without_a_network(checkout, without_cifar10, monkeypatch, capsys):
     monkeypatch.chdir(checkout)
     monkeypatch.setattr(reproduce, "SCORED_IMAGES", 20)
     tiny = tiny_config("data.dataset=photographs", "training.steps=4")
@@ -74,7 +75,7 @@ def test_reproduces_everything_without_a_network(checkout, without_network, monk
     assert (checkout / "notebooks" / "01_dataset.ipynb").read_bytes() == committed
 
 
-def test_stops_where_something_is_missing_or_in_the_way(checkout, without_network, tmp_path):
+def test_stops_where_something_is_missing_or_in_the_way(checkout, without_cifar10, tmp_path):
     with pytest.raises(reproduce.ReproductionError, match="root of a complete checkout"):
         reproduce.reproduce(checkout=tmp_path / "elsewhere")
     made, model = checkout / "reproduced", checkout / "saved_models" / "report"
@@ -90,12 +91,8 @@ def test_stops_where_something_is_missing_or_in_the_way(checkout, without_networ
     assert (made / "photo.png").exists()
 
 
-def test_cifar10_is_used_where_it_is_available(without_network: Path):
-    dataset, reason = reproduce.choose_dataset()
-    assert dataset == "photographs"
-    assert "NOT CIFAR-10" in reproduce.banner(dataset, reason)
-    (without_network / "cifar10" / "3.0.2").mkdir(parents=True)
-    (without_network / "cifar10" / "3.0.2" / "dataset_info.json").write_text("{}")
+@pytest.mark.cifar10
+def test_cifar10_is_used_where_it_is_available():
     assert reproduce.choose_dataset()[0] == "cifar10"
 
 
@@ -117,14 +114,13 @@ def test_a_notebook_that_fails_is_named_and_kept(tmp_path: Path, capsys):
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 def test_ctrl_c_ends_a_notebook(tmp_path: Path):
     """In a process of its own: nbclient leaves its event loop with a signal handler."""
-    long = write_notebook(tmp_path / "long.ipynb", "import time; time.sleep(600)")
+    interrupt = "import os, signal; os.kill(os.getppid(), signal.SIGINT)"
+    long = write_notebook(tmp_path / "long.ipynb", f"{interrupt}\nimport time; time.sleep(600)")
     script = """
-import os, pathlib, signal, sys, threading
+import pathlib, sys
 from tools.notebooks import run_notebook
-def interrupt_soon(*_):
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
-    run_notebook(*map(pathlib.Path, sys.argv[1:]), on_cell=interrupt_soon)
+    run_notebook(*map(pathlib.Path, sys.argv[1:]))
 except KeyboardInterrupt:
     print("interrupted")
 """
@@ -139,14 +135,15 @@ except KeyboardInterrupt:
 def test_the_readme_shows_the_shipped_scores(tmp_path: Path):
     copy = tmp_path / "README.md"
     copy.write_bytes((ROOT / "README.md").read_bytes())
-    release.update_readme(copy, ROOT / "saved_models" / "report" / "metrics.json")
+    table = release.scores_table(ROOT / "saved_models" / "report" / "metrics.json")
+    release.fill_readme(copy, "scores", table)
     assert copy.read_text("utf-8") == (ROOT / "README.md").read_text("utf-8")
 
 
 def test_a_readme_without_comments_is_an_error(tmp_path: Path):
     (tmp_path / "README.md").write_text("no comments here")
     with pytest.raises(release.ReleaseError, match="no <!-- scores -->"):
-        release.update_readme(tmp_path / "README.md", tmp_path / "metrics.json")
+        release.fill_readme(tmp_path / "README.md", "scores", "")
 
 
 def test_a_run_is_scored_at_the_steps_it_kept(tiny_run, tmp_path: Path):

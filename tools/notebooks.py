@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from pix2pix_color.errors import Pix2PixColorError
@@ -33,34 +33,18 @@ def run_notebooks(
     """
     failed = []
     for source in sources:
-        start = time.monotonic()
+        print(f"  {source.stem}: ", end="", flush=True)
+        start, outcome = time.monotonic(), "done in"
         try:
-            run_notebook(source, destination / source.name, settings, _show_cell(source.stem))
-            outcome = "done in"
+            run_notebook(source, destination / source.name, settings)
         except NotebookError as error:
             failed.append(f"{source.stem}: {error}")
             outcome = "failed after"
-        seconds = time.monotonic() - start
-        print(f"\r  {source.stem}: {outcome} {seconds:.0f} s      ", flush=True)
+        print(f"{outcome} {time.monotonic() - start:.0f} s", flush=True)
     return failed
 
 
-def _show_cell(name: str) -> Callable[[int, int], None]:
-    def show(cell: int, count: int) -> None:
-        if sys.stdout.isatty():
-            print(f"\r  {name}: cell {cell} of {count} ", end="", flush=True)
-        elif cell == 1:
-            print(f"  {name}: {count} cells...", flush=True)
-
-    return show
-
-
-def run_notebook(
-    source: Path,
-    destination: Path,
-    settings: dict[str, str] | None = None,
-    on_cell: Callable[[int, int], None] | None = None,
-) -> None:
+def run_notebook(source: Path, destination: Path, settings: dict[str, str] | None = None) -> None:
     """Runs a notebook and writes it with its outputs.
 
     Args:
@@ -69,7 +53,6 @@ def run_notebook(
             If it equals `source`, the notebook is replaced only if no cell fails.
         settings: environment variables for the notebook. All other variables named
             `PIX2PIX_COLOR_...` are unset.
-        on_cell: called as each cell starts, with its number and the number of cells.
 
     Raises:
         NotebookError: a cell failed, and the message is the cell's; or Jupyter is missing.
@@ -83,11 +66,6 @@ def run_notebook(
             'Running notebooks requires Jupyter: pip install "pix2pix_color[notebooks]"'
         ) from error
     notebook = nbformat.read(source, as_version=4)
-
-    def show(cell: dict, cell_index: int) -> None:
-        if on_cell is not None:
-            on_cell(cell_index + 1, len(notebook.cells))
-
     client = NotebookClient(
         notebook,
         timeout=None,
@@ -95,11 +73,16 @@ def run_notebook(
         record_timing=False,
         extra_arguments=["--log-level=50"],  # the notebook itself shows a cell's error
         resources={"metadata": {"path": str(source.parent)}},
-        on_cell_start=show,
     )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PIX2PIX_COLOR_")}
+    environment.pop("MPLBACKEND", None)  # figures must appear in the notebook
+    # The kernel must be this Python's and find the programs that are installed beside it.
+    environment["JUPYTER_PREFER_ENV_PATH"] = "1"
+    programs = str(Path(sys.executable).parent)
+    environment["PATH"] = os.pathsep.join((programs, environment.get("PATH", "")))
     failure = None
     try:
-        client.execute(env=_kernel_environment(settings or {}))
+        client.execute(env=environment | (settings or {}))
     except CellExecutionError as error:
         failure = f"{error.ename}: {error.evalue}".splitlines()[0]
     except (AssertionError, DeadKernelError):
@@ -110,13 +93,3 @@ def run_notebook(
         write_atomically(destination, nbformat.writes(notebook) + "\n")
     if failure is not None:
         raise NotebookError(failure)
-
-
-def _kernel_environment(settings: dict[str, str]) -> dict[str, str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("PIX2PIX_COLOR_")}
-    environment.pop("MPLBACKEND", None)  # figures must appear in the notebook
-    # The kernel must be this Python's and find the programs that are installed beside it.
-    environment["JUPYTER_PREFER_ENV_PATH"] = "1"
-    programs = str(Path(sys.executable).parent)
-    environment["PATH"] = os.pathsep.join((programs, environment.get("PATH", "")))
-    return {**environment, **settings}

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pix2pix_color.errors import Pix2PixColorError
@@ -23,14 +23,7 @@ from pix2pix_color.startup import start_tensorflow
 
 from .notebooks import run_notebooks
 
-__all__ = [
-    "ReleaseError",
-    "fill_readme",
-    "score_steps",
-    "scores_table",
-    "update_readme",
-    "update_scores",
-]
+__all__ = ["ReleaseError", "fill_readme", "score_steps", "scores_table", "update_scores"]
 
 MODEL = "report"
 STEPS = (1_000, 3_000, 5_000, 10_000, 25_000, 50_000, 100_000, 140_000)
@@ -61,10 +54,8 @@ def update_scores(checkout: str | Path = ".", model: str = MODEL) -> None:
     folder = Path(checkout).resolve() / "saved_models" / model
     results = folder / "evaluation"
     test = results / "test"
-    if model == MODEL:
-        write_report(folder, results, splits=("train", "test"), overwrite=True)
-    else:
-        write_report(folder, test, overwrite=True)
+    for split in ("train", "test") if model == MODEL else ("test",):
+        write_report(folder, results / split, split=split, overwrite=True)
     # These megabytes are not committed: the scores of every image, and most of the images.
     kept = test / "images-by-psnr.png" if model == MODEL else None
     images = [path for path in results.rglob("images-by-*.png") if path != kept]
@@ -74,7 +65,7 @@ def update_scores(checkout: str | Path = ".", model: str = MODEL) -> None:
     (test / "samples.png").replace(folder / "samples.png")
     write_card(folder)
     if model == MODEL:
-        update_readme(Path(checkout) / "README.md", folder / "metrics.json")
+        fill_readme(Path(checkout) / "README.md", "scores", scores_table(folder / "metrics.json"))
 
 
 def score_steps(
@@ -95,25 +86,24 @@ def score_steps(
         ReleaseError: there is a checkpoint of none of the steps.
         DataError: the data set is not available.
     """
-    import numpy as np
     import pandas as pd
 
-    from pix2pix_color import color, evaluate, figures, load_dataset
-    from pix2pix_color.evaluation import sample_images
+    from pix2pix_color import evaluate, load_dataset
+    from pix2pix_color.evaluation.report import sample_grid
     from pix2pix_color.model_folder import ModelFolder, checkpoint_paths
 
     saved = {int(path.rpartition("-")[2]) for path in checkpoint_paths(Path(run))}
     steps = [step for step in steps if step in saved]
     if not steps:
         raise ReleaseError(f"{run} kept no checkpoint of a step that is to be scored.")
-    generators = {str(step): ModelFolder(run).generator(step=step) for step in steps}
+    generators = {f"{step:,}": ModelFolder(run).generator(step=step) for step in steps}
     size = ModelFolder(run).run_config().data.image_size
     images = load_dataset(dataset, "test", image_size=size)
     evaluation = evaluate(generators, images)
     rows = [
-        (int(name), score, evaluation.scores[name][score], *evaluation.intervals[name][score])
-        for name in evaluation.models
-        for score in evaluation.scores[name]
+        (step, score, value, *interval)
+        for step, name in zip(steps, generators, strict=True)
+        for score, (value, interval) in evaluation.values[name].items()
     ]
     table = pd.DataFrame(rows, columns=["step", "score", "value", "low", "high"])
     path = Path(folder) / "by_step.csv"
@@ -122,26 +112,8 @@ def score_steps(
         table = pd.concat([earlier[~earlier.step.isin(steps)], table])
     table = table.sort_values("step", kind="stable")
     write_atomically(path, table.to_csv(index=False, float_format="%.6g"))
-
-    real = sample_images(images, 8)
-    lightness, chroma = color.split(real)
-    grid = [np.asarray(color.merge(lightness, 0 * chroma)), real]
-    grid += [
-        np.asarray(color.merge(lightness, network(lightness))) for network in generators.values()
-    ]
-    titles = ("gray", "real", *(f"{step:,}" for step in steps))
-    figure = figures.image_grid(grid, row_titles=titles)
     with replacing(path.with_suffix(".png")) as temporary:
-        figure.savefig(temporary, dpi=110)
-
-
-def update_readme(readme: Path, metrics: Path) -> None:
-    """Writes the table of a `metrics.json` between the README's two `scores` comments.
-
-    Raises:
-        ReleaseError: the README has no such comments.
-    """
-    fill_readme(readme, "scores", lambda: scores_table(metrics))
+        sample_grid(generators, images).savefig(temporary, dpi=110)
 
 
 def scores_table(metrics: Path) -> str:
@@ -171,13 +143,8 @@ def scores_table(metrics: Path) -> str:
     return "\n".join(rows)
 
 
-def fill_readme(readme: Path, name: str, content: Callable[[], str]) -> None:
+def fill_readme(readme: Path, name: str, content: str) -> None:
     """Writes Markdown between the README's comments `<!-- name -->` and `<!-- /name -->`.
-
-    Args:
-        readme: path of the README.
-        name: name in the two comments.
-        content: returns the Markdown; called once both comments have been found.
 
     Raises:
         ReleaseError: the README has no such comments.
@@ -187,7 +154,7 @@ def fill_readme(readme: Path, name: str, content: Callable[[], str]) -> None:
     _, closing, after = rest.partition(f"<!-- /{name} -->")
     if not (opening and closing):
         raise ReleaseError(f"{readme} has no <!-- {name} --> ... <!-- /{name} --> to fill.")
-    write_atomically(readme, f"{before}{opening}\n{content()}\n\n{closing}{after}")
+    write_atomically(readme, f"{before}{opening}\n{content}\n\n{closing}{after}")
 
 
 def _main() -> None:
@@ -198,7 +165,7 @@ def _main() -> None:
     options = parser.parse_args()
     models = Path("saved_models")
     if options.action == "readme":
-        update_readme(Path("README.md"), models / MODEL / "metrics.json")
+        fill_readme(Path("README.md"), "scores", scores_table(models / MODEL / "metrics.json"))
     elif options.action == "notebooks":
         folder = Path("notebooks").resolve()
         if failed := run_notebooks(sorted(folder.glob("*.ipynb")), folder):

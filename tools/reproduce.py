@@ -9,16 +9,14 @@ file changes.
 
 from __future__ import annotations
 
-import os
+import functools
 import shutil
-import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pix2pix_color.errors import Pix2PixColorError
+from pix2pix_color.errors import DataError, Pix2PixColorError
 from pix2pix_color.files import verify_checksums, write_atomically
 from pix2pix_color.startup import start_tensorflow
 
@@ -33,9 +31,12 @@ MODEL = "report"
 SCORED_IMAGES = 2_000
 """How many test images are scored; scoring all of them takes minutes on two cores."""
 
-_CIFAR10_HOST = ("www.cs.toronto.edu", 443)
-_DOWNLOAD_SECONDS = 180
 _MARKER = ".made-by-pix2pix-color"
+_TITLES = {
+    "cifar10": "CIFAR-10",
+    "photographs": "the photographs included in scikit-image, NOT CIFAR-10",
+}
+_say = functools.partial(print, flush=True)
 
 
 class ReproductionError(Pix2PixColorError):
@@ -64,10 +65,10 @@ def reproduce(folder: str | Path = "reproduced", *, checkout: str | Path = ".") 
             "complete checkout."
         )
     _say(f"[1/5] The shipped model: {verify_checksums(model)} files match their SHA-256.")
-    dataset, reason = choose_dataset()
-    _say(banner(dataset, reason))
+    dataset, banner = choose_dataset()
+    _say(banner)
     create_folder(folder)
-    _say(f"[2/5] The notebooks, on {_title(dataset)}:")
+    _say(f"[2/5] The notebooks, on {_TITLES[dataset]}:")
     settings = {
         "PIX2PIX_COLOR_DATASET": dataset,
         "PIX2PIX_COLOR_MODEL": str(model),
@@ -78,7 +79,7 @@ def reproduce(folder: str | Path = "reproduced", *, checkout: str | Path = ".") 
     _train_briefly(folder / "run")
     _say("[4/5] A photograph of any size:")
     colorizer = _colorize_photograph(model, folder)
-    _say(f"[5/5] The scores, on {_title(dataset)}:")
+    _say(f"[5/5] The scores, on {_TITLES[dataset]}:")
     _score(colorizer, dataset, folder / "scores.md")
     _say(
         f"Done in {time.monotonic() - start:.0f} s. Results:\n"
@@ -93,10 +94,6 @@ def reproduce(folder: str | Path = "reproduced", *, checkout: str | Path = ".") 
             f"{len(failed)} of {len(notebooks)} notebooks failed ({'; '.join(failed)}). See "
             f"{folder / 'notebooks'}."
         )
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
 
 
 def create_folder(folder: Path) -> None:
@@ -117,47 +114,22 @@ def create_folder(folder: Path) -> None:
 
 
 def choose_dataset() -> tuple[str, str]:
-    """Returns the data set to use and the reason: CIFAR-10 if it is available quickly.
+    """Returns the data set to use, and what a reader must know about it before any result.
 
-    Returns:
-        `"cifar10"` if TensorFlow Datasets has it or can download it now, otherwise
-        `"photographs"`; and the reason, for a reader.
+    It is CIFAR-10 if TensorFlow Datasets has it or can download it, otherwise `"photographs"`.
     """
-    own = os.environ.get("TFDS_DATA_DIR")
-    folder = Path(own).expanduser() if own else Path.home() / "tensorflow_datasets"
-    if any(folder.glob("cifar10/*/dataset_info.json")):
-        return "cifar10", f"it is in {folder}"
+    from pix2pix_color import load_dataset
+
     try:
-        socket.create_connection(_CIFAR10_HOST, timeout=3).close()
-    except OSError:
-        return "photographs", f"CIFAR-10 is not in {folder} and there is no network to download it"
-    _say(f"Downloading CIFAR-10 to {folder}, for at most {_DOWNLOAD_SECONDS} s...")
-    script = "import tensorflow_datasets as t; t.builder('cifar10').download_and_prepare()"
-    try:
-        subprocess.run([sys.executable, "-c", script], timeout=_DOWNLOAD_SECONDS, check=True)
-    except subprocess.TimeoutExpired:
-        return "photographs", f"downloading CIFAR-10 took more than {_DOWNLOAD_SECONDS} s"
-    except subprocess.CalledProcessError:
-        return "photographs", "CIFAR-10 could not be downloaded (see the messages above)"
-    return "cifar10", f"it was downloaded to {folder}"
-
-
-def _title(dataset: str) -> str:
-    if dataset == "cifar10":
-        return "CIFAR-10"
-    return "the photographs included in scikit-image, NOT CIFAR-10"
-
-
-def banner(dataset: str, reason: str) -> str:
-    """Returns what a reader must know about the data before any result."""
-    if dataset == "cifar10":
-        return f"Data: CIFAR-10; {reason}."
-    lines = (
-        f"{reason[0].upper()}{reason[1:]}.",
-        "The results below use crops of the photographs included in scikit-image instead.",
-        "They are NOT CIFAR-10 results: do not compare them with the report's.",
-    )
-    return "\n".join(("*" * 84, *(f"* {line}" for line in lines), "*" * 84))
+        load_dataset("cifar10", "test", limit=1)
+    except DataError as error:
+        lines = (
+            str(error),
+            "The results below use crops of the photographs included in scikit-image instead.",
+            "They are NOT CIFAR-10 results: do not compare them with the report's.",
+        )
+        return "photographs", "\n".join(("*" * 84, *(f"* {line}" for line in lines), "*" * 84))
+    return "cifar10", "Data: CIFAR-10."
 
 
 def _train_briefly(folder: Path) -> None:
@@ -197,7 +169,7 @@ def _score(colorizer: Colorizer, dataset: str, path: Path) -> None:
         f"{SCORED_IMAGES:,} of the test split. The true scores measure color. The report's own "
         "protocol cannot: it rates an image without any color just as highly."
     )
-    table = f"# Scores on {_title(dataset)}\n\n{text}\n\n{evaluation.table()}"
+    table = f"# Scores on {_TITLES[dataset]}\n\n{text}\n\n{evaluation.table()}"
     write_atomically(path, table)
     _say(f"{text}\n\n{evaluation.table(short=True)}")
 

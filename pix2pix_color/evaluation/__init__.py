@@ -9,13 +9,10 @@ Two protocols stand side by side: the true one, and the report's own, whose name
 whole work from a model's name to a folder of tables and figures.
 """
 
-from .batch_norm import with_batch_statistics
-from .comparison import Difference
-from .images import FIGURE_3, ReportImage, find_image, images_at, sample_images
-from .protocol import BASELINES, PROTOCOL, REAL, SCORES, Score, predictor_title
-from .results import Evaluation
-from .scoring import evaluate
-from .splits import Gap, gaps, side_by_side
+from .images import FIGURE_3, find_image, images_at, sample_images
+from .protocol import BASELINES, PROTOCOL, REAL, SCORES
+from .results import Evaluation, gap, markdown, value_text
+from .scoring import evaluate, with_batch_statistics
 
 __all__ = [
     "BASELINES",
@@ -23,17 +20,13 @@ __all__ = [
     "PROTOCOL",
     "REAL",
     "SCORES",
-    "Difference",
     "Evaluation",
-    "Gap",
-    "ReportImage",
-    "Score",
     "evaluate",
     "find_image",
-    "gaps",
+    "gap",
     "images_at",
-    "predictor_title",
+    "markdown",
     "sample_images",
-    "side_by_side",
+    "value_text",
     "with_batch_statistics",
 ]

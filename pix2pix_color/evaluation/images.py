@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data import ImageDataset
 
-__all__ = ["FIGURE_3", "ReportImage", "digest", "find_image", "images_at", "sample_images"]
+__all__ = ["FIGURE_3", "digest", "find_image", "images_at", "sample_images"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,32 +90,18 @@ def digest(image: np.ndarray) -> str:
 
 def find_image(dataset: ImageDataset, sha256: str) -> np.ndarray | None:
     """Returns the image whose RGB bytes have this SHA-256, uint8 (size, size, 3), or None."""
-    for image in dataset.images.as_numpy_iterator():
-        if digest(image) == sha256:
-            return image
-    return None
+    images = dataset.images.as_numpy_iterator()
+    return next((image for image in images if digest(image) == sha256), None)
 
 
 def sample_images(dataset: ImageDataset, count: int) -> np.ndarray:
-    """Returns the images with the smallest SHA-256: fixed and uncurated.
-
-    Returns:
-        uint8 (count, size, size, 3).
-    """
-    images = sorted(dataset.images.as_numpy_iterator(), key=digest)[:count]
-    return np.stack(images)
+    """Returns the images with the smallest SHA-256, fixed and uncurated: (count, size, size, 3)."""
+    return np.stack(sorted(dataset.images.as_numpy_iterator(), key=digest)[:count])
 
 
 def images_at(dataset: ImageDataset, indices: Sequence[int]) -> np.ndarray:
-    """Returns the images with these indices, in the given order.
-
-    Returns:
-        uint8 (count, size, size, 3).
-    """
+    """Returns the images with these indices, in the given order, (count, size, size, 3)."""
     wanted = set(map(int, indices))
-    found = {
-        number: image
-        for number, image in enumerate(dataset.images.as_numpy_iterator())
-        if number in wanted
-    }
+    images = enumerate(dataset.images.as_numpy_iterator())
+    found = {number: image for number, image in images if number in wanted}
     return np.stack([found[int(number)] for number in indices])

@@ -1,16 +1,39 @@
 """Every score: its name, its title, which direction is better, and how it is computed.
 
 Two protocols stand side by side: the true one, and the report's own, whose names begin with
-`report_` and which cannot see color (see `metrics`).
+`report_` and which cannot see color (see `metrics`). A new score of single images is one entry of
+`SCORES` and one of `PROTOCOL`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
 
-__all__ = ["BASELINES", "PROTOCOL", "REAL", "SCORES", "Score", "predictor_title", "score_title"]
+import tensorflow as tf
+
+from .. import metrics
+
+__all__ = ["BASELINES", "PROTOCOL", "REAL", "SCORES", "Pair", "Score", "title_of"]
 
 _ARROWS = {"higher": "↑", "lower": "↓", "one": "→ 1", "": ""}
+
+
+class Pair(NamedTuple):
+    """A batch of real images and of the same images colorized, in every form that a score needs.
+
+    Attributes:
+        rgb: real and fake as float RGB in [0, 1], (batch, height, width, 3).
+        lab: real and fake as Lab.
+        uint8: real and fake as uint8 RGB.
+        weights: how much the true color of each pixel counts, (batch, height, width).
+    """
+
+    rgb: tuple[tf.Tensor, tf.Tensor]
+    lab: tuple[tf.Tensor, tf.Tensor]
+    uint8: tuple[tf.Tensor, tf.Tensor]
+    weights: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +48,7 @@ class Score:
         title: shown in tables and figures, with the unit.
         better: `"higher"`, `"lower"`, `"one"` (the closer to 1) or `""` (no direction).
         digits: decimals in tables.
+        of: the score of each image of a pair, (batch,), if it has one of its own.
         averaged: the per-image score that is averaged, where it has another name.
         weight: the per-image score of the real images by which each image is weighted.
         relative_to: the per-image score of the real images whose sum is the denominator.
@@ -34,6 +58,7 @@ class Score:
     title: str
     better: str
     digits: int
+    of: Callable[[Pair], tf.Tensor] | None = None
     averaged: str = ""
     weight: str = ""
     relative_to: str = ""
@@ -49,19 +74,28 @@ class Score:
         return f"{self.title} {_ARROWS[self.better]}".rstrip()
 
 
+def _accuracy(pair: Pair, epsilon: float) -> tf.Tensor:
+    return metrics.nazeri_accuracy(*pair.lab, epsilon=epsilon)
+
+
 _SCORES = (
-    Score("psnr", "true PSNR (dB)", "higher", 2),
-    Score("ssim", "true SSIM", "higher", 4),
-    Score("mae_rgb", "mean absolute error, RGB", "lower", 4),
-    Score("mae_ab", "mean absolute error, ab", "lower", 2),
-    Score("ciede2000", "CIEDE2000", "lower", 2),
-    Score("chroma_auc", "AuC", "higher", 4),
+    Score("psnr", "true PSNR (dB)", "higher", 2, lambda p: metrics.psnr(*p.rgb)),
+    Score("ssim", "true SSIM", "higher", 4, lambda p: metrics.ssim(*p.rgb)),
+    Score("mae_rgb", "mean absolute error, RGB", "lower", 4, lambda p: metrics.mae_rgb(*p.rgb)),
+    Score("mae_ab", "mean absolute error, ab", "lower", 2, lambda p: metrics.mae_ab(*p.lab)),
+    Score("ciede2000", "CIEDE2000", "lower", 2, lambda p: metrics.ciede2000(*p.lab)),
+    Score("chroma_auc", "AuC", "higher", 4, lambda p: metrics.chroma_auc(*p.lab)),
     Score(
-        "chroma_auc_rebalanced", "AuC, class-rebalanced", "higher", 4, weight="rebalancing_weight"
+        "chroma_auc_rebalanced",
+        "AuC, class-rebalanced",
+        "higher",
+        4,
+        lambda p: metrics.chroma_auc(*p.lab, pixel_weights=p.weights),
+        weight="rebalancing_weight",
     ),
-    Score("accuracy_2", "accuracy, epsilon 2 %", "higher", 4),
-    Score("accuracy_5", "accuracy, epsilon 5 %", "higher", 4),
-    Score("colorfulness", "colorfulness", "", 2),
+    Score("accuracy_2", "accuracy, epsilon 2 %", "higher", 4, lambda p: _accuracy(p, 0.02)),
+    Score("accuracy_5", "accuracy, epsilon 5 %", "higher", 4, lambda p: _accuracy(p, 0.05)),
+    Score("colorfulness", "colorfulness", "", 2, lambda p: metrics.colorfulness(p.rgb[1])),
     Score(
         "colorfulness_ratio",
         "colorfulness / real",
@@ -73,8 +107,16 @@ _SCORES = (
     Score("chroma_distance", "chroma-histogram distance", "lower", 4),
     Score("semantic_accuracy", "semantic accuracy", "higher", 4, averaged="recognized"),
     Score("fcd", "FCD", "lower", 2),
-    Score("report_psnr", "report-protocol PSNR (dB)", "higher", 2),
-    Score("report_ssim", "report-protocol SSIM", "higher", 4),
+    Score(
+        "report_psnr",
+        "report-protocol PSNR (dB)",
+        "higher",
+        2,
+        lambda p: metrics.report_psnr(*p.uint8),
+    ),
+    Score(
+        "report_ssim", "report-protocol SSIM", "higher", 4, lambda p: metrics.report_ssim(*p.uint8)
+    ),
 )
 
 SCORES: dict[str, Score] = {score.name: score for score in _SCORES}
@@ -134,12 +176,9 @@ PROTOCOL: dict[str, str] = {
 """How every number of an evaluation was measured."""
 
 
-def score_title(name: str) -> str:
-    """Returns what tables call a score or a baseline."""
-    return SCORES[name].title if name in SCORES else BASELINES.get(name, name)
-
-
-def predictor_title(name: str) -> str:
-    """Returns what tables and figures call a predictor."""
+def title_of(name: str) -> str:
+    """Returns what tables and figures call a score or a predictor."""
+    if name in SCORES:
+        return SCORES[name].title
     titles = {"model": "the model", "against": "the other model", REAL: "real images", **BASELINES}
     return titles.get(name, name)

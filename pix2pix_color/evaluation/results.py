@@ -1,26 +1,24 @@
-"""The scores of a data set: of each image, of the whole set with intervals, and as files."""
+"""The scores of a data set, of each image and of the whole set, compared, in tables and files."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import EvaluationError
 from ..files import write_atomically
-from .comparison import Difference, difference
-from .protocol import BASELINES, PROTOCOL, REAL, SCORES, predictor_title, score_title
-from .tables import json_value, markdown, value_text
-from .totals import Interval, PerImage
+from .protocol import BASELINES, PROTOCOL, REAL, SCORES, Score, title_of
+from .statistics import PERCENTILES, UNKNOWN, Interval, Value, bootstrap_ratios, ratios, score_parts
 
-__all__ = ["Evaluation"]
+__all__ = ["Evaluation", "aligned", "gap", "markdown", "value_text"]
 
 _SHORT = ("psnr", "ssim", "report_psnr", "report_ssim")
 
@@ -37,8 +35,8 @@ class Evaluation:
         per_image: predictor to score to float64 (count,). Predictors are the models ("model" if
             there is one without a name), the baselines of `protocol.BASELINES`, and `"real"`,
             the images themselves.
-        scores: predictor to score (`protocol.SCORES`) to its value on the whole set.
-        intervals: the same to (low, high), 95 %; nan where it is unknown.
+        values: predictor to score (`protocol.SCORES`) to its value on the whole set and its 95 %
+            interval (low, high), nan where it is unknown.
         left_out: score to the reason why it was not computed.
         reference: data set, split and count of the images behind the mean chroma and the
             class rebalancing.
@@ -49,9 +47,8 @@ class Evaluation:
     split: str
     images: tuple[str, ...]
     labels: np.ndarray | None
-    per_image: PerImage
-    scores: dict[str, dict[str, float]]
-    intervals: dict[str, dict[str, Interval]]
+    per_image: dict[str, dict[str, np.ndarray]]
+    values: dict[str, dict[str, Value]]
     left_out: dict[str, str] = dataclasses.field(default_factory=dict)
     reference: dict[str, Any] = dataclasses.field(default_factory=dict)
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -61,43 +58,56 @@ class Evaluation:
         """The number of images."""
         return len(self.images)
 
+    @functools.cached_property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """Predictor to score to its value on the whole set."""
+        return {name: {k: v for k, (v, _) in found.items()} for name, found in self.values.items()}
+
+    @functools.cached_property
+    def intervals(self) -> dict[str, dict[str, Interval]]:
+        """Predictor to score to its 95 % interval."""
+        return {name: {k: i for k, (_, i) in found.items()} for name, found in self.values.items()}
+
     @property
     def models(self) -> tuple[str, ...]:
         """The names of the models, without baselines and real images."""
         return tuple(name for name in self.per_image if name not in (*BASELINES, REAL))
 
-    @property
-    def predictors(self) -> tuple[str, ...]:
-        """The names of models, baselines and real images, in the order of the tables."""
-        others = (*BASELINES, REAL)
-        return self.models + tuple(name for name in others if name in self.per_image)
-
     def difference(self, first: str, second: str) -> Difference:
-        """Returns the paired differences of two predictors, such as "model" and "no_color".
+        """Returns the paired differences of two predictors, such as "model" and "no_color"."""
+        parts = {}
+        for name in SCORES:
+            one, other = (score_parts(self.per_image, who, name) for who in (first, second))
+            if one is not None and other is not None:
+                # Both have the same denominator: ones, or a score of the real images.
+                with np.errstate(invalid="ignore"):
+                    parts[name] = one[0] - other[0], one[1]
+        better = {name: self._share_better(first, second, SCORES[name]) for name in parts}
+        return Difference(title_of(first), title_of(second), self.count, ratios(parts), better)
 
-        Raises:
-            EvaluationError: there is no such predictor.
-        """
-        for name in (first, second):
-            if name not in self.per_image:
-                known = ", ".join(self.predictors)
-                raise EvaluationError(f"There is no predictor {name!r}; there are: {known}.")
-        return difference(self.per_image, first, second)
+    def _share_better(self, first: str, second: str, score: Score) -> float | None:
+        if score.better not in ("higher", "lower"):
+            return None
+        one, other = (self.per_image[who][score.column] for who in (first, second))
+        better = one > other if score.better == "higher" else one < other
+        # Values that differ only by rounding are equal.
+        return float(np.mean(better & ~np.isclose(one, other, rtol=2e-6, atol=0.0)))
 
     def summary(self) -> dict[str, Any]:
-        """Returns scores and 95 % intervals with their protocol, ready for JSON.
+        """Returns scores and 95 % intervals with their protocol, after `extra`, ready for JSON.
 
         A number that is unknown or infinite is `None`.
         """
         return {
+            **self.extra,
             "dataset": self.dataset,
             "split": self.split,
             "count": self.count,
             "reference": self.reference,
             "protocol": PROTOCOL,
             "left_out": self.left_out,
-            "scores": json_value({name: self.scores[name] for name in self.predictors}),
-            "intervals": json_value({name: self.intervals[name] for name in self.predictors}),
+            "scores": _json_value(self.scores),
+            "intervals": _json_value(self.intervals),
         }
 
     # Tables and figures -----------------------------------------------------------------------
@@ -115,63 +125,48 @@ class Evaluation:
         """
         caption = f"{self.dataset}, {self.split}, {self.count:,} images"
         if short:
+            names = [name for name in ("no_color", *self.models) if name in self.values]
             rows = [
-                [predictor_title(name), *(self._cell(name, score, False) for score in _SHORT)]
-                for name in ("no_color", *self.models)
-                if name in self.scores
+                [title_of(n), *(self._cell(n, score, False) for score in _SHORT)] for n in names
             ]
             return markdown([caption, *(SCORES[name].title for name in _SHORT)], rows)
         rows = [
-            [SCORES[score].heading, *(self._cell(p, score, intervals) for p in self.predictors)]
+            [SCORES[score].heading, *(self._cell(p, score, intervals) for p in self.per_image)]
             for score in only or SCORES
         ]
-        return markdown([caption, *map(predictor_title, self.predictors)], rows)
+        return markdown([caption, *map(title_of, self.per_image)], rows)
 
-    def _cell(self, predictor: str, score: str, interval: bool) -> str:
-        ends = self.intervals[predictor].get(score) if interval else None
-        return value_text(self.scores[predictor].get(score), SCORES[score].digits, ends)
+    def _cell(self, predictor: str, score: str, interval: bool = True) -> str:
+        value, ends = self.values[predictor].get(score, (None, None))
+        return value_text(value, SCORES[score].digits, ends if interval else None)
 
-    def panels(
-        self, only: Sequence[str] = ()
-    ) -> dict[str, dict[str, tuple[float, float | None, float | None]]]:
-        """Returns the input of `figures.score_intervals`: score to predictor to value and interval.
-
-        Args:
-            only: the scores to draw; the default is all.
-        """
-        panels: dict[str, dict[str, tuple[float, float | None, float | None]]] = {}
+    def panels(self, only: Sequence[str] = ()) -> dict[str, dict[str, tuple[float, float, float]]]:
+        """Returns the input of `figures.score_intervals`, by default of all scores."""
+        panels: dict[str, dict[str, tuple[float, float, float]]] = {}
         for name in only or SCORES:
-            for predictor in self.predictors:
-                if name in self.scores[predictor]:
-                    ends = self.intervals[predictor][name]
-                    ends = ends if all(map(math.isfinite, ends)) else (None, None)
-                    value = (self.scores[predictor][name], *ends)
-                    panels.setdefault(SCORES[name].heading, {})[predictor_title(predictor)] = value
+            for predictor in self.per_image:
+                if name in self.values[predictor]:
+                    value, ends = self.values[predictor][name]
+                    panels.setdefault(SCORES[name].heading, {})[title_of(predictor)] = value, *ends
         return panels
 
     # Files ------------------------------------------------------------------------------------
 
-    def save(self, path: str | Path, **extra: Any) -> Path:
-        """Writes the summary, and `extra` fields such as the step, to `path` (metrics.json)."""
-        path = Path(path)
-        path = path / "metrics.json" if path.is_dir() else path
-        content = {**self.extra, **extra, **self.summary()}
-        write_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-        return path
+    def save(self, folder: str | Path, **extra: Any) -> None:
+        """Writes `metrics.json`: the summary, after `extra` fields such as the step."""
+        content = json.dumps({**extra, **self.summary()}, indent=2, allow_nan=False)
+        write_atomically(Path(folder) / "metrics.json", content + "\n")
 
-    def write(self, folder: str | Path, **extra: Any) -> Path:
+    def write(self, folder: str | Path) -> None:
         """Writes `metrics.json`, `scores.csv` (one row per image) and `table.md` into a folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.save(folder / "metrics.json", **extra)
-        write_atomically(folder / "scores.csv", self._csv())
-        write_atomically(folder / "table.md", self._page({**self.extra, **extra}))
-        return folder
+        self.save(folder)
+        write_atomically(Path(folder) / "scores.csv", self._csv())
+        write_atomically(Path(folder) / "table.md", self._page())
 
     def _csv(self) -> str:
         columns = {
             f"{predictor}.{name}": values
-            for predictor in self.predictors
+            for predictor in self.per_image
             for name, values in self.per_image[predictor].items()
         }
         file = io.StringIO()
@@ -183,26 +178,153 @@ class Evaluation:
             writer.writerow([image, label, *(f"{value:.6g}" for value in row)])
         return file.getvalue()
 
-    def _page(self, extra: dict[str, Any]) -> str:
+    def _page(self) -> str:
         """Returns the table together with how it was measured."""
         lines = ["# Scores", ""]
-        facts = [f"{key}: {value}" for key, value in extra.items() if isinstance(value, str | int)]
+        facts = [f"{k}: {v}" for k, v in self.extra.items() if isinstance(v, str | int)]
         if facts:
             lines += [f"{'; '.join(facts)}.", ""]
         lines += [
-            self.table().rstrip(),
-            "",
+            self.table(),
             "Each cell is a value with its 95 % interval; arrows point to the better side. The "
             "report's protocol cannot see whether colors are right.",
             "",
         ]
         if self.left_out:
             lines += ["## Left out", ""]
-            lines += [f"- {score_title(name)}: {why}" for name, why in self.left_out.items()]
+            lines += [f"- {title_of(name)}: {why}" for name, why in self.left_out.items()]
             lines.append("")
         lines += ["## How it was measured", ""]
         if self.reference:
             source = "{dataset}, {split}, {count:,} images".format(**self.reference)
             lines.append(f"- reference (mean chroma, class rebalancing): {source}")
-        lines += [f"- {score_title(name)}: {text}" for name, text in PROTOCOL.items()]
+        lines += [f"- {title_of(name)}: {text}" for name, text in PROTOCOL.items()]
         return "\n".join(lines) + "\n"
+
+
+# Two predictors on the same images ------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """The paired differences of two predictors, score by score.
+
+    Attributes:
+        first, second: their titles.
+        count: number of images.
+        values: score name to the mean of first minus second and its 95 % bootstrap interval, for
+            which both predictors are resampled together. Distances between sets have none.
+        share_better: score name to the share of images on which the first is better; `None` for a
+            score without a direction.
+    """
+
+    first: str
+    second: str
+    count: int
+    values: dict[str, Value]
+    share_better: dict[str, float | None]
+
+    def table(self) -> str:
+        """Returns a Markdown table with one row per score."""
+        rows = []
+        for name, (mean, interval) in self.values.items():
+            value, better = value_text(mean, SCORES[name].digits, interval), self.share_better[name]
+            share = _NOTHING if better is None else f"{better:.1%}"
+            rows.append([SCORES[name].heading, value, share])
+        head = [f"{self.first} - {self.second}, {self.count:,} images"]
+        return markdown([*head, "difference", f"images where {self.first} is better"], rows)
+
+    def summary(self) -> dict[str, Any]:
+        """Returns the differences ready for JSON; what is unknown is `None`."""
+        scores = {
+            name: {
+                "difference": _json_value(mean),
+                "interval": _json_value(interval),
+                "share_better": self.share_better[name],
+            }
+            for name, (mean, interval) in self.values.items()
+        }
+        return {"first": self.first, "second": self.second, "count": self.count, "scores": scores}
+
+
+# One model on two splits ----------------------------------------------------------------------
+
+
+class Gap(NamedTuple):
+    """A score on both splits, the first minus the second, and the 95 % interval of this gap."""
+
+    train: float
+    test: float
+    gap: float
+    interval: Interval
+
+
+def gap(train: Evaluation, test: Evaluation, predictor: str, score: str) -> Gap | None:
+    """Returns how much better or worse a predictor scores on its training images.
+
+    A baseline has not been trained: its gap is the difference between the splits. The two splits
+    are resampled independently. Returns `None` if an evaluation lacks the score.
+    """
+    both = [e.values[predictor].get(score) for e in (train, test)]
+    if None in both:
+        return None
+    (one, ends), (other, other_ends) = both
+    found = Gap(one, other, one - other, UNKNOWN)
+    if not math.isfinite(found.gap) or min(train.count, test.count) < 2:
+        return found
+    parts = [score_parts(e.per_image, predictor, score) for e in (train, test)]
+    if None in parts:  # a distance, whose intervals are symmetric: independent errors add up
+        half = math.hypot(ends[1] - one, other_ends[1] - other)
+        return found._replace(interval=(found.gap - half, found.gap + half))
+    resampled = [
+        bootstrap_ratios(above[:, None], below[:, None], seed=seed)
+        for seed, (above, below) in enumerate(parts)
+    ]
+    low, high = np.percentile(resampled[0] - resampled[1], PERCENTILES).tolist()
+    return found._replace(interval=(low, high))
+
+
+# Numbers as text ------------------------------------------------------------------------------
+
+
+_NOTHING = "–"  # noqa: RUF001  (stands where there is no number)
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a Markdown table that ends with a line break."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def aligned(table: str) -> str:
+    """Returns a Markdown table with padded columns, to be read in a terminal."""
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows[1] = ["-" * width for width in widths]
+    lines = []
+    for first, *rest in rows:
+        numbers = (cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
+        lines.append(f"| {' | '.join([first.ljust(widths[0]), *numbers])} |\n")
+    return "".join(lines)
+
+
+def value_text(value: float | None, digits: int, interval: Sequence[float] | None = None) -> str:
+    """Returns "23.01", "23.01 [22.93, 23.08]", or a dash where the value is unknown."""
+    if value is None or math.isnan(value):
+        return _NOTHING
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    numbers = [value]
+    if interval is not None and all(map(math.isfinite, interval)):
+        numbers += interval
+    text, *ends = (f"{round(number, digits) + 0.0:.{digits}f}" for number in numbers)  # no -0.00
+    return f"{text} [{', '.join(ends)}]" if ends else text
+
+
+def _json_value(value: Any) -> Any:
+    """Returns numbers, also inside mappings and tuples, for JSON: `None` if not finite."""
+    if isinstance(value, Mapping):
+        return {name: _json_value(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return [_json_value(part) for part in value]
+    return round(value, 6) if math.isfinite(value) else None

@@ -1,65 +1,91 @@
-"""Bootstrap intervals over images (Efron 1979), vectorized and seeded.
+"""From the scores of single images to those of the whole set, with 95 % intervals over images.
 
-What is resampled is either a sum over images divided by another sum (a mean is divided by a sum
-of ones) or a distance between two sets of images. One seed draws the same images for every
-score, so that two predictors are compared on the same resamples.
+Most intervals come from the bootstrap (Efron 1979), vectorized and seeded. What is resampled is
+either a sum over images divided by another sum (a mean is divided by a sum of ones) or a distance
+between two sets of images. One seed draws the same images for every score, so that two predictors
+are compared on the same resamples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-__all__ = [
-    "bootstrap_ratios",
-    "bootstrap_sums",
-    "percentile_interval",
-    "ratios_with_intervals",
-    "resample_weights",
-    "symmetric_interval",
-]
+from .. import metrics
+from .protocol import REAL, SCORES
 
+__all__ = ["chroma_distances", "feature_distances", "ratios", "score_parts", "summarize"]
+
+PerImage = Mapping[str, Mapping[str, np.ndarray]]  # predictor to score to float64 (count,)
+Parts = tuple[np.ndarray, np.ndarray]  # numerators and denominators, float64 (count,)
+Interval = tuple[float, float]
+Value = tuple[float, Interval]
+
+UNKNOWN: Interval = (math.nan, math.nan)  # of a single image
 RESAMPLES = 1_000
+PERCENTILES = (2.5, 97.5)
 _CHUNK = 2**22  # weights at a time: 16 MB
-_Z = 1.96
+_BLOCK = 4_096  # images whose histograms are float32 at a time
 
 
-def resample_weights(count: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndarray]:
-    """Yields how often each resample contains each image, one chunk of resamples at a time.
+# Sums over images, divided by other sums ------------------------------------------------------
 
-    Args:
-        count: number of images.
-        resamples: number of rows over all chunks.
-        seed: of the draws.
 
-    Yields:
-        float32 (rows, count); each row sums to `count`.
+def score_parts(per_image: PerImage, predictor: str, name: str) -> Parts | None:
+    """Returns the numerator and the denominator of a score for each image, if it has them."""
+    score, real = SCORES[name], per_image.get(REAL, {})
+    values = per_image[predictor].get(score.column)
+    needed = score.weight or score.relative_to
+    if values is None or (needed and (needed not in real or predictor == REAL)):
+        return None
+    if score.relative_to:
+        return values, real[score.relative_to]
+    if score.weight:
+        return values * real[score.weight], real[score.weight]
+    return values, np.ones_like(values)
+
+
+def ratios(parts: Mapping[Any, Parts]) -> dict[Any, Value]:
+    """Returns sums over images divided by other sums, with their bootstrap intervals.
+
+    A ratio is nan where its denominator sums to zero, an interval for a single image and for a
+    ratio that is not finite.
     """
-    rng = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // count)
-    for start in range(0, resamples, rows):
-        drawn = rng.integers(count, size=(min(rows, resamples - start), count))
-        weights = np.empty(drawn.shape, np.float32)
-        for row, images in zip(weights, drawn, strict=True):
-            row[:] = np.bincount(images, minlength=count)
-        yield weights
+    above, below = (np.stack(part, axis=-1) for part in zip(*parts.values(), strict=True))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = above.sum(axis=0) / below.sum(axis=0)
+    ends = np.full((2, len(values)), np.nan)
+    known = np.isfinite(values)
+    if len(above) > 1 and known.any():
+        resampled = bootstrap_ratios(above[:, known], below[:, known])
+        ends[:, known] = np.percentile(resampled, PERCENTILES, axis=0)
+    found = zip(parts, values.tolist(), *ends.tolist(), strict=True)
+    return {key: (value, (low, high)) for key, value, low, high in found}
 
 
-def bootstrap_ratios(
-    numerators: np.ndarray,
-    denominators: np.ndarray,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> np.ndarray:
-    """Returns sums over resampled images divided by other sums.
+def summarize(per_image: PerImage) -> dict[str, dict[str, Value]]:
+    """Returns predictor to score to (value, (low, high)), without distances between sets."""
+    parts = {
+        (predictor, name): found
+        for predictor in per_image
+        for name in SCORES
+        if (found := score_parts(per_image, predictor, name)) is not None
+    }
+    values: dict[str, dict[str, Value]] = {predictor: {} for predictor in per_image}
+    for (predictor, name), value in ratios(parts).items():
+        values[predictor][name] = value
+    return values
+
+
+def bootstrap_ratios(numerators: np.ndarray, denominators: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Returns sums over resampled images divided by other sums, float64 (resamples, scores).
 
     Args:
         numerators, denominators: float64 (count, scores).
-        resamples, seed: as in `resample_weights`.
-
-    Returns:
-        float64 (resamples, scores).
+        seed: of the resamples.
     """
     estimate = numerators.sum(axis=0) / denominators.sum(axis=0)
     # The residuals around the estimate are small, so float32 sums lose nothing.
@@ -68,68 +94,110 @@ def bootstrap_ratios(
     with np.errstate(invalid="ignore"):  # all denominators of a resample may be zero
         chunks = [
             (weights @ rest).astype(np.float64) / (weights @ below)
-            for weights in resample_weights(len(numerators), resamples, seed)
+            for weights in resample_weights(len(numerators), seed)
         ]
     return estimate + np.concatenate(chunks)
 
 
-def ratios_with_intervals(
-    numerators: np.ndarray, denominators: np.ndarray, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns sums over images divided by other sums, with their bootstrap intervals.
+def resample_weights(count: int, seed: int = 0) -> Iterator[np.ndarray]:
+    """Yields how often each resample contains each image, one chunk of resamples at a time.
 
-    Args:
-        numerators, denominators: float64 (count, scores).
-        seed: of the resamples.
-
-    Returns:
-        the ratios, float64 (scores,), nan where a denominator sums to zero; and their 95 %
-        intervals, float64 (2, scores), nan for a single image and for a ratio that is not finite.
+    A chunk is float32 (rows, count); there are `RESAMPLES` rows in all, and each sums to `count`.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = numerators.sum(axis=0) / denominators.sum(axis=0)
-    ends = np.full((2, len(ratios)), np.nan)
-    known = np.isfinite(ratios)
-    if len(numerators) > 1 and known.any():
-        resampled = bootstrap_ratios(numerators[:, known], denominators[:, known], seed=seed)
-        ends[:, known] = percentile_interval(resampled)
-    return ratios, ends
+    rng = np.random.default_rng(seed)
+    rows = max(1, _CHUNK // count)
+    for start in range(0, RESAMPLES, rows):
+        drawn = rng.integers(count, size=(min(rows, RESAMPLES - start), count))
+        weights = np.empty(drawn.shape, np.float32)
+        for row, images in zip(weights, drawn, strict=True):
+            row[:] = np.bincount(images, minlength=count)
+        yield weights
 
 
-def bootstrap_sums(
-    matrices: list[np.ndarray], resamples: int = RESAMPLES, seed: int = 0
-) -> Iterator[list[np.ndarray]]:
-    """Yields the sums of resampled rows of each matrix, one chunk of resamples at a time.
-
-    Args:
-        matrices: each (count, bins), of any number type, such as one histogram per image.
-        resamples, seed: as in `resample_weights`.
-
-    Yields:
-        for each matrix float32 (rows, bins).
-    """
-    count = len(matrices[0])
-    block = 4_096  # images whose rows are float32 at a time
-    for weights in resample_weights(count, resamples, seed):
-        yield [
-            sum(
-                weights[:, start : start + block] @ matrix[start : start + block].astype(np.float32)
-                for start in range(0, count, block)
-            )
-            for matrix in matrices
-        ]
+# Distances between sets of images -------------------------------------------------------------
 
 
-def percentile_interval(resampled: np.ndarray) -> np.ndarray:
-    """Returns the 95 % percentile interval of (resamples, ...) as (2, ...)."""
-    return np.percentile(resampled, [2.5, 97.5], axis=0)
-
-
-def symmetric_interval(estimate: float, resampled: np.ndarray) -> tuple[float, float]:
-    """Returns the estimate plus and minus 1.96 standard deviations of its resamples.
+def chroma_distances(histograms: Mapping[str, np.ndarray]) -> dict[str, Value]:
+    """Returns the Jensen-Shannon distance of each predictor's colors from the real ones.
 
     A distance between samples grows when images repeat, so its resamples lie above it: their
-    spread can be used, their location cannot. The lower end is at least zero.
+    spread can be used, their location cannot.
+
+    Args:
+        histograms: predictor (`"real"` among them) to the pixels in each ab bin, (count, bins).
     """
-    half = _Z * float(np.std(resampled, ddof=1))
-    return max(0.0, estimate - half), estimate + half
+    names = [name for name in histograms if name != REAL]
+    matrices = [histograms[name] for name in (REAL, *names)]
+
+    def distances(sums: list[np.ndarray]) -> np.ndarray:
+        real, *fakes = (np.asarray(part, np.float64) for part in sums)
+        return np.stack([metrics.jensen_shannon_distance(real, fake) for fake in fakes])
+
+    values = distances([matrix.sum(axis=0, dtype=np.float64) for matrix in matrices]).tolist()
+    count = len(matrices[0])
+    if count == 1:
+        return {name: (value, UNKNOWN) for name, value in zip(names, values, strict=True)}
+    blocks = [slice(start, start + _BLOCK) for start in range(0, count, _BLOCK)]
+    chunks = [
+        distances([sum(weights[:, b] @ m[b].astype(np.float32) for b in blocks) for m in matrices])
+        for weights in resample_weights(count)
+    ]
+    deviations = np.std(np.concatenate(chunks, axis=1), ddof=1, axis=1).tolist()
+    return {
+        name: (value, _symmetric_interval(value, deviation))
+        for name, value, deviation in zip(names, values, deviations, strict=True)
+    }
+
+
+def _symmetric_interval(value: float, deviation: float) -> Interval:
+    half = 1.96 * deviation
+    return max(0.0, value - half), value + half
+
+
+def feature_distances(features: Mapping[str, np.ndarray]) -> dict[str, Value]:
+    """Returns the Fréchet distance of each predictor's features from the real ones: FCD.
+
+    Args:
+        features: predictor (`"real"` among them) to float32 (count, features).
+    """
+    real = metrics.feature_statistics(features[REAL])
+    found = {}
+    for name, values in features.items():
+        if name != REAL:
+            distance = float(metrics.frechet_distance(*real, *metrics.feature_statistics(values)))
+            deviation = frechet_deviation(features[REAL], values)
+            found[name] = distance, _symmetric_interval(distance, deviation)
+    return found
+
+
+def frechet_deviation(real: np.ndarray, fake: np.ndarray) -> float:
+    """Returns the standard deviation of a Fréchet distance over draws of images.
+
+    Uses the delta method: the first-order contribution of each image, in both its versions, to
+    the distance. The derivative with respect to a covariance is I - T, where T is the optimal
+    transport map between the two normal distributions. Bootstrapping would need two matrix roots
+    for every resample.
+
+    Args:
+        real, fake: (count, features), row by row the same image.
+    """
+    (real_mean, real_cov), (fake_mean, fake_cov) = map(metrics.feature_statistics, (real, fake))
+    root, inverse_root = _roots(real_cov)
+    middle, inverse_middle = _roots(root @ fake_cov @ root)
+    identity, shift = np.eye(len(real_mean)), 2.0 * (real_mean - fake_mean)
+    from_real, from_fake = inverse_root @ middle @ inverse_root, root @ inverse_middle @ root
+    x, y = real - real_mean, fake - fake_mean
+    parts = (x - y) @ shift
+    parts += np.sum(x @ (identity - from_real) * x, axis=1)
+    parts += np.sum(y @ (identity - from_fake) * y, axis=1)
+    return float(np.std(parts, ddof=1) / np.sqrt(len(parts)))
+
+
+def _roots(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the root of a symmetric matrix and the root's pseudo-inverse."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
+    kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
+    roots, inverse = np.zeros_like(values), np.zeros_like(values)
+    roots[kept] = np.sqrt(values[kept])
+    inverse[kept] = 1.0 / roots[kept]
+    return (vectors * roots) @ vectors.T, (vectors * inverse) @ vectors.T

@@ -6,18 +6,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...startup import start_tensorflow
 from .console import say
 from .values import DATASETS, MODELS, positive
 
-if TYPE_CHECKING:
-    from ...evaluation import Evaluation
-
 __all__ = ["add_arguments", "run"]
-
-_SPLITS = ("train", "test")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,16 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dataset", metavar="DATA", default="cifar10", help=f"{DATASETS} (default: cifar10)"
     )
     parser.add_argument(
-        "--split", metavar="NAME", default="test", help="train, test or both (default: test)"
+        "--split", metavar="NAME", default="test", help="train or test (default: test)"
     )
     parser.add_argument("--limit", metavar="N", type=positive, help="use only the first N images")
-    parser.add_argument(
-        "--batch-size",
-        metavar="N",
-        type=positive,
-        default=256,
-        help="number of images scored at a time (default: 256)",
-    )
     parser.add_argument(
         "-o",
         "--output",
@@ -54,33 +41,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Scores a model beside the baselines, on one split or on both."""
+    """Scores a model beside the baselines."""
     start_tensorflow()
-    from ...evaluation import side_by_side
     from ...evaluation.report import as_text, write_report
 
     # With --json, the standard output holds nothing but the JSON.
     aside = sys.stderr if options.json else sys.stdout
-
-    def show(evaluation: Evaluation) -> None:
-        if not options.json:
-            say(as_text(evaluation))
-
-    done = write_report(
+    evaluation = write_report(
         options.model,
         options.output,
         against=options.against,
         dataset=options.dataset,
-        splits=_SPLITS if options.split == "both" else (options.split,),
+        split=options.split,
         limit=options.limit,
-        batch_size=options.batch_size,
         overwrite=options.overwrite,
         say=lambda text: say(text, aside),
-        on_split=show,
     )
-    if options.json:
-        contents = {split: {**e.extra, **e.summary()} for split, e in done.items()}
-        say(json.dumps(contents if len(done) > 1 else contents[options.split], indent=2))
-    elif len(done) > 1:
-        say(f"Train and test side by side:\n\n{side_by_side(done['train'], done['test'])}")
+    say(json.dumps(evaluation.summary(), indent=2) if options.json else as_text(evaluation))
     return 0
