@@ -135,10 +135,9 @@ def _figures(
         "scores.png": figures.score_intervals(evaluation.panels(), highlight=titles),
     }
     scores = evaluation.per_image["model"]
-    if np.sum(np.isfinite(scores["psnr"]) & np.isfinite(scores["report_psnr"])) > 1:
-        made["psnr-against-report-psnr.png"] = figures.psnr_scatter(
-            scores["report_psnr"], scores["psnr"]
-        )
+    both = scores["report_psnr"], scores["psnr"]
+    if np.sum(np.isfinite(both).all(axis=0)) > 1:
+        made["psnr-against-report-psnr.png"] = figures.psnr_scatter(*both)
     for name in ("psnr", "ciede2000"):
         score, values = SCORES[name], scores[name]
         groups = figures.best_median_worst(values, better=score.better)
