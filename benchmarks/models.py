@@ -124,7 +124,7 @@ def training_costs(runs: dict[str, tuple[Config, int]], rounds: int) -> dict[str
             "seconds": round(step * steps),
             "guide_seconds": guide_seconds(config),
             "gflop_an_image": round(flops_per_image(config) / 1e9, 3),
-            "generator_parameters": cost_of(config).generator_parameters,
+            "generator_parameters": cost_of(config)[0].parameters,
         }
     costs["vivid"]["seconds"] += costs["stable"]["seconds"]
     return costs

@@ -140,6 +140,8 @@ class PhotographError(Pix2PixColorError):
 class StudyError(Pix2PixColorError, ValueError):
     """A study or a results table that does not exist or cannot be used."""
 
+    exit_code = 2
+
 
 def one_line(message: object) -> str:
     """Returns the text without its line breaks."""

@@ -9,7 +9,7 @@ import math
 import keras
 from keras import layers
 
-from ..classifier import build_classifier, load_classifier
+from ..classifier import load_classifier
 from ..config import Config, DiscriminatorConfig, GeneratorConfig
 from ..networks import build_discriminator, build_generator
 from ..training.perceptual import find_classifier
@@ -19,18 +19,16 @@ __all__ = ["Cost", "cost_of", "flops_per_image", "forward_flops"]
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """The size of both networks and of their forward passes.
+    """The size of a network and of one image's forward pass.
 
     Attributes:
-        generator_parameters, discriminator_parameters: all of them, trainable or not.
-        generator_flops, discriminator_flops: of one image's forward pass.
-        frozen_flops: those of the generator's frozen layers, included in `generator_flops`.
+        parameters: all of them, trainable or not.
+        flops: operations of the forward pass.
+        frozen_flops: those of frozen layers, included in `flops`.
     """
 
-    generator_parameters: int
-    discriminator_parameters: int
-    generator_flops: int
-    discriminator_flops: int
+    parameters: int
+    flops: int
     frozen_flops: int
 
 
@@ -44,49 +42,39 @@ def forward_flops(network: keras.Model) -> int:
 
 
 def _layer_flops(layer: layers.Layer) -> int:
-    if isinstance(layer, layers.Conv2D | layers.Conv2DTranspose):
-        # A transposed convolution is the gradient of one from its output to its input.
-        backward = isinstance(layer, layers.Conv2DTranspose)
-        _, rows, columns, _ = (layer.input if backward else layer.output).shape
-        return 2 * rows * columns * _size(layer.kernel)
-    return 2 * _size(layer.kernel) if isinstance(layer, layers.Dense) else 0
-
-
-def _size(kernel: keras.Variable) -> int:
-    return math.prod(kernel.shape)
+    pixels = 1
+    if isinstance(layer, layers.Conv2DTranspose):
+        # It is the gradient of a convolution from its output to its input.
+        pixels = math.prod(layer.input.shape[1:3])
+    elif isinstance(layer, layers.Conv2D):
+        pixels = math.prod(layer.output.shape[1:3])
+    elif not isinstance(layer, layers.Dense):
+        return 0
+    return 2 * pixels * math.prod(layer.kernel.shape)
 
 
 @functools.cache
-def _counts(
+def _cost(
     network: GeneratorConfig | DiscriminatorConfig, image_size: int, color_space: str
-) -> tuple[int, int, int]:
-    """Returns a network's parameters, its operations, and those of its frozen layers."""
+) -> Cost:
     if isinstance(network, GeneratorConfig):
         guide = load_classifier(network.guide).network() if network.guide else None
         model = build_generator(network, image_size, guide=guide, color_space=color_space)
     else:
         model = build_discriminator(network, image_size, color_space=color_space)
     frozen = sum(_layer_flops(layer) for layer in model.layers if not layer.trainable)
-    return model.count_params(), forward_flops(model), frozen
+    return Cost(model.count_params(), forward_flops(model), frozen)
 
 
-def cost_of(config: Config) -> Cost:
-    """Returns the cost of a configuration's networks, each of which is built once to count it.
+def cost_of(config: Config) -> tuple[Cost, Cost]:
+    """Returns the costs of the generator and the discriminator, each built once to count it.
 
     Raises:
         ConfigError: The networks cannot be built.
         ClassifierError: `generator.guide` does not exist.
     """
     form = config.data.image_size, config.data.color_space
-    generator_parameters, generator_flops, frozen_flops = _counts(config.generator, *form)
-    discriminator_parameters, discriminator_flops, _ = _counts(config.discriminator, *form)
-    return Cost(
-        generator_parameters=generator_parameters,
-        discriminator_parameters=discriminator_parameters,
-        generator_flops=generator_flops,
-        discriminator_flops=discriminator_flops,
-        frozen_flops=frozen_flops,
-    )
+    return _cost(config.generator, *form), _cost(config.discriminator, *form)
 
 
 def flops_per_image(config: Config) -> int:
@@ -101,10 +89,10 @@ def flops_per_image(config: Config) -> int:
     Raises:
         TrainingError: `training.perceptual_network` does not exist.
     """
-    cost, training = cost_of(config), config.training
-    total = 3 * cost.generator_flops - 2 * cost.frozen_flops
+    (generator, discriminator), training = cost_of(config), config.training
+    total = 3 * generator.flops - 2 * generator.frozen_flops
     if training.adversarial_weight:
-        total += 7 * cost.discriminator_flops
+        total += 7 * discriminator.flops
     if training.perceptual_weight:
         total += 3 * _perceptual_flops(training.perceptual_network)
     return total
@@ -113,5 +101,4 @@ def flops_per_image(config: Config) -> int:
 @functools.cache
 def _perceptual_flops(name: str) -> int:
     """Returns the operations of a perceptual network's forward pass."""
-    shipped = name == "classifier"
-    return forward_flops(build_classifier() if shipped else find_classifier(name).network())
+    return forward_flops(find_classifier(name).network())

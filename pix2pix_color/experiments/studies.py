@@ -7,14 +7,13 @@ it tests, and the question that it answers. This module imports neither NumPy no
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ..config import Config, nearest
 from ..errors import StudyError
-from .study import REPORT, Study, Variant, changed_fields
+from .study import Study, Variant, changed_fields
 
-__all__ = ["DIRECTIONS", "SEARCH", "STUDIES", "find_studies", "find_variants"]
+__all__ = ["DIRECTIONS", "STUDIES", "find_studies"]
 
 _TWO = (0, 1)  # seeds of the variants on which a claim rests
 _NO_SKIPS = Variant("no skip connections", ("generator.skip_connections=none",), _TWO)
@@ -31,27 +30,16 @@ def _rates(factor: float) -> tuple[str, str]:
     )
 
 
-def _batch(size: int, scaled: bool) -> Variant:
-    """Returns the variant of a batch size; `scaled` scales both learning rates with it."""
-    changes = (f"training.batch_size={size}",)
-    if not scaled:
-        return Variant(f"batch {size}", changes)
-    factor = size / Config.report().training.batch_size
-    return Variant(f"batch {size}, rates x{factor:g}", changes + _rates(factor))
-
-
 STUDIES = (
     Study(
         "generator-depth",
         "generator",
         "How deep the U-Net is",
-        "4.2.1",
         '"We found that a deeper U-Net architecture with skip connections provided a good balance'
         " between computational efficiency and the ability to capture high-level semantic "
         'information required for colorization."',
         "Do more downsampling steps, down to a single pixel at depth 5, improve the colors?",
         (
-            REPORT,
             *(Variant(f"depth {depth}", (f"generator.depth={depth}",)) for depth in (2, 3)),
             Variant("depth 4", ("generator.depth=4",), _TWO),
         ),
@@ -60,12 +48,10 @@ STUDIES = (
         "generator-width",
         "generator",
         "How wide the U-Net is",
-        "4.2.1",
         'The report tuned "batch size, learning rates, layer density, and depth" (abstract); the '
         "first layer of its U-Net has 32 filters.",
         "What do half and twice as many filters change, and at what cost?",
         (
-            REPORT,
             Variant("width x0.5", ("generator.filters=16",)),
             Variant("width x2", ("generator.filters=64",)),
         ),
@@ -74,12 +60,10 @@ STUDIES = (
         "skip-connections",
         "generator",
         "Which skip connections matter",
-        "4.2.1",
         '"These skip connections help retain spatial information, leading to more accurate '
         'colorization" (section 3.1).',
         "What is lost without them, and do the fine or the coarse ones matter?",
         (
-            REPORT,
             _NO_SKIPS,
             Variant("innermost only", ("generator.skip_connections=innermost",)),
             Variant("outermost only", ("generator.skip_connections=outermost",)),
@@ -89,13 +73,11 @@ STUDIES = (
         "resampling",
         "generator",
         "How the U-Net downsamples and upsamples",
-        "4.2.1",
         'In the text "the encoder path contains multiple convolution and pooling layers" (section'
         " 3.1), but Figure 1 shows strided convolutions.",
         "Does pooling help when downsampling, or nearest-neighbor resizing (against checkerboard "
         "artifacts) when upsampling?",
         (
-            REPORT,
             Variant("max pooling down", ("generator.downsampling=pooling",)),
             Variant("nearest resize up", ("generator.upsampling=resize",)),
         ),
@@ -104,19 +86,14 @@ STUDIES = (
         "generator-normalization",
         "generator",
         "Which normalization the U-Net uses",
-        "4.2.1",
         "Figure 1 shows batch normalization; the report compares it with no alternative.",
         "Is batch normalization better than instance, group or no normalization?",
-        (
-            REPORT,
-            *(Variant(n, (f"generator.normalization={n}",)) for n in ("instance", "group", "none")),
-        ),
+        (*(Variant(n, (f"generator.normalization={n}",)) for n in ("instance", "group", "none")),),
     ),
     Study(
         "discriminator-patch",
         "discriminator",
         "Which patch size the discriminator classifies",
-        "4.2.1",
         'Compared with standard CNNs, the PatchGAN discriminator "performed better in terms of '
         "maintaining high-resolution details and encouraging the generator to produce realistic "
         'colorized images".',
@@ -124,7 +101,6 @@ STUDIES = (
         "images the receptive field of the report's own discriminator is already larger than the "
         "image.)",
         (
-            REPORT,
             Variant("1x1 pixel", ("discriminator.depth=0",)),
             Variant("small patch", ("discriminator.depth=1",)),
             Variant("larger patch", ("discriminator.depth=4",)),
@@ -136,18 +112,16 @@ STUDIES = (
         "discriminator-width",
         "discriminator",
         "How wide the discriminator is",
-        "4.2.1",
         'The report tuned "batch size, learning rates, layer density, and depth" (abstract); the '
         "first layer of its discriminator has 64 filters.",
         "Is a narrower or a wider discriminator better at equal cost?",
         (
-            REPORT,
             Variant("width x0.5, equal images", ("discriminator.filters=32",)),
-            Variant("width x0.5, equal FLOPs", ("discriminator.filters=32",), equal="flops"),
+            Variant("width x0.5, equal FLOPs", ("discriminator.filters=32",), share=2.64621),
             Variant(
                 "width x2, equal FLOPs",
                 ("discriminator.filters=128", "discriminator.max_filters=1024"),
-                equal="flops",
+                share=0.28789,
             ),
         ),
     ),
@@ -155,12 +129,10 @@ STUDIES = (
         "learning-rates",
         "hyperparameters",
         "Both learning rates and their ratio",
-        "4.2.2",
         'Learning rates were part of "an extensive search for optimal hyperparameters".',
         "Are the report's rates a good choice, with the discriminator's an eighth of the "
         "generator's?",
         (
-            REPORT,
             Variant("both rates x0.25", _rates(0.25)),
             Variant("both rates x4", _rates(4)),
             Variant("discriminator x0.25", _rates(0.25)[1:]),
@@ -171,27 +143,28 @@ STUDIES = (
         "batch-size",
         "hyperparameters",
         "Batch size, with and without scaled learning rates",
-        "4.2.2",
         'Batch sizes were part of "an extensive search for optimal hyperparameters"; the report '
         "trains with 64.",
         "How much does the batch size matter for an equal number of images, and do scaled "
         "learning rates compensate for it?",
         (
-            REPORT,
-            *(_batch(size, scaled) for size in (16, 256, 640) for scaled in (False, True)),
+            Variant("batch 16", ("training.batch_size=16",)),
+            Variant("batch 16, rates x0.25", ("training.batch_size=16", *_rates(0.25))),
+            Variant("batch 256", ("training.batch_size=256",)),
+            Variant("batch 256, rates x4", ("training.batch_size=256", *_rates(4))),
+            Variant("batch 640", ("training.batch_size=640",)),
+            Variant("batch 640, rates x10", ("training.batch_size=640", *_rates(10))),
         ),
     ),
     Study(
         "regularization",
         "hyperparameters",
         "Label smoothing, dropout, weight decay",
-        "4.2.2",
         'Regularization parameters were part of "an extensive search for optimal '
         'hyperparameters"; the report trains with real labels of 0.9, without dropout and without'
         " weight decay.",
         "Does any of these change the scores?",
         (
-            REPORT,
             Variant("real labels of 1", ("training.real_label=1",)),
             Variant("dropout 0.5", ("generator.dropout=0.5",)),
             # Decay is proportional to learning rate and steps: less has no effect in so few steps.
@@ -202,11 +175,9 @@ STUDIES = (
         "l1-weight",
         "hyperparameters",
         "The weight of the L1 loss",
-        "4.2.2",
         "The weight of 100 is that of Isola et al. (2017); the report compares it with no other.",
         "How do a smaller and a larger weight change the scores and the colors?",
         (
-            REPORT,
             _NO_L1,
             Variant("L1 weight 10", ("training.l1_weight=10",)),
             Variant("L1 weight 1000", ("training.l1_weight=1000",)),
@@ -216,13 +187,11 @@ STUDIES = (
         "ablations",
         "ablations",
         "What each component contributes",
-        "4.2.4",
         '"By systematically removing or modifying certain components, such as the U-Net generator'
         " and PatchGAN discriminator we were able to assess their impact on the overall model "
         'performance." The report gives no results.',
         "What changes when a single component is removed or modified?",
         (
-            REPORT,
             Variant("no adversarial loss", ("training.adversarial_weight=0",), _TWO),
             _NO_L1,
             _NO_SKIPS,
@@ -239,19 +208,7 @@ STUDIES = (
         ),
     ),
 )
-"""The grid studies, in the report's order."""
-
-SEARCH = Study(
-    "search",
-    "hyperparameters",
-    "A search around the report's hyperparameters",
-    "4.2.2",
-    '"We utilized manual fine-tuning to find the best combination of hyperparameters that '
-    'facilitated effective learning and model convergence."',
-    "Does an automatic search with 16 trials find a better combination?",
-    (),
-)
-"""The hyperparameter search (`search.run_search`), listed with the studies."""
+"""The studies of section 4.2, in the report's order."""
 
 
 def _as_changes(preset: Config) -> tuple[str, ...]:
@@ -268,14 +225,7 @@ _STABLE = (*_as_changes(Config.stable()), *_SHORT, *_UNGUIDED)
 _AS_PUBLISHED = ("discriminator.filters=16", "generator.guide=classifier")
 _VIVID = (*_as_changes(Config.vivid()), *_SHORT, *_AS_PUBLISHED)
 
-_UNET = (
-    "generator.kind=unet",
-    "generator.depth=5",
-    "generator.filters=32",
-    "generator.max_filters=0",
-    "generator.kernel_size=4",
-    "generator.dropout=0",
-)
+_UNET = tuple(f"generator.{k}={v}" for k, v in Config.report().to_dict()["generator"].items())
 _DISTRIBUTION = (
     "data.color_space=distribution",
     "training.distribution_weight=1",
@@ -284,12 +234,12 @@ _DISTRIBUTION = (
 )
 
 
-def _faithful(name: str, *changes: str, retired: str = "") -> Variant:
-    return Variant(name, (*_STABLE, *changes), retired=retired)
+def _faithful(name: str, *changes: str) -> Variant:
+    return Variant(name, (*_STABLE, *changes))
 
 
-def _lively(name: str, *changes: str, retired: str = "") -> Variant:
-    return Variant(name, (*_VIVID, *changes), retired=retired)
+def _lively(name: str, *changes: str) -> Variant:
+    return Variant(name, (*_VIVID, *changes))
 
 
 DIRECTIONS = (
@@ -297,24 +247,15 @@ DIRECTIONS = (
         "faithful",
         "beyond",
         "What makes colors accurate",
-        "5.3",
         'Future directions are "perceptual loss or feature matching loss", "semantic information '
         'or color histograms", "CycleGAN or StyleGAN" and "a larger and more diverse data-set".',
         "Starting from random weights and without a discriminator, what does each choice in the "
         "preset stable contribute, and would another be better? The baseline is stable without "
         "its guide.",
         (
-            REPORT,
             _faithful("stable without guide"),
             _faithful("the report's U-Net", *_UNET),
             _faithful("L1 alone", "training.rgb_weight=0"),
-            _faithful(
-                "L2 alone",
-                "training.rgb_weight=0",
-                "training.l1_weight=0",
-                "training.l2_weight=100",
-                retired="36738d9cf99e",
-            ),
             _faithful("perceptual loss", "training.perceptual_weight=1"),
             _faithful("rebalanced colors", "training.rgb_weight=0", "training.rebalance=0.5"),
             _faithful("color distribution", *_DISTRIBUTION),
@@ -323,7 +264,6 @@ DIRECTIONS = (
             _faithful("guided by classifier", "generator.guide=classifier"),
             _faithful("guided by gray_classifier", "generator.guide=gray_classifier"),
             _faithful("5 % photographs", "data.dataset=cifar10=0.95,photographs=0.05"),
-            _faithful("attention at 8x8", "generator.attention_level=2", retired="b05feb42d293"),
             _faithful("style modulation", "generator.modulation=true"),
             _faithful("no moving average", "training.ema_momentum=0"),
         ),
@@ -332,19 +272,14 @@ DIRECTIONS = (
         "lively",
         "beyond",
         "What makes colors believable",
-        "5.3",
         'Future directions are "perceptual loss or feature matching loss", other GANs, and '
         '"pre-trained models or weights from related tasks".',
         "Continuing from the model stable against a discriminator, what does each choice in the "
         "preset vivid contribute, and would another be better?",
         (
-            REPORT,
             _lively("vivid, shortened"),
             _lively("from random weights", "training.initial_generator="),
             _lively("cross-entropy", "training.adversarial_loss=cross_entropy"),
-            _lively(
-                "relativistic", "training.adversarial_loss=relativistic", retired="d6a8e74ee6e4"
-            ),
             _lively("no feature matching", "training.feature_matching_weight=0"),
             _lively("perceptual loss", "training.perceptual_weight=1"),
             _lively(
@@ -353,8 +288,6 @@ DIRECTIONS = (
                 "training.perceptual_network=gray_classifier",
             ),
             _lively("batch normalization", "discriminator.normalization=batch"),
-            _lively("R1", "training.r1_weight=1", retired="084c62431572"),
-            _lively("augmentation", "training.augmentation=true", retired="3e4774d7c042"),
             _lively("equal learning rates", "training.discriminator_learning_rate=2e-4"),
             _lively("twice as wide", "discriminator.filters=32"),
             _lively("four times as wide", "discriminator.filters=64"),
@@ -378,23 +311,9 @@ def find_studies(names: Sequence[str]) -> tuple[Study, ...]:
     Raises:
         StudyError: A name is unknown.
     """
-    every = (*STUDIES, SEARCH, *DIRECTIONS)
+    every = (*STUDIES, *DIRECTIONS)
     valid = {study.name for study in every} | {study.group for study in every} | {"all"}
     for name in names:
         if name not in valid:
             raise StudyError(f"Unknown study {name!r}: {nearest(name, valid)}")
     return tuple(s for s in every if {s.name, s.group, "all"} & set(names))
-
-
-def find_variants(study: Study, names: Iterable[str]) -> Study:
-    """Returns the study reduced to the baseline and the variants with these names.
-
-    Raises:
-        StudyError: The study has no variant of a name.
-    """
-    valid = [variant.name for variant in study.variants]
-    for name in names:
-        if name not in valid:
-            raise StudyError(f"Study {study.name} has no variant {name!r}: {nearest(name, valid)}")
-    chosen = tuple(v for v in study.variants if v.name in names or v.name == REPORT.name)
-    return dataclasses.replace(study, variants=chosen)

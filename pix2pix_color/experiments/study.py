@@ -1,11 +1,11 @@
-"""What a study is, the configuration that all of them start from, and what identifies a run."""
+"""What a study is, and what identifies a configuration."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any
 
 from ..config import Config
 
@@ -13,9 +13,8 @@ __all__ = [
     "BUDGET",
     "FOLDER",
     "IMAGES",
-    "LAST_COMMIT",
     "REPORT",
-    "UNCOUNTED",
+    "SECTIONS",
     "Study",
     "Variant",
     "base_config",
@@ -28,32 +27,46 @@ BUDGET = 25_600
 IMAGES = 2_000
 """Test images used for scoring: the first ones, the same for all runs."""
 FOLDER = "runs/experiments"
-LAST_COMMIT = "a411f1d"
-"""The last commit of this repository that has the options of the retired variants."""
 
-UNCOUNTED = ("steps", "seed", "log_every", "checkpoint_every", "keep_checkpoints", "sample_every")
-"""Fields of `training` that the runner sets; they do not distinguish two configurations."""
+# Fields of `training` that the runner sets; they do not distinguish two configurations.
+_UNCOUNTED = ("steps", "seed", "log_every", "checkpoint_every", "keep_checkpoints", "sample_every")
+
+
+def base_config(dataset: str = "cifar10") -> Config:
+    """Returns the report's configuration in bfloat16, from which every study starts."""
+    return Config.report().override(f"data.dataset={dataset}", "training.precision=mixed_bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One point of a study.
+    """One configuration of a study.
 
     Attributes:
         name: unique within its study.
-        changes: to the base configuration, as `Config.override` takes them.
+        changes: to the study's base, as `Config.override` takes them. Steps, seed, logging and
+            checkpoints are the runner's to set.
         seeds: one run for each.
-        equal: what it shares with the baseline: the `"images"` seen or the `"flops"` spent,
-            so that a cheaper network sees more images.
-        retired: the configuration hash of published runs that used an option which the package
-            no longer has. Their rows are shown; only `LAST_COMMIT` can run them again.
+        share: images seen, as a share of the study's budget. A network that costs less than the
+            report's and sees more images can be equal in operations.
     """
 
     name: str
     changes: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
-    equal: Literal["images", "flops"] = "images"
-    retired: str = ""
+    share: float = 1.0
+
+
+REPORT = Variant("report", seeds=(0, 1))
+"""The report's own configuration: the baseline of every study, trained once for each seed."""
+
+SECTIONS = {
+    "generator": "4.2.1",
+    "discriminator": "4.2.1",
+    "hyperparameters": "4.2.2",
+    "ablations": "4.2.4",
+    "beyond": "5.3",
+}
+"""The groups of studies, and their sections in the report."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,48 +75,44 @@ class Study:
 
     Attributes:
         name: as on the command line.
-        group: names several studies at once.
+        group: one of `SECTIONS`.
         title: a heading.
-        section: of the report.
         claim: what the report says: in quotation marks its own words, otherwise a paraphrase.
         question: what the study asks.
-        variants: the baseline `REPORT` and what is compared with it.
+        variants: what is compared with `REPORT`.
+        budget: images seen by each variant.
+        base: what the variants change.
     """
 
     name: str
     group: str
     title: str
-    section: str
     claim: str
     question: str
     variants: tuple[Variant, ...]
+    budget: int = BUDGET
+    base: Config = dataclasses.field(default_factory=base_config)
 
+    def config(self, variant: Variant) -> Config:
+        """Returns the configuration of a variant, without what the runner sets.
 
-REPORT = Variant("report", seeds=(0, 1))
-"""The report's own configuration: the baseline of every study, trained once for each seed."""
-
-
-def base_config(dataset: str = "cifar10") -> Config:
-    """Returns the configuration that every variant changes.
-
-    It is the report's, trained in bfloat16 and without sample grids.
-    """
-    return Config.report().override(
-        f"data.dataset={dataset}", "training.precision=mixed_bfloat16", "training.sample_every=0"
-    )
+        Raises:
+            ConfigError: A change is invalid.
+        """
+        return self.base.override(*variant.changes)
 
 
 def changed_fields(config: Config) -> dict[str, Any]:
     """Returns the fields that differ from the report's, such as `"generator.depth"`.
 
-    What the runner sets itself (`UNCOUNTED`) is left out.
+    What the runner sets itself is left out.
     """
     report = Config.report().to_dict()
     return {
         f"{section}.{name}": value
         for section, fields in config.to_dict().items()
         for name, value in fields.items()
-        if name not in UNCOUNTED and value != report[section][name]
+        if name not in _UNCOUNTED and value != report[section][name]
     }
 
 

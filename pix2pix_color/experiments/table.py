@@ -7,8 +7,6 @@ true PSNR; which scores there are depends on the evaluation.
 
 from __future__ import annotations
 
-import collections
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,26 +23,23 @@ except ImportError as error:
 
 __all__ = [
     "COLUMNS",
-    "KEY",
+    "SAMPLES",
+    "TABLE_FILE",
     "TABLE_VERSION",
     "Results",
     "Row",
     "Table",
     "as_table",
-    "key_of",
-    "read_row",
-    "rounded",
-    "score_names",
 ]
 
 TABLE_VERSION = 1
 """Of the columns below; a table of another version is refused."""
 
+TABLE_FILE, SAMPLES = "experiments.csv", "samples"
+"""In a folder of runs: the table, and a strip of colorized test images per run."""
+
 Row = dict[str, Any]
 Table = pd.DataFrame
-
-KEY = ("config_hash", "seed", "images", "split")
-"""What identifies a run: configuration, seed, images seen, scored split."""
 
 COLUMNS = {
     "table_version": "Int64",
@@ -79,22 +74,12 @@ COLUMNS = {
 }
 """The columns of every table, in order, with their pandas types; scores are floats.
 
-`budget` is the study's, in images seen; `images` is the run's own number, which differs where a
-variant is equal in FLOPs. `limit` is how many images of the split were read and `count` how many
-of them were scored, the gray ones being dropped. Losses and accuracy are means over the last tenth
-of the run. `seconds` were spent in training steps, over all sessions.
+`budget` is the study's, in images seen; `images` is the run's own number (`Variant.share`).
+`limit` is how many images of the split were read and `count` how many of them were scored, the
+gray ones being dropped. Losses and accuracy are means over the last tenth of the run. `seconds`
+and `images_per_second` are known of the first published runs only, which shared two cores.
 """
 _TEXT = [name for name, kind in COLUMNS.items() if kind is object]
-
-
-def score_names(columns: Iterable[str]) -> list[str]:
-    """Returns the scores among the columns of a table: those with an interval."""
-    return [name for name in columns if f"{name}_low" in columns and not name.endswith("_gain")]
-
-
-def key_of(row: Row) -> tuple:
-    """Returns a row's values of `KEY`."""
-    return tuple(row[name] for name in KEY)
 
 
 def as_table(rows: Iterable[Row] | Table) -> Table:
@@ -104,10 +89,9 @@ def as_table(rows: Iterable[Row] | Table) -> Table:
         ValueError: A value is not of its column's type.
     """
     table = pd.DataFrame(rows)
-    scores = [name for name in table if name not in COLUMNS]
-    types = collections.defaultdict(lambda: float, COLUMNS)
-    table = table.reindex(columns=[*COLUMNS, *scores])
-    return table.astype({name: types[name] for name in table}).fillna(dict.fromkeys(_TEXT, ""))
+    types = dict.fromkeys(table, float) | COLUMNS
+    table = table.reindex(columns=[*COLUMNS, *(name for name in table if name not in COLUMNS)])
+    return table.astype(types).fillna(dict.fromkeys(_TEXT, ""))
 
 
 class Results:
@@ -117,7 +101,7 @@ class Results:
         path: the CSV; it need not exist.
 
     Attributes:
-        rows: as a pandas table, in the order in which they were first added.
+        rows: as a pandas table, the newest last.
 
     Raises:
         StudyError: The file is not a results table or is of another version.
@@ -125,61 +109,34 @@ class Results:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.rows = _read(self.path) if self.path.is_file() else as_table([])
+        self.rows = _read(self.path)
 
-    def records(self) -> list[Row]:
-        """Returns the rows as dictionaries, with None where there is no value."""
-        values = self.rows.astype(object)
-        return values.where(values.notna(), None).to_dict("records")
-
-    def find(self, key: tuple) -> Row | None:
-        """Returns the row with this key, or None."""
-        return next((row for row in self.records() if key_of(row) == key), None)
-
-    def add(self, row: Row) -> None:
-        """Adds a row, or replaces the one with the same key, and writes the table."""
-        if self.path.is_file():  # another runner may have added rows meanwhile
-            self.rows = _read(self.path)
-        rows = {key_of(other): other for other in self.records()}
-        self.rows = as_table((rows | {key_of(row): row}).values())
+    def add(self, rows: Iterable[Row] | Table) -> None:
+        """Adds rows, each of which replaces that of the same run, and writes the table."""
+        before = _read(self.path)  # to which other processes may have added rows
+        together = pd.concat([before, as_table(rows)], ignore_index=True)
+        self.rows = as_table(together.drop_duplicates("run", keep="last", ignore_index=True))
         self.write()
 
-    def write(self, path: str | Path | None = None) -> None:
-        """Writes all rows, atomically."""
-        write_atomically(path or self.path, self.rows.to_csv(index=False, lineterminator="\n"))
+    def write(self) -> None:
+        """Writes all rows with six digits, atomically."""
+        floats = self.rows.select_dtypes("float")
+        self.rows = self.rows.assign(**floats.map(lambda value: float(f"{value:.6g}")))
+        write_atomically(self.path, self.rows.to_csv(index=False, lineterminator="\n"))
 
 
 def _read(path: Path) -> Table:
+    if not path.is_file():
+        return as_table([])
     try:
         raw = pd.read_csv(path, dtype=object, keep_default_na=False, na_values=[""])
-    except ValueError as error:
-        raise StudyError(f"{path} is not a results table: {error}") from error
-    if "table_version" not in raw:
-        raise StudyError(f"{path} is not a results table: it has no column table_version.")
-    for other in raw[raw["table_version"] != str(TABLE_VERSION)].to_dict("records"):
-        raise StudyError(
-            f"{path} has version {other['table_version']} of the results table and this package "
-            f"reads version {TABLE_VERSION}: choose another folder, or use the package that wrote "
-            f"it ({other.get('package_version') or 'unknown'})."
-        )
-    missing = [name for name in COLUMNS if name not in raw]
-    if missing:
-        raise StudyError(f"{path} is damaged: it lacks the columns {', '.join(missing)}.")
-    try:
+        missing = [name for name in COLUMNS if name not in raw]
+        if missing:
+            raise ValueError(f"it lacks the columns {', '.join(missing)}")
+        for version in set(raw["table_version"]) - {str(TABLE_VERSION)}:
+            raise ValueError(f"it has version {version}")
         return as_table(raw)
     except ValueError as error:
-        raise StudyError(f"{path} is damaged: {error}.") from error
-
-
-def rounded(row: Row) -> Row:
-    """Returns a row whose floats have six digits, as both the table and `row.json` keep them."""
-    return {n: float(f"{v:.6g}") if isinstance(v, float) else v for n, v in row.items()}
-
-
-def read_row(folder: Path) -> Row | None:
-    """Returns the row in a finished run folder, or None."""
-    try:
-        row = json.loads((folder / "row.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return row if isinstance(row, dict) and row.get("table_version") == TABLE_VERSION else None
+        raise StudyError(
+            f"{path} is not a results table of version {TABLE_VERSION}, or is damaged: {error}."
+        ) from error
