@@ -23,8 +23,9 @@ ALL = (*STUDIES, *DIRECTIONS)
 TINY = tiny_config("data.dataset=photographs")
 
 
-def study(*variants: Variant, name: str = "mine", budget: int = 80, base: Config = TINY) -> Study:
-    return Study(name, "generator", "Mine", "A claim.", "A question?", variants, budget, base)
+def study(*variants: Variant) -> Study:
+    claims = "Mine", "A claim.", "A question?"
+    return Study("mine", "generator", *claims, variants, budget=8_000, base=TINY)
 
 
 class TestStudies:
@@ -93,23 +94,10 @@ class TestPlan:
         assert jobs[0].variant.name == "report"
         assert (jobs[0].images, jobs[0].config.training.steps) == (25_600, 400)
 
-    def test_a_run_that_several_studies_share_is_planned_once(self):
-        jobs = plan(
-            [
-                study(Variant("a", ("training.l1_weight=1",)), name="one"),
-                study(Variant("b", ("training.l1_weight=1.0",)), name="two"),
-            ]
-        )
-        assert [str(j) for j in jobs] == [
-            "one / report, seed 0",
-            "one / a, seed 0",
-            "one / report, seed 1",
-        ]
-
     def test_spends_the_budget_or_a_share_of_it_in_images(self):
         change = ("training.batch_size=32",)
         variants = Variant("all", change, seeds=(5,)), Variant("half", change, (6,), share=0.5)
-        *_, whole, half = plan([study(*variants, budget=8_000)])
+        *_, whole, half = plan([study(*variants)])
         assert (whole.seed, whole.images, whole.config.training.steps) == (5, 8_000, 250)
         assert (half.seed, half.images, half.config.training.steps) == (6, 4_000, 125)
 
