@@ -70,8 +70,8 @@ class TestStudies:
         assert code == 0, errors
 
     def test_are_found_by_name_by_group_and_all_in_order(self):
-        found = find_studies(["ablations", "l1-weight"])
-        assert [s.name for s in found] == ["l1-weight", "ablations"]
+        names = ["ablations", "l1-weight"]
+        assert [s.name for s in find_studies(names)] == names[::-1]
         assert find_studies(["all"]) == ALL
         assert find_studies(["beyond"]) == DIRECTIONS
         with pytest.raises(StudyError, match="did you mean 'ablations'"):
