@@ -1,8 +1,8 @@
 """Colorizes many images in parallel and films in turn, past bad ones, and resumes after a stop.
 
 Every output is written completely or not at all, so an output that exists is finished, and the same
-call resumes after any interruption. Unfinished files are hidden files beside their outputs, which
-the next call clears: a subfolder of the output may be a link to another disk.
+call resumes after any interruption. Unfinished files lie in hidden folders beside their outputs,
+which the next call clears: a subfolder of the output may be a link to another disk.
 """
 
 from __future__ import annotations
@@ -16,15 +16,21 @@ import importlib.util
 import os
 import shutil
 import time
-import uuid
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FileJobError, ImageFileError, VideoError, disk_is_full, in_words, one_line
+from ..errors import (
+    FileJobError,
+    ImageFileError,
+    UsageError,
+    VideoError,
+    disk_is_full,
+    in_words,
+    one_line,
+)
 from ..files import locked
-from ..image_files import SUFFIXES, find_images, in_numbers, is_output_name, output_suffix
+from ..image_files import OUTPUT_FORMATS, SUFFIXES, find_images, in_numbers, output_suffix
 from .video import OUTPUT_EXTENSIONS, VIDEO_EXTENSIONS, colorize_video
 
 if TYPE_CHECKING:
@@ -37,11 +43,11 @@ __all__ = [
     "colorize_folder",
     "find_jobs",
     "is_film_name",
+    "job_of",
+    "run_job",
     "run_jobs",
-    "target_name",
 ]
 
-_PARTIAL = ".pix2pix-color-partial"
 _LOCK = ".pix2pix-color-lock"
 
 
@@ -92,28 +98,15 @@ def colorize_folder(
     name: str = "{stem}{suffix}",
     **settings: Any,
 ) -> list[Outcome]:
-    """Colorizes all images of a folder, at any depth, several at a time, and its films.
+    """Colorizes the images and films of a folder, at any depth: `find_jobs`, then `run_jobs`.
 
     Continues after an image that cannot be colorized and skips images whose output exists, so the
-    same call resumes after an interruption.
-
-    Args:
-        colorizer: the model.
-        folder: searched for images; never changed.
-        output: a folder, which gets the same tree.
-        format, name: as in `find_jobs`.
-        **settings: as in `run_jobs`.
+    same call resumes after an interruption. The folder is never changed. Arguments and errors are
+    those of the two functions.
 
     Returns:
         One outcome per image, in order.
-
-    Raises:
-        FileJobError: the whole job is impossible.
-        ColorizerError: a setting is out of range.
     """
-    from ..colorizer import check_settings  # loads TensorFlow
-
-    check_settings(colorizer.multiple, settings.get("render_size"), settings.get("strength", 1.0))
     jobs = find_jobs([folder], output, format=format, name=name)
     return list(run_jobs(colorizer, jobs, output, **settings))
 
@@ -140,7 +133,8 @@ def find_jobs(
         The jobs. Of several inputs with the same output, only the first has no `problem`.
 
     Raises:
-        FileJobError: a folder contains no image, the output is a file, or the pattern is invalid.
+        FileJobError: a folder contains no image, or the output is a file.
+        UsageError: the pattern is invalid, or gives no name of a file that can be written.
         ImageFileError: the format is unknown.
     """
     output = Path(output)
@@ -151,8 +145,7 @@ def find_jobs(
     has_pyav = importlib.util.find_spec("av") is not None
     for path in map(Path, paths):
         if not path.is_dir():
-            problem = "" if path.exists() else "does not exist."
-            found.append(Job(path, output / target_name(name, path, format), problem))
+            found.append(Job(path, output / _target_name(name, path, format)))
             continue
         inside = find_images(path, skip=output)
         films = [other for other in inside.others if has_pyav and is_film_name(other)]
@@ -163,11 +156,22 @@ def find_jobs(
         left_out += sorted(set(inside.others) - set(films))
         for file in sorted(inside.images + films):
             place = output / file.parent.relative_to(path)
-            found.append(Job(file, place / target_name(name, file, format)))
+            found.append(Job(file, place / _target_name(name, file, format)))
         found += [Job(p, output / p.relative_to(path), reason) for p, reason in inside.problems]
-    jobs = Jobs(_without_clashes(found))
+    jobs = Jobs(_checked(found))
     jobs.left_out = left_out
     return jobs
+
+
+def job_of(source: str | Path, target: str | Path) -> Job:
+    """Returns the job of one image or film, whose output is a file.
+
+    Raises:
+        UsageError: the target's suffix is not that of a format that can be written.
+    """
+    source, target = Path(source), Path(target)
+    _check_suffix(source, target)
+    return _checked([Job(source, target)])[0]
 
 
 def is_film_name(path: Path) -> bool:
@@ -175,13 +179,7 @@ def is_film_name(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_EXTENSIONS
 
 
-def target_name(pattern: str, source: Path, format: str | None) -> str:
-    """Returns the name of an image's or a film's output; see `find_jobs`.
-
-    Raises:
-        FileJobError: the pattern is invalid, or gives no name of a file that can be written.
-        ImageFileError: the format is unknown.
-    """
+def _target_name(pattern: str, source: Path, format: str | None) -> str:
     if is_film_name(source):
         suffix = source.suffix if source.suffix.lower() in OUTPUT_EXTENSIONS else ".mp4"
     else:
@@ -189,39 +187,88 @@ def target_name(pattern: str, source: Path, format: str | None) -> str:
     try:
         target = pattern.format(stem=source.stem, suffix=suffix)
     except (KeyError, IndexError, ValueError) as error:
-        raise FileJobError(
+        raise UsageError(
             f"The pattern {pattern!r} is invalid ({error}): use only {{stem}} and {{suffix}}."
         ) from error
     if not target or Path(target).name != target:
-        raise FileJobError(f"The pattern {pattern!r} gives {target!r}, which is not a file name.")
-    is_film_target = Path(target).suffix.lower() in OUTPUT_EXTENSIONS
-    if not (is_film_target if is_film_name(source) else is_output_name(target)):
-        raise FileJobError(
-            f"The pattern {pattern!r} gives {target!r}, which does not end in the suffix of a "
-            "format that can be written: add {suffix}."
-        )
+        raise UsageError(f"The pattern {pattern!r} gives {target!r}, which is not a file name.")
+    _check_suffix(source, Path(target))
     return target
 
 
-def _without_clashes(jobs: Sequence[Job]) -> list[Job]:
-    """Marks the jobs whose output is an input, or the output of another job."""
+def _check_suffix(source: Path, target: Path) -> None:
+    of_images = sum(OUTPUT_FORMATS.values(), ())
+    suffixes = OUTPUT_EXTENSIONS if is_film_name(source) else of_images
+    if target.suffix.lower() not in suffixes:
+        raise UsageError(
+            f"The output {target} has no suffix of a format that can be written from this input: "
+            f"{', '.join(suffixes)}. (A slash at the end makes it a folder.)"
+        )
+
+
+def _checked(jobs: Sequence[Job]) -> list[Job]:
+    """Marks the jobs without an input, and those whose output is an input or another's output."""
     inputs = {os.path.realpath(job.source) for job in jobs}
     taken: dict[str, Path] = {}
     result = []
     for job in jobs:
-        key = os.path.realpath(job.target)
-        problem = job.problem
-        if not problem and key in inputs:
+        place, problem = os.path.realpath(job.target), job.problem
+        if not problem and not os.path.lexists(job.source):
+            problem = "does not exist."
+        elif not problem and place in inputs:
             problem = f"its output {job.target} would replace an input. Choose another folder."
-        elif not problem and key in taken:
+        elif not problem and job.target.is_dir():
+            problem = f"its output {job.target} is a folder."
+        elif not problem and taken.setdefault(place, job.source) != job.source:
             problem = (
-                f"its output {job.target} is already the output of {taken[key]}. Choose another "
+                f"its output {job.target} is already the output of {taken[place]}. Choose another "
                 "folder or another name pattern."
             )
-        if not problem:
-            taken[key] = job.source
         result.append(dataclasses.replace(job, problem=problem))
     return result
+
+
+def run_job(
+    colorizer: Colorizer,
+    job: Job,
+    *,
+    overwrite: bool = False,
+    film: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Outcome:
+    """Colorizes one image or film; the output appears complete or not at all.
+
+    Args:
+        colorizer: the model.
+        job: from `job_of` or `find_jobs`.
+        overwrite: replace an output that exists, instead of skipping it.
+        film: settings of `video.colorize_video`, for a film; `render_size` and `strength` are
+            those of images.
+        **settings: of `Colorizer.colorize_file`.
+
+    Raises:
+        ColorizerError: a setting is out of range.
+        OSError: the disk is full: every later file would fail as well.
+    """
+    start = time.perf_counter()
+    if job.problem:
+        return Outcome(job, "failed", f"{job.source}: {job.problem}")
+    if not overwrite and os.path.lexists(job.target):
+        return Outcome(job, "skipped")
+    colorize = colorizer.colorize_file
+    if is_film_name(job.source):
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        shared = {name: settings[name] for name in ("render_size", "strength") if name in settings}
+        colorize, settings = functools.partial(colorize_video, colorizer), shared | (film or {})
+    try:
+        colorize(job.source, job.target, overwrite=overwrite, **settings)
+    except (ImageFileError, VideoError, OSError) as error:
+        if disk_is_full(error):
+            raise
+        reason = in_words(error) if isinstance(error, OSError) else one_line(error)
+        reason = reason if str(job.source) in reason else f"{job.source}: {reason}"
+        return Outcome(job, "failed", reason, time.perf_counter() - start)
+    return Outcome(job, "done", "", time.perf_counter() - start)
 
 
 def run_jobs(
@@ -229,9 +276,7 @@ def run_jobs(
     jobs: Sequence[Job],
     output: str | Path,
     *,
-    overwrite: bool = False,
     workers: int | None = None,
-    film: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Iterator[Outcome]:
     """Runs the jobs, several images at a time and films in turn; yields the outcomes in order.
@@ -240,64 +285,38 @@ def run_jobs(
         colorizer: the model.
         jobs: from `find_jobs`.
         output: the same folder; a lock keeps a second call out of it.
-        overwrite: replace outputs that exist, instead of skipping them.
         workers: images at a time; the default is the number of cores.
-        film: settings of `video.colorize_video` for the films; `render_size` and `strength` are
-            those of the images.
-        **settings: of `Colorizer.colorize_file`.
+        **settings: of `run_job`.
 
     Raises:
         FileJobError: another call is writing to the folder.
+        ColorizerError: a setting is out of range.
         OSError: the folder cannot be written to, or the disk is full.
     """
-    output = Path(output)
-    workers = workers or _cores()
-
-    def work(job: Job) -> Outcome:
-        start = time.perf_counter()
+    if workers is None:
+        has_affinity = hasattr(os, "sched_getaffinity")
+        workers = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    work = functools.partial(run_job, colorizer, threads=1, **settings)
+    with _alone_in(Path(output), jobs), concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        waiting: collections.deque[Callable[[], Outcome]] = collections.deque()
         try:
-            if job.problem:
-                raise ImageFileError(f"{job.source}: {job.problem}")
-            if not overwrite and os.path.lexists(job.target):
-                return Outcome(job, "skipped")
-            if is_film_name(job.source):
-                job.target.parent.mkdir(parents=True, exist_ok=True)
-                shared = {k: settings[k] for k in ("render_size", "strength") if k in settings}
-                shared |= film or {}
-                colorize_video(colorizer, job.source, job.target, overwrite=overwrite, **shared)
-                return Outcome(job, "done", "", time.perf_counter() - start)
-            partial = job.target.with_name(f"{prefix}{uuid.uuid4().hex}{job.target.suffix}")
-            try:
-                colorizer.colorize_file(job.source, partial, threads=1, **settings)
-                os.replace(partial, job.target)
-            finally:
-                partial.unlink(missing_ok=True)
-        except (ImageFileError, VideoError, OSError) as error:
-            if disk_is_full(error):
-                raise  # every later file would fail as well
-            return Outcome(job, "failed", _reason(job, error), time.perf_counter() - start)
-        return Outcome(job, "done", "", time.perf_counter() - start)
-
-    with _alone_in(output, {job.target.parent for job in jobs}) as prefix:
-        yield from _in_order(work, jobs, workers)
-
-
-def _cores() -> int:
-    has_affinity = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-
-
-def _reason(job: Job, error: Exception) -> str:
-    message = in_words(error) if isinstance(error, OSError) else one_line(error)
-    return message if str(job.source) in message else f"{job.source}: {message}"
+            for job in jobs:
+                # A film is colorized here, when its turn comes: Ctrl-C stops it at once.
+                is_film = is_film_name(job.source)
+                waiting.append(
+                    functools.partial(work, job) if is_film else pool.submit(work, job).result
+                )
+                if len(waiting) > 4 * workers:  # with only a few images in memory
+                    yield waiting.popleft()()
+            while waiting:
+                yield waiting.popleft()()
+        finally:  # also when the caller stops: jobs that have not started are dropped
+            pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
-def _alone_in(output: Path, folders: Iterable[Path]) -> Iterator[str]:
-    """Keeps other calls out, clears what a killed one left, and yields the partial files' prefix.
-
-    The prefix is that of the output: a call for a folder inside it leaves these files alone.
-    """
+def _alone_in(output: Path, jobs: Sequence[Job]) -> Iterator[None]:
+    """Keeps other calls out of a folder, and clears what a killed one left unfinished there."""
     output.mkdir(parents=True, exist_ok=True)
     with locked(output / _LOCK) as mine:
         if not mine:
@@ -305,34 +324,14 @@ def _alone_in(output: Path, folders: Iterable[Path]) -> Iterator[str]:
                 f"Another pix2pix-color is writing to {output}: wait for it, or choose another "
                 "folder."
             )
-        prefix = f"{_PARTIAL}-{zlib.crc32(os.fsencode(output.resolve())):08x}-"
-        for folder in folders:
-            for left in folder.glob(f"*{prefix}*"):  # a file, or the folder of `files.replacing`
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        # The hidden folders of `files.replacing`. Those of films are kept: they resume there.
+        images = [job.target for job in jobs if not is_film_name(job.source)]
+        unfinished = {f".{target.name}" for target in images}
+        for folder in {target.parent for target in images}:
+            for left in folder.glob(".*"):
+                if left.is_dir() and left.stem in unfinished:
+                    shutil.rmtree(left)
         try:
-            yield prefix
+            yield
         finally:
             (output / _LOCK).unlink(missing_ok=True)
-
-
-def _in_order(
-    work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int
-) -> Iterator[Outcome]:
-    """Yields the outcomes in order, with only a few images in memory at a time.
-
-    A film is colorized here, not in the pool, when its turn comes: Ctrl-C stops it at once.
-    """
-    pool = concurrent.futures.ThreadPoolExecutor(workers)
-    waiting: collections.deque[Callable[[], Outcome]] = collections.deque()
-    try:
-        for job in jobs:
-            is_film = is_film_name(job.source)
-            waiting.append(
-                functools.partial(work, job) if is_film else pool.submit(work, job).result
-            )
-            if len(waiting) > 4 * workers:
-                yield waiting.popleft()()
-        while waiting:
-            yield waiting.popleft()()
-    finally:  # also when the caller stops: jobs that have not started are dropped
-        pool.shutdown(cancel_futures=True)

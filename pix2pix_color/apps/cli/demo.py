@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import signal
 
 from ...files import DEFAULT_MODEL
 from ...startup import start_tensorflow
-from .values import positive
+from .values import MODELS, between, positive
 
 __all__ = ["add_arguments", "run"]
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
-    return int(text)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port",
         metavar="N",
-        type=_port,
+        type=between(0, 65_535),
         default=7860,
         help="port to listen on; 0 takes any free port (default: 7860)",
     )
@@ -36,31 +31,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="MODEL",
         default=DEFAULT_MODEL,
-        help=f"name of a shipped model, or path of a model (default: {DEFAULT_MODEL})",
+        help=f"{MODELS} (default: {DEFAULT_MODEL})",
     )
     parser.add_argument("--open", action="store_true", help="also open the page in a browser")
-    limits = (
-        ("megabytes", 50, "size of a file"),
-        ("megapixels", 50, "size of a photograph"),
-        ("files", 50, "number of files in a batch"),
-        ("queue", 20, "number of waiting requests"),
-    )
-    for name, default, text in limits:
+    for name, text in (("megabytes", "a file"), ("megapixels", "a photograph")):
         parser.add_argument(
             f"--max-{name}",
             metavar="N",
             type=positive,
-            default=default,
-            help=f"maximum {text} (default: {default})",
+            default=50,
+            help=f"maximum size of {text} (default: 50)",
         )
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> None:
     """Serves the page until Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no files are left behind
     start_tensorflow()
-    from ..web import Limits, demo
+    from ..web import demo
 
-    names = ("megabytes", "megapixels", "files", "queue")
-    limits = Limits(**{name: getattr(options, f"max_{name}") for name in names})
-    demo(options.host, options.port, options.model, limits=limits, open_browser=options.open)
-    return 0
+    demo(
+        options.host,
+        options.port,
+        options.model,
+        max_megabytes=options.max_megabytes,
+        max_megapixels=options.max_megapixels,
+        open_browser=options.open,
+    )

@@ -14,13 +14,6 @@ DATASETS = (
 MODELS = "name of a shipped model, or folder of an exported model or of a run"
 
 
-def positive(text: str) -> int:
-    """Returns a positive whole number, which may be written as 50_000."""
-    if not text.replace("_", "").isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
-
-
 def between(low: float, high: float) -> Callable[[str], float]:
     """Returns a reader of numbers from `low` to `high`; of whole numbers if `low` is an `int`."""
     kind = type(low)
@@ -33,8 +26,12 @@ def between(low: float, high: float) -> Callable[[str], float]:
         if value is None or not low <= value <= high:  # NaN is in no range
             whole = "whole " if kind is int else ""
             raise argparse.ArgumentTypeError(
-                f"{text[:40]!r} is not a {whole}number from {low:g} to {high:g}"
+                f"{text[:40]!r} is not a {whole}number from {low:,} to {high:,}"
             )
         return value
 
     return read
+
+
+positive = between(1, 10**12)
+"""Reads a positive whole number, which may be written as 50_000."""

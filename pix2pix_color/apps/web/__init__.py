@@ -1,10 +1,9 @@
-"""The web page of `pix2pix-color demo`, which colorizes photographs in a browser.
+"""The web page of `pix2pix-color demo`, which colorizes a photograph in a browser.
 
 `photographs` does the work without Gradio, `page` lays out the page, `server` serves it. Gradio
 comes with the extra `[demo]`; importing this package does not load it.
 """
 
-from .photographs import Limits
 from .server import demo
 
-__all__ = ["Limits", "demo"]
+__all__ = ["demo"]

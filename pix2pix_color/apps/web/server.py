@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
-import signal
 import socket
 import tempfile
-import threading
 import time
-import webbrowser
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ...errors import DemoError
+from ...errors import DemoError, in_words
 from ...files import DEFAULT_MODEL
-from .photographs import Limits, Models
-
-if TYPE_CHECKING:
-    import gradio
 
 __all__ = ["demo"]
 
-_LOCAL = ("127.0.0.1", "::1", "localhost")
-_JSON_BYTES = 1_000_000  # limit of a request without files
-_BYTES_PER_FILE = 10_000  # of headers in an upload, and of its path in a request
+_LOCAL = ("127.0.0.1", "localhost")
+_JSON_BYTES = 1_000_000  # limit of a request without a file, and of what surrounds a file
 _NO_ADDRESS = "Upload the file instead of its address.", 403
 
 
@@ -35,75 +25,85 @@ def demo(
     host: str = "127.0.0.1",
     port: int = 7860,
     model: str | Path = DEFAULT_MODEL,
-    limits: Limits | None = None,
     *,
+    max_megabytes: int = 50,
+    max_megapixels: int = 50,
     open_browser: bool = False,
 ) -> None:
-    """Serves the page until Ctrl-C or SIGTERM, and leaves no files behind.
+    """Serves the page until Ctrl-C, and leaves no files behind.
+
+    Gradio is configured by environment variables, which stay set.
 
     Args:
         host: address to listen on. Only this machine can reach the default; anyone on the
             network can reach `0.0.0.0`.
         port: port to listen on; 0 takes any free port, which is printed.
         model: name of a shipped model or path of a model, as in `Colorizer.load`.
-        limits: what the server accepts; `Limits()` by default.
+        max_megabytes: maximum size of a file, in 1,000,000 bytes.
+        max_megapixels: maximum width times height of a photograph, in 1,000,000 pixels.
         open_browser: also open the page in a browser.
 
     Raises:
         DemoError: Gradio is missing, or the address cannot be used.
         ModelError, ChecksumError: the model cannot be loaded.
     """
-    limits = limits or Limits()
-    with _sigterm_as_ctrl_c(), _environment(host) as folder:
+    with tempfile.TemporaryDirectory(prefix="pix2pix-color-", ignore_cleanup_errors=True) as folder:
+        folder = os.path.realpath(folder)
+        _set_environment(host, folder)
         try:
             import gradio  # noqa: F401
         except ImportError as error:
             raise DemoError(
                 f'The web page needs Gradio ({error}): pip install "pix2pix_color[demo]"'
             ) from error
-        from .page import LOOK, build_page
-
         port = _free_port(host, port)  # before the model, which takes seconds to load
-        page = build_page(Models(model), limits, folder)
+        from starlette.middleware import Middleware
+
+        from .page import EXAMPLES, build_page
+
+        page = build_page(model, Path(folder), max_megabytes, max_megapixels)
+        max_bytes = max_megabytes * 1_000_000
         try:
-            _launch(page, host, port, limits, LOOK)
-            url = f"http://{_in_url(host)}:{port}/"
-            print(f"Colorize photographs at {url} (press Ctrl-C to stop).", flush=True)
+            page.launch(
+                server_name=host,
+                server_port=port,
+                # Stated, since environment variables and notebooks would change these defaults.
+                share=False,
+                mcp_server=False,
+                enable_monitoring=False,
+                inbrowser=open_browser,
+                prevent_thread_lock=True,
+                quiet=True,
+                max_file_size=max_bytes,
+                allowed_paths=[str(EXAMPLES)],
+                app_kwargs={"middleware": [Middleware(_Guard, max_bytes + _JSON_BYTES)]},
+            )
+            print(
+                f"Colorize photographs at http://{host}:{port}/ (press Ctrl-C to stop).", flush=True
+            )
             if host not in _LOCAL:
                 print("Anyone who can reach this machine can use the page.", flush=True)
-            if open_browser:
-                webbrowser.open(url)
             while True:
                 time.sleep(1)
         except KeyboardInterrupt:
             pass
         finally:
-            _stop(page)
+            page.close(verbose=False)
 
 
-@contextlib.contextmanager
-def _environment(host: str) -> Iterator[Path]:
-    """Yields the folder of all temporary files; sets what Gradio reads from the environment."""
-    before = os.environ.copy()
-    proxied = before.get("NO_PROXY") or before.get("no_proxy")
+def _set_environment(host: str, folder: str) -> None:
+    """Keeps Gradio's files in one folder, and Gradio from contacting any other machine."""
+    proxied = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
     direct = ",".join(filter(None, [proxied, *_LOCAL, host]))
-    with tempfile.TemporaryDirectory(prefix="pix2pix-color-", ignore_cleanup_errors=True) as folder:
-        changes = {
-            "GRADIO_ANALYTICS_ENABLED": "False",
-            "GRADIO_RUN_HISTORY": "False",
-            "GRADIO_TEMP_DIR": os.path.realpath(folder),
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "OTEL_SDK_DISABLED": "true",  # FastAPI's telemetry
-            "NO_PROXY": direct,
-            "no_proxy": direct,
-        }
-        os.environ.update(changes)
-        try:
-            yield Path(changes["GRADIO_TEMP_DIR"])
-        finally:
-            for name in changes:
-                del os.environ[name]
-            os.environ.update({name: before[name] for name in changes if name in before})
+    os.environ |= {
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_RUN_HISTORY": "False",
+        "GRADIO_TEMP_DIR": folder,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "OTEL_SDK_DISABLED": "true",  # FastAPI's telemetry
+        "NO_PROXY": direct,
+        "no_proxy": direct,
+    }
 
 
 def _free_port(host: str, port: int) -> int:
@@ -114,44 +114,14 @@ def _free_port(host: str, port: int) -> int:
     Raises:
         DemoError: this machine cannot listen there.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.create_server((host, port), family=family) as server:
+        with socket.create_server((host, port)) as server:
             return server.getsockname()[1]
-    except (OSError, OverflowError) as error:
-        reason = os.strerror(error.errno) if getattr(error, "errno", 0) > 0 else str(error)
+    except OSError as error:
         raise DemoError(
-            f"The page cannot be served at {_in_url(host)}:{port}: {reason}. Choose another --host "
+            f"The page cannot be served at {host}:{port}: {in_words(error)} Choose another --host "
             "or --port (0 takes any free port)."
         ) from error
-
-
-def _launch(page: gradio.Blocks, host: str, port: int, limits: Limits, look: dict) -> None:
-    from starlette.middleware import Middleware
-
-    other = _JSON_BYTES + limits.files * _BYTES_PER_FILE
-    guard = Middleware(_Guard, upload=limits.files * limits.file_bytes + other, other=other)
-    page.launch(
-        server_name=_in_url(host),
-        server_port=port,
-        # Stated, since environment variables and notebooks would change these defaults.
-        share=False,
-        mcp_server=False,
-        enable_monitoring=False,
-        prevent_thread_lock=True,
-        quiet=True,
-        max_file_size=limits.file_bytes,
-        app_kwargs={"middleware": [guard]},
-        **look,
-    )
-
-
-def _stop(page: gradio.Blocks) -> None:
-    if page.is_running:
-        # Cutting the connections of open pages is not an error to report.
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        page.server.config.timeout_graceful_shutdown = 1
-        page.close(verbose=False)
 
 
 class _Guard:
@@ -161,8 +131,8 @@ class _Guard:
     `http` addresses in place of an uploaded file, and for `GET .../file=ADDRESS`.
     """
 
-    def __init__(self, app: Any, upload: int, other: int) -> None:
-        self.app, self.upload, self.other = app, upload, other
+    def __init__(self, app: Any, max_upload: int) -> None:
+        self.app, self.max_upload = app, max_upload
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
         from starlette.requests import Request
@@ -177,7 +147,7 @@ class _Guard:
             length = dict(scope["headers"]).get(b"content-length")
             if length is None:
                 refusal = "The request must state its length.", 411
-            elif int(length) > (self.upload if is_upload else self.other):
+            elif int(length) > (self.max_upload if is_upload else _JSON_BYTES):
                 refusal = "The request is too large.", 413
             elif not is_upload:
                 body = await Request(scope, receive).body()
@@ -203,19 +173,3 @@ def _names_an_address(body: bytes) -> bool:
     with contextlib.suppress(ValueError, RecursionError):  # not JSON: Gradio refuses it
         json.loads(body, object_hook=lambda item: found.append("://" in str(item.get("path"))))
     return any(found)
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-@contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
