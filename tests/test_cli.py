@@ -97,17 +97,17 @@ def test_every_hyperparameter_is_in_the_help(capsys: pytest.CaptureFixture):
         (["train", "--set", "generator.normalization=bach"], "did you mean 'batch'?"),
         (["train", "--set", "data.image_size=33"], "multiple of 32"),
         (["train", "--steps", "0"], "training.steps must be from 1"),
-        (["train", "--datset", "x"], "Did you mean --dataset?"),
+        (["train", "--datset", "x"], "did you mean '--dataset'?"),
         (["train", "--run", "a", "--resume", "b"], "not allowed with"),
         (["train", "--resume", "a", "--preset", "fast"], "use only one"),
         (["train", "--resume", "a", "--set", "generator.depth=4"], "start another run"),
         (["trian"], "did you mean 'train'?"),
-        (["--hepl"], "Did you mean --help?"),
+        (["--hepl"], "did you mean '--help'?"),
         ([], "a command is required"),
-        (["evaluate", "--limit", "0"], "not a positive whole number"),
+        (["evaluate", "--limit", "0"], "not a whole number from 1"),
         (["colorize", "a.png"], "-o/--output"),
         (["colorize", "a.png", "b.png", "-o", "c.png"], "the name of one file"),
-        (["colorize", "a.png", "-o", "b.png", "--format", "pgn"], "did you mean 'png'?"),
+        (["colorize", "a.png", "-o", "b.png", "--format", "pgn"], "'png'"),
         *(
             (["colorize", "a.png", "-o", "b.png", f"--{option}", value], "number from")
             for option, value in [
@@ -118,10 +118,9 @@ def test_every_hyperparameter_is_in_the_help(capsys: pytest.CaptureFixture):
                 ("workers", "9" * 5_000),
                 ("crf", "52"),
                 ("smoothing", "inf"),
-                ("segment-seconds", "0"),
             ]
         ),
-        (["colorize", "a.png", "-o", "b", "--name", "{stem}_color"], "'{stem}_color'"),
+        (["colorize", "a.png", "-o", "b", "--name", "{stem}_color"], "a_color"),
         (["export", "a", "-o", "b", "--format", "pb"], "saved_model"),
     ],
 )
@@ -136,7 +135,7 @@ def test_choices_that_are_repeated_without_tensorflow():
 
     assert export_command.FORMATS == export.FORMATS
     assert export_command.QUANTIZATIONS == export.QUANTIZATIONS
-    assert sorted(colorize.FORMATS) == sorted(image_files.OUTPUT_FORMATS)
+    assert set(colorize.FORMATS) == {*image_files.OUTPUT_FORMATS, "jpg", "tif"}
     assert train.STRATEGIES == distribute.STRATEGIES
 
 
@@ -181,28 +180,12 @@ def test_ctrl_c_saves_the_run_and_says_how_to_resume(tmp_path: Path, capsys, mon
     assert run("train", "--resume", folder) == 0
 
 
-def test_a_checkpoint_of_another_architecture(tiny_run: Path, tmp_path: Path, capsys):
-    folder = tmp_path / "run"
-    shutil.copytree(tiny_run, folder)
-    values = json.loads((folder / "config.json").read_text())
-    values["generator"]["filters"] = 6
-    (folder / "config.json").write_text(json.dumps(values))
-    line = error_line(capsys, 1, "train", "--resume", folder, "--steps", 20)
-    assert "other networks" in line
-
-
 @pytest.mark.parametrize("content", [None, "{", '{"training": {"stps": 1}}'])
 def test_a_folder_that_is_no_run(content, tmp_path: Path, capsys):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
     for command in (["train", "--resume", tmp_path], ["export", tmp_path, "-o", tmp_path / "x"]):
         assert "config.json" in error_line(capsys, 1, *command)
-
-
-def test_a_strategy_that_does_not_exist(tmp_path: Path, capsys):
-    command = ["train", "--run", tmp_path / "run", *ON_PHOTOGRAPHS, *SETTINGS]
-    line = error_line(capsys, 1, *command, "--strategy", "mirorred")
-    assert "did you mean 'mirrored'?" in line
 
 
 @pytest.mark.parametrize(
@@ -262,18 +245,6 @@ def test_evaluate_compares_two_models(tiny_run: Path, tiny_export: Path, tmp_pat
 )
 def test_data_that_do_not_exist(options, expected, tiny_run, capsys):
     assert expected in error_line(capsys, 1, "evaluate", "--model", tiny_run, *options)
-
-
-def test_cifar10_that_cannot_be_downloaded(tiny_run, capsys, monkeypatch):
-    import tensorflow_datasets as tfds
-
-    def fail(*_: object, **__: object):
-        raise ConnectionError("no network")
-
-    monkeypatch.setattr(tfds, "load", fail)
-    line = error_line(capsys, 1, "evaluate", "--model", tiny_run, "--dataset", "cifar10")
-    assert "TFDS_DATA_DIR" in line
-    assert "--dataset photographs" in line
 
 
 # Export and info ----------------------------------------------------------------------------
@@ -370,23 +341,6 @@ def test_a_folder_continues_after_a_bad_file(tiny_export: Path, tmp_path: Path, 
         ("b.jpg", "done"),
     }
 
-    inside = ["colorize", images / "deep", "-o", images / "deep" / "out", "--model", tiny_export]
-    for _ in range(2):  # the outputs of the first call are not inputs of the second
-        assert run(*inside, "--overwrite") == 0
-    assert [path.name for path in (images / "deep" / "out").iterdir()] == ["a.png"]
-
-
-def test_two_images_are_never_written_to_one_file(tiny_export: Path, tmp_path: Path, capsys):
-    for name in ("x.png", "x.jpg"):
-        Image.fromarray(np.full((4, 4), 90, np.uint8)).save(tmp_path / name)
-    command = ["colorize", tmp_path / "x.jpg", tmp_path / "x.png", "--model", tiny_export]
-    assert run(*command, "-o", tmp_path / "out", "--format", "png") == 1
-    assert "another name pattern" in capsys.readouterr().err
-    before = (tmp_path / "x.png").read_bytes()
-    assert run(*command, "-o", tmp_path, "--overwrite") == 1
-    assert "would replace an input" in capsys.readouterr().err
-    assert (tmp_path / "x.png").read_bytes() == before
-
 
 def test_a_pipe(tiny_export: Path, gray_file: Path, monkeypatch, capsys):
     class Binary(io.StringIO):
@@ -413,8 +367,15 @@ def test_a_video(tiny_export: Path, tmp_path: Path, capsys):
     with av.open(str(tmp_path / "out" / "video.mp4")) as made:
         assert sum(1 for _ in made.decode(video=0)) == 8
         assert made.streams.audio
-    assert "--overwrite" in error_line(capsys, 1, *command)
-    assert "for images" in error_line(capsys, 2, *command, "--compare")
+    capsys.readouterr()
+    assert run(*command) == 0
+    assert "1 of 1 images skipped" in capsys.readouterr().err
+    target = tmp_path / "out.webm"
+    assert run(*command, "-o", target, "--crf", 40) == 0
+    with av.open(str(target)) as made:
+        assert sum(1 for _ in made.decode(video=0)) == 8
+    assert "--overwrite" in error_line(capsys, 1, *command, "-o", target)
+    assert "for images" in error_line(capsys, 2, *command, "-o", target, "--compare")
     for name in ("out.avi", "p.png"):
         assert ".mp4" in error_line(capsys, 2, *command, "-o", tmp_path / name)
         assert not (tmp_path / name).exists()
@@ -465,18 +426,6 @@ def test_a_truncated_image_is_colorized_as_far_as_it_goes(colorize, gray_file, t
     assert Image.open(tmp_path / "color.png").size == (64, 64)
 
 
-def test_a_file_that_may_not_be_opened(colorize, capsys, monkeypatch):
-    from pix2pix_color.image_files import reading
-
-    def refuse(path: object, *_: object, **__: object):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-    monkeypatch.setattr(reading, "open", refuse, raising=False)
-    line = error_line(capsys, 1, *colorize)
-    assert "gray.png" in line
-    assert "ermission denied" in line
-
-
 def test_an_existing_output_is_kept(colorize, gray_file: Path, tmp_path: Path, capsys):
     (tmp_path / "color.png").write_bytes(b"mine")
     assert "--overwrite" in error_line(capsys, 1, *colorize)
@@ -522,32 +471,16 @@ def test_models_that_cannot_be_used(colorize, tiny_export, tmp_path: Path, capsy
     assert not (tmp_path / "color.png").exists()
 
 
-def test_the_page_gets_its_options(monkeypatch):
-    from pix2pix_color.apps import web
-
-    calls = []
-    monkeypatch.setattr(web, "demo", lambda *arguments, **options: calls.append(options))
-    assert run("demo", "--port", 0, "--max-megabytes", 3, "--max-queue", 2) == 0
-    (options,) = calls
-    assert options["limits"] == web.Limits(megabytes=3, queue=2)
-
-
 # Exit ---------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_is_130(monkeypatch, capsys):
-    def interrupt(*_: object):
-        raise KeyboardInterrupt
+def test_ctrl_c_is_130_and_a_bug_keeps_its_traceback(monkeypatch, capsys):
+    def fail(*_: object):
+        raise errors.pop()
 
-    monkeypatch.setattr(info, "run", interrupt)
+    errors = [ZeroDivisionError, KeyboardInterrupt]
+    monkeypatch.setattr(info, "run", fail)
     assert "interrupted" in error_line(capsys, 130, "info")
-
-
-def test_a_bug_keeps_its_traceback(monkeypatch):
-    def bug(*_: object):
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(info, "run", bug)
     with pytest.raises(ZeroDivisionError):
         run("info")
 

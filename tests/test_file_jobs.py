@@ -19,9 +19,14 @@ from mutations import mutated_files
 from PIL import Image
 
 from pix2pix_color.apps.file_jobs import find_jobs, run_jobs
-from pix2pix_color.errors import FileJobError, ImageFileError
+from pix2pix_color.errors import FileJobError, ImageFileError, UsageError
 from pix2pix_color.files import locked
-from pix2pix_color.image_files import ImageFileWarning, read_image_file, write_image_file
+from pix2pix_color.image_files import (
+    ImageFileWarning,
+    read_image_file,
+    write_image_file,
+    writing,
+)
 
 
 def tint(pixels: np.ndarray, strength: float = 1.0) -> np.ndarray:
@@ -78,10 +83,9 @@ class TestFindJobs:
         assert {job.target.name for job in jobs} == {
             f"{stem}-color.png" for stem in ("a", "b", "c", "d")
         }
-        with pytest.raises(FileJobError, match="use only {stem}"):
-            find_jobs([album], tmp_path, name="{album}.png")
-        with pytest.raises(FileJobError, match="not a file name"):
-            find_jobs([album], tmp_path, name="../{stem}{suffix}")
+        for pattern in ("{album}.png", "{stem", "../{stem}{suffix}"):
+            with pytest.raises(UsageError, match="use only {stem}"):
+                find_jobs([album], tmp_path, name=pattern)
 
     def test_clashing_outputs_and_outputs_over_inputs_are_problems(self, tmp_path):
         files = [write(tmp_path / name) for name in ("x.png", "x.jpg", "one/y.png", "two/y.png")]
@@ -94,6 +98,10 @@ class TestFindJobs:
         ]
         jobs = find_jobs(files[:2], tmp_path)
         assert all("would replace an input" in job.problem for job in jobs)
+        (tmp_path / "out" / "x.png").mkdir(parents=True)
+        (outcome,) = run(files[0], tmp_path / "out", overwrite=True)
+        assert outcome.reason.endswith("is a folder.")
+        assert (tmp_path / "out" / "x.png").is_dir()
 
     def test_an_output_inside_the_input_is_not_an_input(self, album):
         output = album / "deep" / "out"
@@ -135,9 +143,11 @@ class TestRunJobs:
         outcomes = run(album, output)
         assert [outcome.status for outcome in outcomes] == ["done"] * 4
         assert set(digests(output)) == {"a.JPG", "b.png", "deep/d.webp", "deep/er/c.tif"}
-        assert [path.name for path in output.iterdir() if path.name.startswith(".")] == []
         pixels = read_image_file(album / "b.png").pixels
         np.testing.assert_array_equal(read_image_file(output / "b.png").pixels, tint(pixels))
+        run(album, output, overwrite=True, strength=0.0)
+        rgb = read_image_file(output / "b.png").pixels
+        np.testing.assert_array_equal(rgb[..., 0], rgb[..., 1])
         assert digests(album) == before
 
     def test_skips_what_is_there_or_replaces_it(self, album, tmp_path):
@@ -149,40 +159,17 @@ class TestRunJobs:
         assert {o.status for o in run(album, output, overwrite=True)} == {"done"}
         assert (output / "deep" / "d.webp").read_bytes()[:4] == b"RIFF"
 
-    def test_settings_reach_the_model(self, album, tmp_path):
-        run(album, tmp_path / "out", strength=0.0)
-        rgb = read_image_file(tmp_path / "out" / "b.png").pixels
-        np.testing.assert_array_equal(rgb[..., 0], rgb[..., 1])
-
-    def test_continues_past_bad_files_and_gives_reasons(self, album, tmp_path):
-        (album / "bad.png").write_bytes(b"no image")
-        (album / "empty.jpg").write_bytes(b"")
-        outcomes = run(album, tmp_path / "out")
-        failed = {o.job.source.name: o.reason for o in outcomes if o.status == "failed"}
-        assert set(failed) == {"bad.png", "empty.jpg"}
-        assert str(album / "bad.png") in failed["bad.png"]
-        assert "empty" in failed["empty.jpg"]
-        assert len(digests(tmp_path / "out")) == 4
-
     def test_a_full_disk_stops_the_job_and_leaves_no_partial_file(
         self, album, tmp_path, monkeypatch
     ):
-        def full(self, source, target, **_):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(b"half")
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        def full(_frames, _key, file, _is_animation):
+            file.write(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(Tint, "colorize_file", full)
+        monkeypatch.setattr(writing, "_encode", full)
         with pytest.raises(OSError, match="No space left"):
             run(album, tmp_path / "out")
         assert digests(tmp_path / "out") == {}
-
-    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes all")
-    def test_no_permission_to_write_is_an_error_before_the_first_image(self, album, tmp_path):
-        output = tmp_path / "out"
-        output.mkdir(mode=0o500)
-        with pytest.raises(PermissionError):
-            run(album, output)
 
     @pytest.mark.parametrize("code", [None, "EOPNOTSUPP", "ENOLCK", "ENOSYS"])
     def test_a_second_run_is_kept_out_also_where_there_are_no_locks(
@@ -236,33 +223,23 @@ class TestRunJobs:
         assert made.items() <= digests(output).items()
         assert len(digests(output)) == 34
 
-    def test_works_on_as_many_images_at_a_time_as_there_are_workers(
-        self, album, tmp_path, monkeypatch
-    ):
-        for number in range(40):
+    def test_works_on_several_images_at_a_time(self, album, tmp_path, monkeypatch):
+        for number in range(5):
             write(album / f"{number}.png", number)
-        together, most, lock = set(), [], threading.Lock()
+        three = threading.Barrier(3)
 
-        def slow(self, source, target, **_):
-            me = threading.get_ident()
-            with lock:
-                together.add(me)
-                most.append(len(together))
-            time.sleep(0.005)
-            with lock:
-                together.discard(me)
+        def together(self, source, target, **_):
+            three.wait(timeout=60)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.touch()
 
-        monkeypatch.setattr(Tint, "colorize_file", slow)
-        output = tmp_path / "out"
-        list(run_jobs(Tint(), find_jobs([album], output), output, workers=3))
-        assert max(most) == 3
+        monkeypatch.setattr(Tint, "colorize_file", together)
+        assert {outcome.status for outcome in run(album, tmp_path / "out", workers=3)} == {"done"}
 
 
-def test_a_thousand_files_whole_or_damaged_in_five_threads(tmp_path):
+def test_files_whole_or_damaged_in_five_threads(tmp_path):
     (tmp_path / "in").mkdir()
-    files = mutated_files(tmp_path / "in", 1_000, seed=0)
+    files = mutated_files(tmp_path / "in", 500, seed=0)
     before, output = digests(tmp_path / "in"), tmp_path / "out"
     jobs = find_jobs(list(files), output)
     with warnings.catch_warnings(record=True) as seen:

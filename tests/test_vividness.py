@@ -12,7 +12,6 @@ from conftest import write_model
 
 from pix2pix_color import Config
 from pix2pix_color.apps.cli import main
-from pix2pix_color.apps.web.photographs import Limits, Models, Settings, colorize_photograph
 from pix2pix_color.colorizer import Colorizer
 from pix2pix_color.data import load_dataset
 from pix2pix_color.errors import ColorizerError, ExportError
@@ -165,16 +164,12 @@ def test_the_command_refuses_a_model_without_a_dial(tiny_export, tmp_path, photo
     assert not (tmp_path / "a.png").exists()
 
 
-def test_the_page(shipped, tiny_export, tmp_path, photograph):
-    pixels = read_image_file(photograph).pixels
-    models = Models(shipped)
-    chosen = Settings(str(shipped), vividness=0.25)
-    result = colorize_photograph(photograph, chosen, models, Limits(), tmp_path)
-    np.testing.assert_array_equal(
-        read_image_file(result.path).pixels, models[str(shipped)].at_vividness(0.25)(pixels)
-    )
-    assert not result.notes
-    other = Models(tiny_export)
-    chosen = Settings(other.default, vividness=0.25)
-    result = colorize_photograph(photograph, chosen, other, Limits(), tmp_path)
-    assert any("cannot be changed" in note for note in result.notes)
+def test_the_page(shipped, tmp_path, photograph):
+    pytest.importorskip("gradio", reason="the extra [demo] is not installed")
+    from pix2pix_color.apps.web.page import build_page
+
+    page = build_page(shipped, tmp_path)
+    (colorize,) = [f.fn for f in page.fns.values() if f.api_name == "colorize"]
+    _, result, _, _ = colorize(str(photograph), str(shipped), 1.0, 0.25, 0, [])
+    expected = Colorizer.load(shipped).at_vividness(0.25)(read_image_file(photograph).pixels)
+    np.testing.assert_array_equal(read_image_file(result).pixels, expected)

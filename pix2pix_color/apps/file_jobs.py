@@ -186,12 +186,12 @@ def _target_name(pattern: str, source: Path, format: str | None) -> str:
         suffix = output_suffix(source, format)
     try:
         target = pattern.format(stem=source.stem, suffix=suffix)
-    except (KeyError, IndexError, ValueError) as error:
-        raise UsageError(
-            f"The pattern {pattern!r} is invalid ({error}): use only {{stem}} and {{suffix}}."
-        ) from error
+    except (KeyError, IndexError, ValueError, AttributeError):
+        target = ""
     if not target or Path(target).name != target:
-        raise UsageError(f"The pattern {pattern!r} gives {target!r}, which is not a file name.")
+        raise UsageError(
+            f"The pattern {pattern!r} gives no file name: use only {{stem}} and {{suffix}}."
+        )
     _check_suffix(source, Path(target))
     return target
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Sequence
 from types import ModuleType
@@ -40,15 +39,10 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"pix2pix-color: error: {message}. See {self.prog} --help.\n")
 
     def unknown(self, words: list[str]) -> NoReturn:
-        """Exits with the option nearest to the first unknown one."""
-        first = words[0].partition("=")[0]
-        if not first.startswith("-"):
-            self.error(f"unexpected argument {first!r}")
-        options = [o for action in self._actions for o in action.option_strings]
-        close = difflib.get_close_matches(first, options, n=1, cutoff=0.5)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        long = ", ".join(sorted(o for o in options if o.startswith("--")))
-        self.error(f"unknown option {first}.{hint} Valid: {long}")
+        """Exits with the option nearest to the first unknown word."""
+        word = words[0].partition("=")[0]
+        options = [o for a in self._actions for o in a.option_strings if o.startswith("--")]
+        self.error(f"unexpected {word!r}: {nearest(word, options)}")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -15,19 +15,10 @@ from ...image_files import FORMATS
 from ...model_folder import shipped_models
 from .photographs import colorize_photograph
 
-__all__ = ["EXAMPLES", "build_page"]
+__all__ = ["build_page"]
 
-EXAMPLES = Path(skimage.data.__file__).parent
-"""The folder of the example photographs, which come with scikit-image."""
-
-_NAMES = {
-    "camera.png": "camera",
-    "chelsea.png": "cat",
-    "coffee.png": "coffee",
-    "astronaut.png": "astronaut",
-    "rocket.jpg": "rocket",
-    "coins.png": "coins",
-}
+_WHEEL = Path(skimage.data.__file__).parent
+_EXAMPLES = ("camera.png", "chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg", "coins.png")
 _HOUR = 3600
 _QUEUE = 20  # requests that may wait
 
@@ -55,11 +46,11 @@ def build_page(
         strength: float,
         vividness: float,
         render_size: int,
-        previous: list[str],
+        previous: list[Path],
     ) -> tuple:
         # Each change of a setting makes a file. A download of the last but one may still be on.
         for path in previous[:-2]:
-            shutil.rmtree(Path(path).parent, ignore_errors=True)
+            shutil.rmtree(path.parent, ignore_errors=True)
         previous = previous[-2:]
         if source is None:
             return None, None, "", previous
@@ -69,19 +60,12 @@ def build_page(
         settings = {"strength": strength, "render_size": render_size or None}
         pixels = max_megapixels * 1_000_000
         try:
-            result = colorize_photograph(source, colorizer, folder, pixels, **settings)
+            path, pair, text = colorize_photograph(source, colorizer, folder, pixels, **settings)
         except PhotographError as error:
             return None, None, str(error), previous
-        path, (width, height) = str(result.path), result.size
-        text = "\n".join([f"{result.path.name}, {width:,} x {height:,} pixels.", *result.notes])
-        return (result.gray, result.colored), path, text, [*previous, path]
+        return pair, str(path), text, [*previous, path]
 
-    examples = [(EXAMPLES / name, caption) for name, caption in _NAMES.items()]
-
-    def choose(event: gr.SelectData) -> tuple[Path, gr.Gallery]:
-        # The selection is cleared so that the same example can be chosen again.
-        return examples[event.index][0], gr.Gallery(selected_index=None)
-
+    gr.set_static_paths(_WHEEL)
     with gr.Blocks(
         title="pix2pix-color",
         fill_width=True,
@@ -98,15 +82,10 @@ def build_page(
             with gr.Column(scale=2, min_width=280):
                 # Any file is accepted, since its content decides whether it is a photograph.
                 source = gr.File(label="Drop or choose", height=190, elem_id="photograph")
-                gallery = gr.Gallery(
-                    examples,
+                examples = gr.Dataset(
                     label="Examples",
-                    columns=2,
-                    height="auto",
-                    object_fit="cover",
-                    allow_preview=False,
-                    interactive=False,
-                    buttons=[],
+                    components=["image"],
+                    samples=[[str(_WHEEL / name)] for name in _EXAMPLES],
                     elem_id="examples",
                 )
             with gr.Column(scale=5, min_width=400):
@@ -135,9 +114,7 @@ def build_page(
             trigger_mode="always_last",
             show_progress_on=slider,
         )
-        gallery.select(
-            choose, None, [source, gallery], api_visibility="private", show_progress="hidden"
-        )
+        examples.click(lambda sample: sample[0], examples, source, api_visibility="private")
     # One request already uses all cores, and a second would double the memory.
     return page.queue(max_size=_QUEUE, default_concurrency_limit=1, api_open=False)
 

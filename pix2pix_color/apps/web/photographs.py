@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import tempfile
@@ -25,33 +24,15 @@ from ...image_files import (
 if TYPE_CHECKING:
     from ...colorizer import Colorizer
 
-__all__ = ["Photograph", "colorize_photograph"]
+__all__ = ["colorize_photograph"]
 
 PREVIEW_SIZE = 1280
 """Longest side, in pixels, of what the page shows. Downloads always have their full size."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Photograph:
-    """A colorized photograph.
-
-    Attributes:
-        path: the result in full size, in the photograph's own format (PNG for a GIF).
-        gray, colored: uint8 (height, width, 3) previews of what the model saw and of the result.
-        size: (width, height) of the result, in pixels.
-        notes: what could not be kept, one sentence each.
-    """
-
-    path: Path
-    gray: np.ndarray
-    colored: np.ndarray
-    size: tuple[int, int]
-    notes: list[str]
-
-
 def colorize_photograph(
     source: str | Path, colorizer: Colorizer, folder: Path, max_pixels: int, **settings: Any
-) -> Photograph:
+) -> tuple[Path, tuple[np.ndarray, np.ndarray], str]:
     """Colorizes one file and makes previews of it.
 
     Args:
@@ -60,6 +41,11 @@ def colorize_photograph(
         folder: receives a new folder that contains the result.
         max_pixels: a larger photograph is refused.
         **settings: of `Colorizer.__call__`.
+
+    Returns:
+        The result's path, in the photograph's own format (PNG for a GIF); previews of what the
+        model saw and of the result, uint8 (height, width, 3); and a text for the visitor: the
+        result's name and size, and what could not be kept.
 
     Raises:
         PhotographError: the file or a setting cannot be used. The message is for visitors: it
@@ -86,9 +72,11 @@ def colorize_photograph(
         if isinstance(error, Pix2PixColorError | OSError):
             raise PhotographError(_without_paths(in_words(error), source, place)) from error
         raise
-    notes = [str(w.message) for w in caught if issubclass(w.category, ImageFileWarning)]
-    notes = [_without_paths(note, source, place) for note in notes]
-    return Photograph(path, gray, colored, (rgb.shape[1], rgb.shape[0]), notes)
+    lines = [f"{path.name}, {rgb.shape[1]:,} x {rgb.shape[0]:,} pixels."]
+    for warning in caught:
+        if issubclass(warning.category, ImageFileWarning):
+            lines.append(_without_paths(str(warning.message), source, place))
+    return path, (gray, colored), "\n".join(lines)
 
 
 def _without_paths(message: str, source: Path, place: Path) -> str:

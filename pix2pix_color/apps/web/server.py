@@ -59,7 +59,7 @@ def demo(
         port = _free_port(host, port)  # before the model, which takes seconds to load
         from starlette.middleware import Middleware
 
-        from .page import EXAMPLES, build_page
+        from .page import build_page
 
         page = build_page(model, Path(folder), max_megabytes, max_megapixels)
         max_bytes = max_megabytes * 1_000_000
@@ -75,7 +75,6 @@ def demo(
                 prevent_thread_lock=True,
                 quiet=True,
                 max_file_size=max_bytes,
-                allowed_paths=[str(EXAMPLES)],
                 app_kwargs={"middleware": [Middleware(_Guard, max_bytes + _JSON_BYTES)]},
             )
             print(
