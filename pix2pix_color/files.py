@@ -16,6 +16,7 @@ from .errors import ChecksumError, in_words
 
 __all__ = [
     "DEFAULT_MODEL",
+    "UNFINISHED",
     "locked",
     "replacing",
     "shipped_folder",
@@ -26,6 +27,9 @@ __all__ = [
 
 DEFAULT_MODEL = "vivid"
 """The shipped model that is used unless another is requested."""
+
+UNFINISHED = ".pix2pix-color-"
+"""How the names of the temporary folders of `replacing` begin."""
 
 
 def shipped_folder() -> Path:
@@ -44,7 +48,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    room = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
     try:
         temporary = room / path.name
         yield temporary

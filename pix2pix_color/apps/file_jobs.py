@@ -29,7 +29,7 @@ from ..errors import (
     in_words,
     one_line,
 )
-from ..files import locked
+from ..files import UNFINISHED, locked
 from ..image_files import OUTPUT_FORMATS, SUFFIXES, find_images, in_numbers, output_suffix
 from .video import OUTPUT_EXTENSIONS, VIDEO_EXTENSIONS, colorize_video
 
@@ -48,7 +48,7 @@ __all__ = [
     "run_jobs",
 ]
 
-_LOCK = ".pix2pix-color-lock"
+_LOCK = f"{UNFINISHED}lock"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -324,12 +324,10 @@ def _alone_in(output: Path, jobs: Sequence[Job]) -> Iterator[None]:
                 f"Another pix2pix-color is writing to {output}: wait for it, or choose another "
                 "folder."
             )
-        # The hidden folders of `files.replacing`. Those of films are kept: they resume there.
-        images = [job.target for job in jobs if not is_film_name(job.source)]
-        unfinished = {f".{target.name}" for target in images}
-        for folder in {target.parent for target in images}:
-            for left in folder.glob(".*"):
-                if left.is_dir() and left.stem in unfinished:
+        names = {job.target.name for job in jobs}
+        for folder in {job.target.parent for job in jobs}:
+            for left in folder.glob(f"{UNFINISHED}*"):
+                if left.is_dir() and not names.isdisjoint(os.listdir(left)):
                     shutil.rmtree(left)
         try:
             yield

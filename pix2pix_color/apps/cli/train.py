@@ -60,9 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "choice)",
     )
     parser.add_argument(
-        "--device-list", metavar="A,B", help="devices for mirrored, such as GPU:0,GPU:1"
-    )
-    parser.add_argument(
         "--tpu", metavar="ADDRESS", default="local", help="address of the TPU (default: local)"
     )
     lines = [
@@ -82,8 +79,7 @@ def run(options: argparse.Namespace) -> None:
     from ...distribute import describe_strategy, is_chief, make_strategy
     from ...training import Trainer
 
-    devices = options.device_list.split(",") if options.device_list else None
-    strategy = make_strategy(options.strategy, tpu=options.tpu, devices=devices)
+    strategy = make_strategy(options.strategy, tpu=options.tpu)
     say(f"Devices: {describe_strategy(strategy)}.")
     dataset = _load(config)
     if options.resume is not None:
