@@ -137,7 +137,7 @@ def _add_settings(model: Colorizer) -> list[gr.components.Component]:
                 *(0, 1, vividness),
                 step=0.05,
                 label="Vividness",
-                info="1 is vivid; some models ignore it",
+                info="Not of all models",
                 elem_id="vividness",
             ),
             gr.Dropdown(
