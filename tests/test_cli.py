@@ -370,7 +370,7 @@ def test_a_video(tiny_export: Path, tmp_path: Path, capsys):
     capsys.readouterr()
     assert run(*command) == 0
     assert "1 of 1 images skipped" in capsys.readouterr().err
-    target = tmp_path / "out.webm"
+    target = tmp_path / "out.mkv"
     assert run(*command, "-o", target, "--crf", 40) == 0
     with av.open(str(target)) as made:
         assert sum(1 for _ in made.decode(video=0)) == 8
