@@ -9,7 +9,7 @@ smoothing 0 and with the default smoothing, encoded losslessly, decoded, and mea
 8x8 pixels:
 
 - flicker: the mean change of (a, b) between frames where L changed by less than 2, which excludes
-  real motion and the cut (`pix2pix_color.apps.video.flicker`);
+  real motion and the cut;
 - chroma: the mean distance from gray, which smoothing should not reduce;
 - at the cut: the distance between the smoothed and the unsmoothed colors in the first frame of the
   new scene, beside the distance between the colors of the two scenes. It is about 0 if the colors
@@ -36,14 +36,15 @@ import skimage.data
 from skimage.color import rgb2gray
 from skimage.transform import resize
 
-from pix2pix_color.apps.video import colorize_video, flicker
-from pix2pix_color.color import CHROMA_SCALE, rgb_to_lab
+from pix2pix_color.apps.video import colorize_video
+from pix2pix_color.color import rgb_to_lab
 from pix2pix_color.colorizer import Colorizer
 
 HEIGHT, WIDTH, BLOCK = 144, 192, 8
 GRAIN = 6.0  # standard deviation, in levels of 255
 EXPOSURE = 12.0
 SMOOTHING = 0.8
+SAME = 2.0  # change of L that is hardly visible
 
 
 def scene(name: str) -> np.ndarray:
@@ -89,6 +90,18 @@ def read_lab(path: Path) -> np.ndarray:
     return blocks.mean(axis=(2, 4))
 
 
+def flicker(chroma: np.ndarray, lightness: np.ndarray) -> float:
+    """Returns the mean distance between the (a, b) of still pixels in successive frames.
+
+    Args:
+        chroma: (frames, rows, columns, 2), (a, b).
+        lightness: (frames, rows, columns, 1), L in [0, 100].
+    """
+    change = np.linalg.norm(np.diff(chroma.astype(np.float64), axis=0), axis=-1)
+    still = np.abs(np.diff(lightness.astype(np.float64)[..., 0], axis=0)) < SAME
+    return float(change[still].mean())
+
+
 def distance(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.linalg.norm(one - other, axis=-1).mean())
 
@@ -105,7 +118,7 @@ def measure(colorizer: Colorizer, frames: list[np.ndarray], cut: int | None) -> 
             labs[name] = read_lab(film)
     # Both use the same pixels: those whose lightness is constant in the film without smoothing.
     lightness = labs["before"][..., :1]
-    before, after = (flicker(lab[..., 1:] / CHROMA_SCALE, lightness) for lab in labs.values())
+    before, after = (flicker(lab[..., 1:], lightness) for lab in labs.values())
     result = {
         "frames": len(frames),
         "flicker_before": round(before, 3),

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import os
 import resource
 import signal
-import struct
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -20,11 +18,13 @@ from conftest import python_process, run_python
 from skimage.color import rgb2gray, rgb2lab
 
 from pix2pix_color import inference
-from pix2pix_color.apps.video import OUTPUT_EXTENSIONS, colorize_video, flicker
+from pix2pix_color.apps.video import OUTPUT_EXTENSIONS, colorize_video
 from pix2pix_color.apps.video.smoothing import ChromaSmoother, is_cut
 from pix2pix_color.errors import VideoError
 
 av = pytest.importorskip("av", reason="PyAV is not installed: pip install 'pix2pix_color[video]'")
+
+from pix2pix_color.apps.video import reading, writing  # noqa: E402  they import PyAV
 
 TICKS = Fraction(1, 12800)
 LIMITED, FULL = 1, 2
@@ -138,16 +138,6 @@ def decode(path: Path) -> list:
         return list(container.decode(video=0))
 
 
-def duration(path: Path) -> float:
-    """Returns the seconds that the file says it lasts."""
-    if path.suffix in (".mp4", ".mov"):  # FFmpeg adds the times between decoded frames instead
-        data = path.read_bytes()
-        ticks, count = struct.unpack_from(">II", data, data.index(b"mvhd") + 16)
-        return count / ticks
-    with av.open(str(path)) as container:
-        return container.duration / av.time_base
-
-
 def seconds(frames: list) -> list[Fraction]:
     return [frame.pts * frame.time_base for frame in frames]
 
@@ -179,7 +169,11 @@ def textbook_rgb(frame, matrix: int, color_range: int) -> np.ndarray:
 
 def sound_packets(path: Path) -> list[tuple[Fraction, bytes]]:
     with av.open(str(path)) as container:
-        packets = [p for p in container.demux(audio=0) if p.size]
+        packets = [
+            p
+            for p in container.demux(*container.streams.audio)
+            if p.size and p.stream.type == "audio"
+        ]
         return [(p.pts * p.time_base, bytes(p)) for p in packets]
 
 
@@ -226,11 +220,22 @@ def test_times_and_sound_are_kept(tmp_path: Path, source: str, output: str, opti
     tolerance = Fraction(1, 1000) if output.endswith(("mkv", "webm")) else 0
     pairs = list(zip(seconds(before), seconds(after), strict=True))
     assert all(abs(b - a) <= tolerance for b, a in pairs), pairs
-    assert duration(result) == pytest.approx(duration(path), abs=2e-3)
+    assert after[-1].duration * after[-1].time_base > 0
     if options.get("audio", "aac"):
         heard, kept = sound_packets(path), sound_packets(result)
         assert [data for _, data in kept] == [data for _, data in heard]  # not encoded again
         assert all(abs(k - h) <= tolerance for (h, _), (k, _) in zip(heard, kept, strict=True))
+
+
+def test_a_raw_dv_film_keeps_its_rate(tmp_path: Path):
+    """FFmpeg says that such a film has 60,000 frames per second."""
+    options = {"codec": "dvvideo", "audio": "pcm_s16le", "ticks": Fraction(1, 25)}
+    source = write_film(tmp_path / "film.dv", np.full((5, 576, 720), 90, np.uint8), **options)
+    with pytest.warns(UserWarning, match="interlaced"):
+        result = colorized(tmp_path, source)
+    with av.open(str(result)) as container:
+        assert container.streams.video[0].average_rate == 25
+    assert len(decode(result)) == 5
 
 
 def test_sound_stays_in_step_where_times_are_moved(tmp_path: Path):
@@ -300,8 +305,6 @@ class Soft(Stub):
 def test_luminance_stays_the_inputs(
     tmp_path: Path, matrix: int, color_range: int, monkeypatch: pytest.MonkeyPatch
 ):
-    from pix2pix_color.apps.video import writing
-
     frames = np.clip(gray_frames(6), 90, 190)  # where sRGB has these colors
     source = write_film(tmp_path / "film.mp4", frames, matrix=matrix, color_range=color_range)
     for pixels, worst in (("yuv444p", 0.8), ("yuv420p", 2.5)):  # 4:2:0 mixes neighbors
@@ -379,8 +382,7 @@ def test_sample_formats(tmp_path: Path, name: str, codec: str, pixels: str, opti
 def test_odd_sides(tmp_path: Path):
     frames = gray_frames(4, 65, 97)
     source = write_film(tmp_path / "film.mkv", frames, codec="ffv1", audio=None)
-    with pytest.warns(UserWarning, match="even"):
-        even = decode(colorized(tmp_path, source, strength=0.0, crf=0))[0]
+    even = decode(colorized(tmp_path, source, strength=0.0, crf=0))[0]
     assert (even.width, even.height) == (98, 66)
     gray = textbook_rgb(even, SMPTE170M, LIMITED)[..., 0] * 255
     assert np.abs(gray[:65, :97] - frames[0]).max() < 2
@@ -417,7 +419,6 @@ def test_subtitles_and_chapters_are_copied_or_refused_by_mp4(tmp_path: Path):
         container.set_chapters(
             [{"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000), "metadata": {}}]
         )
-        container.add_attachment("font.ttf", "font/ttf", b"a font")
         inputs = [pictures.streams.video[0], lines.streams.subtitles[0]]
         copies = [container.add_stream_from_template(s, opaque=True) for s in inputs]
         for file, stream, copy in zip((pictures, lines), inputs, copies, strict=True):
@@ -428,27 +429,16 @@ def test_subtitles_and_chapters_are_copied_or_refused_by_mp4(tmp_path: Path):
     result = colorized(tmp_path, source, "out.mkv")
     with av.open(str(result)) as container:
         assert len(container.chapters()) == 1
-        assert [s.data for s in container.streams if s.type == "attachment"] == [b"a font"]
         said = [bytes(p) for p in container.demux(subtitles=0) if p.size]
     assert said == [b"Bonjour", b"Salut"]
-    with pytest.raises(VideoError, match=r"out\.mp4 cannot hold.*subtitle srt.*\.mkv"):
+    with pytest.raises(VideoError, match=r"\.mp4 file cannot hold.*film\.mkv.*\.mkv output"):
         colorized(tmp_path, source, "out.mp4")
-    with pytest.raises(VideoError, match=r"out\.webm cannot hold.*\.mkv"):
+    with pytest.raises(VideoError, match=r"\.webm file cannot hold.*\.mkv output"):
         colorized(tmp_path, plain, "out.webm")  # MP3
     assert hidden(tmp_path) == []
 
 
 # Flicker --------------------------------------------------------------------------------------
-
-
-def test_flicker_is_the_mean_distance_where_lightness_stays():
-    chroma = np.zeros((3, 1, 2, 2))
-    chroma[1, 0, 0] = 3 / 128, 4 / 128  # 5 there and back; the other pixel does not change
-    lightness = np.full((3, 1, 2, 1), 50.0)
-    assert flicker(chroma) == flicker(chroma, lightness) == pytest.approx(2.5)
-    lightness[1:, 0, 0] = 60  # its first change is motion, its second is not
-    assert flicker(chroma, lightness) == pytest.approx(5 / 3)
-    assert math.isnan(flicker(chroma[:1]))
 
 
 def test_smoothing_is_an_exponential_average_where_nothing_moves():
@@ -514,9 +504,8 @@ def test_a_film_flickers_less_and_follows_its_cut(tmp_path: Path):
         labs[smoothing] = np.stack(
             [rgb2lab(textbook_rgb(f, SMPTE170M, LIMITED))[::4, ::4] for f in decode(result)]
         )
-    measured = {s: flicker(lab[..., 1:] / 128) for s, lab in labs.items()}
-    one_scene = {s: flicker(lab[:15, ..., 1:] / 128) for s, lab in labs.items()}
-    assert one_scene[0.8] < 0.4 * one_scene[0.0], measured
+    flicker = {s: np.abs(np.diff(lab[:15, ..., 1:], axis=0)).mean() for s, lab in labs.items()}
+    assert flicker[0.8] < 0.4 * flicker[0.0]
     np.testing.assert_allclose(labs[0.8][15], labs[0.0][15], atol=0.5)  # the first after the cut
 
 
@@ -557,27 +546,10 @@ def test_an_interrupted_film_resumes_to_the_same_frames(tmp_path: Path):
     assert hidden(tmp_path) == [".out.mp4.segments"]
     calls = []
     result = colorized(tmp_path, source, progress=lambda *counts: calls.append(counts))
-    assert calls[0][0] > 20  # what was done is not done again
+    assert calls[0][0] == 32  # what was done is not done again
     assert calls[-1] == (40, 40)
     assert same_film(whole, result)
     assert hidden(tmp_path) == []
-
-
-def test_an_interrupted_film_whose_segments_are_all_there_is_only_joined(
-    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch
-):
-    from pix2pix_color.apps.video import writing
-
-    def fail(*_: object) -> None:
-        raise Interrupted
-
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(writing, "join", fail)
-        colorized(tmp_path, film)
-    stub = Stub()
-    colorized(tmp_path, film, colorizer=stub)
-    assert len(stub.seen) == 1  # the test pattern only
-    assert len(decode(tmp_path / "out.mp4")) == 40
 
 
 @pytest.mark.parametrize("name", ["state.npz", "video.nut"])
@@ -588,7 +560,7 @@ def test_a_damaged_segment_is_colorized_again(tmp_path: Path, film: Path, name: 
     os.truncate(damaged, damaged.stat().st_size // 2)
     calls = []
     result = colorized(tmp_path, film, progress=lambda *counts: calls.append(counts))
-    assert calls[0] == (13, 40)  # the first segment is kept
+    assert calls[0] == (16, 40)  # the first segment is kept
     assert same_film(result, colorized(tmp_path, film, "whole.mp4"))
 
 
@@ -620,7 +592,7 @@ colorized(folder, source, progress=lambda done, total: (print(done, flush=True),
 def test_a_killed_film_resumes_to_the_same_frames(tmp_path: Path, film: Path):
     process = python_process(SCRIPT, tmp_path, film)
     for line in process.stdout:
-        if int(line) >= 26:
+        if int(line) >= 32:
             break
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -628,7 +600,7 @@ def test_a_killed_film_resumes_to_the_same_frames(tmp_path: Path, film: Path):
     assert not (tmp_path / "out.mp4").exists()
     calls = []
     result = colorized(tmp_path, film, progress=lambda *counts: calls.append(counts))
-    assert calls[0][0] >= 13
+    assert calls[0][0] >= 16
     assert same_film(result, colorized(tmp_path, film, "whole.mp4"))
     assert hidden(tmp_path) == []
 
@@ -647,14 +619,9 @@ def test_unusable_sources(tmp_path: Path):
         container.mux(stream.encode(block))
     film = write_film(tmp_path / "film.mp4", gray_frames(10))
     (tmp_path / "cut.mp4").write_bytes(film.read_bytes()[:2000])  # before its index
-    with av.open(str(tmp_path / "header.mkv"), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height = 96, 64
-        container.start_encoding()
     for name, message in {
-        "header.mkv": "no frames|not a readable video",
         "missing.mp4": "does not exist",
-        "empty.mp4": "is empty",
+        "empty.mp4": "not a readable video",
         "noise.mp4": "not a readable video",
         "sound.wav": "no video stream",
         "cut.mp4": "not a readable video, or is truncated",
@@ -665,27 +632,36 @@ def test_unusable_sources(tmp_path: Path):
     assert hidden(tmp_path) == []
 
 
-@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
-def test_a_cut_off_film_is_colorized_as_far_as_it_goes(tmp_path: Path, suffix: str):
-    options = {"movflags": "faststart"} if suffix == "mp4" else {}
-    whole = write_film(tmp_path / f"whole.{suffix}", gray_frames(40), options=options)
-    if suffix == "mp4":  # its index first, as on the web
-        with (
-            av.open(str(whole)) as old,
-            av.open(str(tmp_path / "fast.mp4"), "w", options={"movflags": "faststart"}) as new,
-        ):
-            copy = new.add_stream_from_template(old.streams.video[0], opaque=True)
-            for packet in old.demux(video=0):
-                if packet.size:
-                    packet.stream = copy
-                    new.mux(packet)
-        whole = tmp_path / "fast.mp4"
-    data = whole.read_bytes()
-    film = tmp_path / f"film.{suffix}"
-    film.write_bytes(data[: len(data) // 2])
+def count_frames(film: Path) -> int:
+    with contextlib.closing(reading.VideoSource(film)) as source:
+        return len(list(source.frames()))
+
+
+@pytest.mark.parametrize("audio", ["aac", None])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_film_that_starts_late_is_not_called_truncated(tmp_path: Path, suffix, audio):
+    times = [64_000 + 512 * i for i in range(25)]  # from 5 s on, for 1 s
+    film = write_film(tmp_path / f"late{suffix}", gray_frames(25), times, audio=audio)
+    assert count_frames(film) == 25  # and no warning
+
+
+def test_a_cut_off_film_is_read_as_far_as_it_goes(tmp_path: Path):
+    whole = write_film(tmp_path / "whole.mkv", gray_frames(40)).read_bytes()
+    (tmp_path / "film.mkv").write_bytes(whole[: len(whole) // 2])
     with pytest.warns(UserWarning, match="truncated|damaged"):
-        result = colorized(tmp_path, film)
-    assert 5 < len(decode(result)) < 40
+        assert 5 < count_frames(tmp_path / "film.mkv") < 40
+
+
+def test_damage_in_the_middle_of_a_film_is_counted(tmp_path: Path):
+    film = write_film(tmp_path / "film.mp4", gray_frames(75), audio=None, options={"g": "10"})
+    with av.open(str(film)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+    content = bytearray(film.read_bytes())
+    for packet in packets[40:50]:
+        content[packet.pos + 8 : packet.pos + packet.size] = b"\xff" * (packet.size - 8)
+    film.write_bytes(content)
+    with pytest.warns(UserWarning, match=r"is damaged: \d+ video packets were skipped and \d+"):
+        count_frames(film)
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
@@ -725,47 +701,22 @@ def test_outputs_in_the_way(tmp_path: Path, film: Path):
     assert film.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    "options", [{"smoothing": 1.5}, {"segment_seconds": 0}, {"crf": 99}, {"smoothing": math.nan}]
-)
-def test_settings_out_of_range(tmp_path: Path, film: Path, options: dict):
-    with pytest.raises(VideoError, match=f"{next(iter(options))} must be"):
-        colorized(tmp_path, film, **options)
-
-
 def test_a_full_disk_keeps_the_finished_segments(tmp_path: Path):
     film = write_film(tmp_path / "film.mp4", gray_frames(40, noise=0), audio=None)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    done = []
+
+    def fill_the_disk(done: int, total: int | None) -> None:
+        if done > 16:  # the first segment is finished
+            resource.setrlimit(resource.RLIMIT_FSIZE, (6000, hard))
+
     try:  # a limit of file size refuses to write just as a full disk does
         with pytest.raises(VideoError, match="File too large.*to resume"):
-            colorized(
-                tmp_path, film, progress=lambda n, _: done.append(n) or limit_files(6000, hard, n)
-            )
+            colorized(tmp_path, film, progress=fill_the_disk)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not (tmp_path / "out.mp4").exists()
     result = colorized(tmp_path, film)
-    assert same_pictures(result, colorized(tmp_path, film, "whole.mp4"))
-
-
-def limit_files(size: int, hard: int, done: int) -> None:
-    if done > 13:  # the first segment is finished
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-
-
-def same_pictures(one: Path, other: Path) -> bool:
-    pairs = zip(decode(one), decode(other), strict=True)
-    return all((a.to_ndarray() == b.to_ndarray()).all() for a, b in pairs)
-
-
-def test_no_permission(tmp_path: Path, film: Path):
-    if os.geteuid() == 0:
-        pytest.skip("root may write everywhere")
-    folder = tmp_path / "closed"
-    folder.mkdir(mode=0o500)
-    with pytest.raises(VideoError, match="permission denied"):
-        colorized(folder, film)
+    assert same_film(result, colorized(tmp_path, film, "whole.mp4"))
 
 
 def test_two_processes_do_not_share_a_film(tmp_path: Path, film: Path):
@@ -788,43 +739,3 @@ def test_without_pyav_the_message_says_how_to_get_it(tmp_path: Path, film: Path)
         film,
     )
     assert code == 0 and "pip install 'pix2pix_color[video]'" in output
-
-
-# With the shipped model -----------------------------------------------------------------------
-
-
-def test_the_shipped_model_colorizes_a_film(tmp_path: Path):
-    from pix2pix_color.colorizer import Colorizer
-
-    source = write_film(tmp_path / "film.mp4", gray_frames(12))
-    result = colorized(tmp_path, source, colorizer=Colorizer.load("report"), crf=0)
-    for old, new in zip(decode(source), decode(result), strict=True):
-        gray, color = (rgb2lab(textbook_rgb(f, SMPTE170M, LIMITED)) for f in (old, new))
-        assert np.abs(color[..., 0] - gray[..., 0]).mean() < 0.4
-        assert np.abs(color[..., 1:]).mean() > 1
-
-
-@pytest.mark.parametrize("audio", ["aac", None])
-@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
-def test_a_film_that_starts_late_is_not_called_truncated(tmp_path: Path, suffix, audio):
-    from pix2pix_color.apps.video.reading import open_source
-
-    times = [64_000 + 512 * i for i in range(25)]  # from 5 s on, for 1 s
-    film = write_film(tmp_path / f"late{suffix}", gray_frames(25), times, audio=audio)
-    with open_source(film) as source:
-        assert len(list(source.frames())) == 25  # and no warning
-
-
-def test_damage_in_the_middle_of_a_film_is_located(tmp_path: Path):
-    from pix2pix_color.apps.video.reading import open_source
-
-    film = write_film(tmp_path / "film.mp4", gray_frames(75), audio=None, options={"g": "10"})
-    with av.open(str(film)) as container:
-        packets = [p for p in container.demux(video=0) if p.size]
-    content = bytearray(film.read_bytes())
-    for packet in packets[40:50]:
-        content[packet.pos + 8 : packet.pos + packet.size] = b"\xff" * (packet.size - 8)
-    film.write_bytes(content)
-    expected = r"damaged, from 1\.[567] s on: .* skipped and \d+ frames"
-    with pytest.warns(UserWarning, match=expected), open_source(film) as source:
-        list(source.frames())

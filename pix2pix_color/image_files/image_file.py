@@ -23,6 +23,7 @@ __all__ = [
     "check_size",
     "format_name",
     "is_output_name",
+    "output_format",
     "output_suffix",
     "reason_of",
     "stretch",
@@ -76,7 +77,6 @@ class ImageFile:
         xmp: the XMP packet with orientation 1, or `None`.
         dpi: (horizontal, vertical) pixels per inch, or `None`.
         lossless: whether the file kept every pixel (all but JPEG, HEIC, AVIF and lossy WebP).
-        compression: of a TIFF: `none`, `lzw`, `deflate`, `packbits`, `zstd` or `lzma`.
         frames: how many frames or pages the file has, if `read_frames` read it.
         duration: of a frame, in milliseconds, or `None`.
         loop: how often an animation is played, 0 is forever; `None` is once.
@@ -90,7 +90,6 @@ class ImageFile:
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     lossless: bool = True
-    compression: str | None = None
     frames: int = 1
     duration: float | None = None
     loop: int | None = None
@@ -103,14 +102,10 @@ class Decoded(ImageFile):
     Attributes:
         pixels: uint8 or uint16 (height, width, 1, 3 or 4); four channels are CMYK, 0 is no ink.
         orientation: EXIF orientation of the pixels, 1 to 8.
-        transposed: whether the decoder has already rotated the pixels, which swapped the sides.
-        problems: texts of the warnings to issue.
         rows: how many rows of a truncated file were decoded; `None` if it is whole.
     """
 
     orientation: int = 1
-    transposed: bool = False
-    problems: tuple[str, ...] = ()
     rows: int | None = None
 
 
@@ -169,25 +164,30 @@ def is_output_name(path: str | Path) -> bool:
     return format_name(Path(path).suffix) in OUTPUT_FORMATS
 
 
+def output_format(name: str) -> str:
+    """Returns the key of `OUTPUT_FORMATS` for a format's name or suffix.
+
+    Raises:
+        ImageFileError: the format is unknown or only read.
+    """
+    key = format_name(name)
+    if key not in OUTPUT_FORMATS:
+        known = ", ".join(OUTPUT_FORMATS)
+        raise ImageFileError(f"No image can be written as {name!r}. Use one of {known}.")
+    return key
+
+
 def output_suffix(source: str | Path, format: str | None = None) -> str:
     """Returns the suffix for the colorized version of a file.
 
     Args:
         source: the input's name; the file is not read.
-        format: the name or suffix of a format that is written. `None` is the input's own format if
-            it is written, JPEG for phone photographs (HEIC, AVIF), and PNG for a GIF
-            and all others.
-
-    Raises:
-        ImageFileError: `format` is unknown or only read.
+        format: as in `output_format`. `None` is the input's own format if it is written, JPEG for
+            phone photographs (HEIC, AVIF), and PNG for a GIF and all others.
     """
-    if format is None:
-        suffix = Path(source).suffix
-        if is_output_name(source) and format_name(suffix) != "gif":
-            return suffix
-        return ".jpg" if format_name(suffix) in ("heic", "avif") else ".png"
-    key = format_name(format)
-    if key not in OUTPUT_FORMATS:
-        reason = "Unknown image format" if key is None else "No image can be written as"
-        raise ImageFileError(f"{reason} {format!r}. Use one of {', '.join(OUTPUT_FORMATS)}.")
-    return OUTPUT_FORMATS[key][0]
+    if format is not None:
+        return OUTPUT_FORMATS[output_format(format)][0]
+    suffix = Path(source).suffix
+    if is_output_name(source) and format_name(suffix) != "gif":
+        return suffix
+    return ".jpg" if format_name(suffix) in ("heic", "avif") else ".png"

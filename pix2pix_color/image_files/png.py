@@ -8,34 +8,38 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+import imagecodecs
 import numpy as np
 
 from . import exif as _exif
 from .image_file import Decoded, ImageFile, Unreadable, check_size
+from .pillow import read_image, write_image
 
 __all__ = ["read_png", "write_png"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_END = len(_SIGNATURE) + 25
+_ACTL_END = 1 << 16  # an animation says so before its pixels
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _MAX_BLOCK = 1 << 24  # bytes of a profile, an EXIF block or an XMP packet, uncompressed
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-_XMP = b"XML:com.adobe.xmp"
-_INCH = 0.0254  # m
+_XMP = b"XML:com.adobe.xmp\0"
 
 
-def read_png(content: bytes, max_pixels: int) -> Decoded:
-    """Decodes a PNG of any color type; of an animation, the default image.
+def read_png(content: bytes, max_pixels: int, all_frames: bool = False) -> Iterator[Decoded]:
+    """Yields the image of a PNG of any color type, or all frames of an animation.
 
     Args:
         content: the file.
         max_pixels: a larger image is refused before it is decoded.
+        all_frames: of an animation; otherwise its default image.
     """
-    import imagecodecs
-
     if len(content) < _HEADER_END or content[12:16] != b"IHDR":
         raise Unreadable("it ends in its header")
     check_size(*struct.unpack(">2L", content[16:24]), max_pixels)
+    if all_frames and b"acTL" in content[:_ACTL_END]:
+        yield from read_image("png", content, max_pixels, all_frames)
+        return
     needed, metadata, rows, ends = [memoryview(_SIGNATURE)], {}, None, False
     for kind, chunk in _chunks(memoryview(content)):
         ends = ends or kind == b"IEND"
@@ -45,14 +49,12 @@ def read_png(content: bytes, max_pixels: int) -> Decoded:
             metadata |= _metadata(kind, bytes(chunk[8:-4]))
     if not ends:
         needed, rows = _completed(needed)
-    # About any other chunk, libpng would complain on the standard error.
-    pixels = np.atleast_3d(imagecodecs.png_decode(b"".join(needed)))
-    alpha = None
+    pixels, alpha = np.atleast_3d(imagecodecs.png_decode(b"".join(needed))), None
     if pixels.shape[-1] in (2, 4):
         alpha = np.ascontiguousarray(pixels[..., -1])
         pixels = np.ascontiguousarray(pixels[..., :-1])
     orientation = _exif.orientation(metadata.get("exif"))
-    return Decoded(pixels, alpha, "png", orientation=orientation, rows=rows, **metadata)
+    yield Decoded(pixels, alpha, "png", orientation=orientation, rows=rows, **metadata)
 
 
 def _completed(chunks: list[memoryview]) -> tuple[list[bytes], int]:
@@ -66,10 +68,14 @@ def _completed(chunks: list[memoryview]) -> tuple[list[bytes], int]:
     rows = len(found) // row
     if interlaced and rows < height:
         raise Unreadable("it is truncated, and interlaced")
-    file = io.BytesIO()
-    _write_chunk(file, b"IDAT", zlib.compress(found[: rows * row].ljust(row * height, b"\0"), 1))
-    _write_chunk(file, b"IEND", b"")
-    return [*(c for c in chunks if c[4:8] != b"IDAT"), file.getvalue()], rows
+    pixels = zlib.compress(found[: rows * row].ljust(row * height, b"\0"), 1)
+    others = [chunk for chunk in chunks if chunk[4:8] != b"IDAT"]
+    return [*others, _chunk(b"IDAT", pixels), _chunk(b"IEND", b"")], rows
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = struct.pack(">L", zlib.crc32(kind + data))
+    return struct.pack(">L", len(data)) + kind + data + checksum
 
 
 def _chunks(content: memoryview) -> Iterator[tuple[bytes, memoryview]]:
@@ -93,12 +99,12 @@ def _metadata(kind: bytes, data: bytes) -> dict[str, Any]:
     if kind == b"eXIf":
         return {"exif": _exif.PREFIX + data.removeprefix(_exif.PREFIX)}
     if kind == b"pHYs" and len(data) == 9 and data[8] == 1:
-        return {"dpi": tuple(round(side * _INCH, 2) for side in struct.unpack(">2L", data[:8]))}
-    if kind == b"iTXt" and data.startswith(_XMP + b"\0"):
+        return {"dpi": tuple(round(side * 0.0254, 2) for side in struct.unpack(">2L", data[:8]))}
+    if kind == b"iTXt" and data.startswith(_XMP):
         # Keyword, compression flag and method, language, translated keyword, text.
-        is_compressed = data[len(_XMP) + 1 : len(_XMP) + 2] == b"\1"
-        text = data[len(_XMP) + 3 :].split(b"\0", 2)[-1]
-        return {"xmp": (_inflate(text) if is_compressed else text) or None}
+        rest = data.removeprefix(_XMP)
+        text = rest[2:].split(b"\0", 2)[-1]
+        return {"xmp": (_inflate(text) if rest[:1] == b"\1" else text) or None}
     return {}
 
 
@@ -118,22 +124,9 @@ def write_png(image: ImageFile, pixels: np.ndarray, file: BinaryIO) -> None:
         pixels: uint8 or uint16 (height, width, 3 or 4).
         file: to write to.
     """
-    import imagecodecs
-
+    dot = io.BytesIO()  # one pixel with all the metadata, whose chunks are taken
+    write_image([(image, pixels[:1, :1].astype(np.uint8))], "png", dot)
+    chunks = dot.getvalue()[_HEADER_END:]
     encoded = imagecodecs.png_encode(np.ascontiguousarray(pixels))
-    file.write(encoded[:_HEADER_END])
-    if image.icc_profile:
-        _write_chunk(file, b"iCCP", b"ICC profile\0\0" + zlib.compress(image.icc_profile))
-    if image.dpi:
-        density = [round(side / _INCH) for side in image.dpi]
-        _write_chunk(file, b"pHYs", struct.pack(">2LB", *density, 1))
-    if image.exif:
-        _write_chunk(file, b"eXIf", image.exif.removeprefix(_exif.PREFIX))
-    if image.xmp:
-        _write_chunk(file, b"iTXt", _XMP + bytes(5) + image.xmp)
+    file.write(encoded[:_HEADER_END] + chunks[: chunks.rindex(b"IDAT") - 4])
     file.write(memoryview(encoded)[_HEADER_END:])
-
-
-def _write_chunk(file: BinaryIO, kind: bytes, data: bytes) -> None:
-    checksum = zlib.crc32(kind + data)
-    file.write(struct.pack(">L4s", len(data), kind) + data + struct.pack(">L", checksum))

@@ -69,16 +69,15 @@ def _levels(profile: bytes, space: str, dtype: np.dtype) -> np.ndarray:
     levels = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(256, -1)
     if space == "rgb":
         levels = np.repeat(levels[..., None], 3, axis=-1)
-    return _transform(levels, profile, space, exact=True)[..., 1].ravel()
+    return _transform(levels, profile, space, is_exact=True)[..., 1].ravel()
 
 
 def _transform(
-    pixels: np.ndarray, profile: bytes, space: str, exact: bool | None = None
+    pixels: np.ndarray, profile: bytes, space: str, is_exact: bool = False
 ) -> np.ndarray:
     import imagecodecs
 
-    if exact is None:
-        exact = pixels.dtype == np.uint16
+    is_exact |= pixels.dtype == np.uint16
     return imagecodecs.cms_transform(
         np.ascontiguousarray(pixels),
         profile,
@@ -87,7 +86,7 @@ def _transform(
         outcolorspace="rgb",
         intent=_PERCEPTUAL,
         # For 16 bits, LittleCMS's own tables are off by up to 20 levels of 255.
-        flags=imagecodecs.CMS.FLAGS.NOOPTIMIZE if exact else None,
+        flags=imagecodecs.CMS.FLAGS.NOOPTIMIZE if is_exact else None,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import functools
+import logging
 import os
 import re
 import stat
@@ -21,35 +22,29 @@ from .profiles import to_srgb
 
 __all__ = ["name_of", "read_frames", "read_image_file"]
 
+# Without a handler, Python prints what these log about a damaged file.
+for _library in ("tifffile", "imagecodecs"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
+
 _MAX_OVERHEAD = 1 << 26  # bytes besides the pixels
 
-_ACTL_END = 1 << 16  # an animation says so before its pixels
-
 _SIGNATURES = {
-    b"\x89PNG\r\n\x1a\n": "png",
-    b"\xff\xd8\xff": "jpeg",
-    b"II*\0": "tiff",
-    b"MM\0*": "tiff",
-    b"II+\0": "tiff",  # BigTIFF
-    b"MM\0+": "tiff",
-    b"GIF87a": "gif",
-    b"GIF89a": "gif",
-    b"BM": "bmp",
-    b"\0\0\0\x0cjP  \r\n\x87\n": "jpeg2000",
-    b"\xff\x4f\xff\x51": "jpeg2000",
-    **{b"P%d" % kind: "pnm" for kind in range(1, 7)},
+    "png": rb"\x89PNG\r\n\x1a\n",
+    "jpeg": rb"\xff\xd8\xff",
+    "tiff": rb"II[*+]\0|MM\0[*+]",  # `+` is BigTIFF
+    "gif": rb"GIF8[79]a",
+    "bmp": rb"BM",
+    "webp": rb"RIFF....WEBP",
+    "pnm": rb"P[1-6]",
+    "jpeg2000": rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
+    # One of the compatible brands; `mif1` may stand before `avif`.
+    "avif": rb"....ftyp(....){,60}avi[fs]",
+    "heic": rb"....ftyp(....){,60}(mif1|msf1|he(ic|ix|im|is|vc|vx))",
 }
-_BRANDS = {b"avif": "avif", b"avis": "avif", b"mif1": "heic", b"msf1": "heic"}
-_BRANDS |= {b"he" + rest: "heic" for rest in (b"ic", b"ix", b"im", b"is", b"vc", b"vx")}
-_UNSUPPORTED = {
-    b"\xff\x0a": "JPEG XL",
-    b"\0\0\0\x0cJXL ": "JPEG XL",
-    b"8BPS": "Photoshop",
-    b"%PDF": "PDF",
-    b"P7\n": "PAM",
-    b"qoif": "QOI",
-    b"v/1\x01": "OpenEXR",
-}
+"""How the files of each format begin, as regular expressions."""
+
+# As an attribute or as an element.
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]")
 
 
 def read_image_file(
@@ -59,7 +54,7 @@ def read_image_file(
 
     Reads the first page of a TIFF, the first frame of an animation, and the first image of a JPEG
     that contains several. An `ImageFileWarning` names what is unusable (a broken profile or EXIF
-    block) or dropped (masks in a TIFF).
+    block).
 
     Args:
         source: the path of a regular file, or an open binary file, which is not closed.
@@ -78,8 +73,8 @@ def read_image_file(
     """
     name = name_of(source)
     try:
-        content = _content(source, max_bytes=8 * max_pixels + _MAX_OVERHEAD)
-        return _finish(_decoder(content)(content, max_pixels), name, strict)
+        decode = _decoder(source, max_pixels)
+        return _finish(next(decode()), name, strict)
     except Exception as error:  # decoders of damaged data raise whatever they encounter
         raise ImageFileError(f"{name} cannot be read: {_reason(error)}.") from error
 
@@ -99,31 +94,16 @@ def read_frames(
     """
     name, number = name_of(source), 0
     try:
-        content = _content(source, max_bytes=8 * max_pixels + _MAX_OVERHEAD)
-        first = _decoder(content)(content, max_pixels)
-        frames = iter([first])
+        decode = _decoder(source, max_pixels)
         try:
-            if first.format in ("gif", "png", "webp"):
-                from .pillow import read_animation
-
-                if first.format != "png" or b"acTL" in content[:_ACTL_END]:
-                    frames = read_animation(content, first.format, max_pixels)
-            elif first.format == "tiff":
-                from .tiff import read_pages
-
-                frames = read_pages(content, first, max_pixels)
-            for number, frame in enumerate(frames):
-                same = first if number == 0 else frame
-                timing = {k: getattr(frame, k) for k in ("frames", "duration", "loop")}
-                if first.format != "tiff":
-                    timing |= {"icc_profile": first.icc_profile, "orientation": first.orientation}
-                yield _finish(dataclasses.replace(same, **timing), name, strict)
+            for frame in decode(all_frames=True):
+                yield _finish(frame, name, strict)
                 number += 1
         except Exception as error:
-            if strict or isinstance(error, ImageFileError):
+            if strict:
                 raise
             if number == 0:
-                yield _finish(first, name, strict)
+                yield _finish(next(decode()), name, strict)
             text = f"only its first {max(number, 1)} frames or pages are read: {_reason(error)}"
             warnings.warn(f"{name}: {text}.", ImageFileWarning, stacklevel=2)
     except Exception as error:
@@ -151,61 +131,49 @@ def _reason(error: Exception) -> str:
 
 def _content(source: str | Path | BinaryIO, max_bytes: int) -> bytes:
     """Returns all bytes of a file; `max_bytes` is more than any image of allowed size has."""
-    too_large = f"it is larger than an image of allowed size can be ({max_bytes:,} bytes)"
     if isinstance(source, str | os.PathLike):
-        status = os.stat(source)  # before opening, which would wait for the other end of a pipe
-        if stat.S_ISDIR(status.st_mode):
-            raise Unreadable("it is a folder")
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable("it is a pipe or a device, not a file")
-        if status.st_size > max_bytes:
-            raise Unreadable(too_large)
+        # Before opening, which would wait for the other end of a pipe.
+        if not stat.S_ISREG(os.stat(source).st_mode):
+            raise Unreadable("it is a folder, a pipe or a device, not a file")
         with open(source, "rb") as file:
-            content = file.read()
-    else:
-        try:
-            content = source.read(max_bytes + 1)
-        except (OSError, AttributeError, TypeError) as error:
-            raise Unreadable(f"it is not an open binary file ({error})") from error
-        if not isinstance(content, bytes):
-            raise Unreadable("it is open as text: open it in binary mode")
+            return _content(file, max_bytes)
+    content = source.read(max_bytes + 1)
+    if not isinstance(content, bytes):
+        raise Unreadable("it is open as text: open it in binary mode")
     if not content:
         raise Unreadable("it is empty")
     if len(content) > max_bytes:
-        raise Unreadable(too_large)
+        raise Unreadable(f"it is larger than an image of allowed size can be ({max_bytes:,} bytes)")
     return content
 
 
-def _decoder(content: bytes) -> Callable[[bytes, int], Decoded]:
-    """Returns the function that decodes the format of the first bytes."""
-    for signature, name in _UNSUPPORTED.items():
-        if content.startswith(signature):
-            raise Unreadable(f"{name} files are not supported: convert it to PNG or JPEG")
-    found = [name for signature, name in _SIGNATURES.items() if content.startswith(signature)]
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        found = ["webp"]
-    if content[4:8] == b"ftyp":  # `mif1` may stand before `avif`
-        end = min(int.from_bytes(content[:4], "big"), 256)
-        brands = [content[at : at + 4] for at in (8, *range(16, end, 4))]
-        found = sorted({_BRANDS[brand] for brand in brands if brand in _BRANDS})  # AVIF first
-    if not found:
-        raise Unreadable("it is not an image of a known format")
+def _decoder(source: str | Path | BinaryIO, max_pixels: int) -> Callable[..., Iterator[Decoded]]:
+    """Reads a file and returns a function that decodes its first frame, or `all_frames`."""
+    content = _content(source, 8 * max_pixels + _MAX_OVERHEAD)
+    format = _format(content)
     # Imported when needed: a JPEG needs neither tifffile nor libpng.
-    if found == ["png"]:
+    if format == "png":
         from .png import read_png as read
-    elif found == ["tiff"]:
+    elif format == "tiff":
         from .tiff import read_tiff as read
     else:
-        from .pillow import READERS
+        from .pillow import read_image
 
-        read = READERS[found[0]]
-    return read
+        read = functools.partial(read_image, format)
+    return functools.partial(read, content, max_pixels)
+
+
+def _format(content: bytes) -> str:
+    """Returns the key of `FORMATS` for a file's first bytes."""
+    for name, signature in _SIGNATURES.items():
+        if re.match(signature, content[:256], re.DOTALL):
+            return name
+    raise Unreadable("its format is unknown or not supported: convert it to PNG or JPEG")
 
 
 def _finish(decoded: Decoded, name: str, strict: bool) -> ImageFile:
     """Converts to sRGB, turns upright, and makes the metadata agree with both."""
-    transposed = decoded.transposed or decoded.orientation >= 5
-    problems, exif = list(decoded.problems), decoded.exif
+    problems, exif = [], decoded.exif
     if decoded.rows is not None:
         missing = 1 - decoded.rows / len(decoded.pixels)
         lost = f"{missing:.1%} of its rows are" if missing else "its end, and perhaps detail, is"
@@ -217,27 +185,22 @@ def _finish(decoded: Decoded, name: str, strict: bool) -> ImageFile:
         problems.append(problem)
     if exif:
         try:
-            exif = _exif.upright(exif, transposed=transposed, converted=profile is not None)
+            exif = _exif.upright(exif)
         except ValueError as error:
             problems.append(f"its EXIF is damaged ({error}) and is dropped")
             exif = None
     for text in problems:
         warnings.warn(f"{name}: {text}.", ImageFileWarning, stacklevel=3)
-    alpha = decoded.alpha
-    return ImageFile(
-        pixels=_turn(pixels, decoded.orientation),
-        alpha=None if alpha is None else _turn(alpha, decoded.orientation),
-        format=decoded.format,
-        exif=exif,
-        icc_profile=profile,
-        xmp=_upright_xmp(decoded.xmp),
-        dpi=_usable_dpi(decoded.dpi, transposed),
-        lossless=decoded.lossless,
-        compression=decoded.compression,
-        frames=decoded.frames,
-        duration=decoded.duration,
-        loop=decoded.loop,
-    )
+    kept = {field.name: getattr(decoded, field.name) for field in dataclasses.fields(ImageFile)}
+    kept |= {
+        "pixels": _turn(pixels, decoded.orientation),
+        "alpha": None if decoded.alpha is None else _turn(decoded.alpha, decoded.orientation),
+        "exif": exif,
+        "icc_profile": profile,
+        "xmp": _XMP_ORIENTATION.sub(rb"\g<1>1", decoded.xmp or b"") or None,
+        "dpi": _usable_dpi(decoded.dpi, decoded.orientation),
+    }
+    return ImageFile(**kept)
 
 
 def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -251,16 +214,11 @@ def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def _upright_xmp(xmp: bytes | None) -> bytes | None:
-    # As an attribute or as an element.
-    return xmp and re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]", rb"\g<1>1", xmp)
-
-
-def _usable_dpi(dpi: object, transposed: bool) -> tuple[float, float] | None:
+def _usable_dpi(dpi: object, orientation: int) -> tuple[float, float] | None:
     try:
         x, y = (float(side) for side in dpi)
     except (TypeError, ValueError):
         return None
-    if not all(math.isfinite(side) and 1 <= side <= 100_000 for side in (x, y)):
+    if not (1 <= x <= 100_000 and 1 <= y <= 100_000):  # NaN is in no range
         return None
-    return (y, x) if transposed else (x, y)
+    return (y, x) if orientation >= 5 else (x, y)

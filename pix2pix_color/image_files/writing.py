@@ -17,11 +17,10 @@ from ..errors import ImageFileError, disk_is_full
 from ..files import replacing
 from .image_file import (
     FORMATS,
-    OUTPUT_FORMATS,
     ImageFile,
     ImageFileWarning,
     bands,
-    format_name,
+    output_format,
     output_suffix,
     reason_of,
 )
@@ -29,10 +28,8 @@ from .reading import name_of
 
 __all__ = ["write_image_file"]
 
-_ALPHA = ("png", "tiff", "webp", "gif")
-_ANIMATED = ("png", "tiff", "webp", "gif")
+_ALPHA = _ANIMATED = ("png", "tiff", "webp", "gif")
 _16_BITS = ("png", "tiff")
-_MAX_SIDE = {"png": 1_000_000, "jpeg": 65500, "webp": 16383, "gif": 65535}
 _MAX_JPEG_BLOCK = 65533 - 32  # bytes in one marker, less the name of its content
 
 
@@ -48,10 +45,10 @@ def write_image_file(
 
     PNG and TIFF keep 16 bits, the other formats round to 8. JPEG is written with quality 95 and
     without chroma subsampling (the chroma is what was added), WebP lossless if the input was and
-    otherwise with quality 95, TIFF with the input's compression and otherwise with deflate. JPEG
-    and BMP have no alpha: transparent areas become white. BMP and GIF have no EXIF and no profile.
-    A GIF is dithered to 256 colors, so its luminance only approximates the input's. An
-    `ImageFileWarning` names what the format cannot hold.
+    otherwise with quality 95. JPEG and BMP have no alpha: transparent areas become white. BMP and
+    GIF have no EXIF and no profile, TIFF has only the texts of EXIF. A GIF has 256 colors, so its
+    luminance only approximates the input's. An `ImageFileWarning` names what the format cannot
+    hold.
 
     Args:
         image: from `read_image_file`.
@@ -71,14 +68,13 @@ def write_image_file(
     """
     name = name_of(destination)
     is_path = isinstance(destination, str | os.PathLike)
-    _check_pixels(image, rgb)
-    key = _choose(image, destination if is_path else None, format)
-    limit = _MAX_SIDE.get(key)
-    if limit and max(rgb.shape[:2]) > limit:
+    expected = (*image.pixels.shape[:2], 3)
+    if rgb.shape != expected or rgb.dtype != image.pixels.dtype:
         raise ImageFileError(
-            f"{name} cannot be written: {key} allows at most {limit} pixels per side, and the "
-            f"image has {rgb.shape[1]} x {rgb.shape[0]}. Use tiff."
+            f"The colorized pixels must be {image.pixels.dtype} {expected} like the image, not "
+            f"{rgb.dtype} {rgb.shape}."
         )
+    key = _choose(image, destination if is_path else None, format)
     # A device such as /dev/null would be replaced by a file.
     if is_path and os.path.exists(destination) and not os.path.isfile(destination):
         kind = "folder" if os.path.isdir(destination) else "pipe or a device"
@@ -107,34 +103,15 @@ def write_image_file(
         raise ImageFileError(f"{name} cannot be written: {reason_of(error)}.") from error
 
 
-def _check_pixels(image: ImageFile, rgb: np.ndarray) -> None:
-    rgb = np.asarray(rgb)
-    expected = (*image.pixels.shape[:2], 3)
-    if rgb.shape != expected or rgb.dtype != image.pixels.dtype:
-        raise ImageFileError(
-            f"The colorized pixels must be {image.pixels.dtype} {expected} like the image, not "
-            f"{rgb.dtype} {rgb.shape}."
-        )
-
-
 def _choose(image: ImageFile, path: str | Path | None, format: str | None) -> str:
     """Returns the key of `OUTPUT_FORMATS` to write."""
-    suffix = "" if path is None else Path(path).suffix
-    by_suffix = format_name(suffix) if suffix else None
-    if format is not None:
-        key = format_name(output_suffix("", format))
-        if by_suffix not in (None, key):
-            raise ImageFileError(
-                f"{path}: the suffix {suffix} does not match the format {key}. Use "
-                f"{' or '.join(OUTPUT_FORMATS[key])}."
-            )
-        return key
     if path is None:
-        return format_name(output_suffix(f"a{FORMATS[image.format][0]}"))
-    if by_suffix not in OUTPUT_FORMATS:
-        known = ", ".join(suffix for suffixes in OUTPUT_FORMATS.values() for suffix in suffixes)
-        raise ImageFileError(f"{path}: no image can be written as {suffix!r}. Use one of {known}.")
-    return by_suffix
+        return output_format(output_suffix(f"a{FORMATS[image.format][0]}", format))
+    suffix = Path(path).suffix
+    key = output_format(suffix)
+    if format is not None and output_format(format) != key:
+        raise ImageFileError(f"{path}: the suffix {suffix} does not match the format {format}.")
+    return key
 
 
 def _fit(
@@ -150,8 +127,6 @@ def _fit(
     if rgb.dtype == np.uint16 and (is_animation or key not in _16_BITS):
         rgb, alpha = _to_8_bits(rgb), None if alpha is None else _to_8_bits(alpha)
     if alpha is not None:
-        if key == "gif" and np.any((alpha > 0) & (alpha < 255)):
-            lost.append("gif has no partial transparency")
         rgb = np.concatenate([rgb, alpha[..., None]], axis=-1)
     if key == "jpeg":
         for field in ("exif", "xmp"):

@@ -7,6 +7,5 @@ Importing this package loads neither PyAV nor TensorFlow.
 
 from .formats import OUTPUT_EXTENSIONS, VIDEO_EXTENSIONS
 from .job import colorize_video
-from .smoothing import flicker
 
-__all__ = ["OUTPUT_EXTENSIONS", "VIDEO_EXTENSIONS", "colorize_video", "flicker"]
+__all__ = ["OUTPUT_EXTENSIONS", "VIDEO_EXTENSIONS", "colorize_video"]

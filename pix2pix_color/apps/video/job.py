@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import json
 import os
@@ -19,7 +18,7 @@ import numpy as np
 
 from ...errors import VideoError, in_words
 from ...files import locked, replacing, write_atomically
-from .formats import Codec, codec_for
+from .formats import CODECS, H264
 from .smoothing import ChromaSmoother
 
 if TYPE_CHECKING:
@@ -52,8 +51,8 @@ def colorize_video(
 
     Luminance, frame times (including a variable frame rate), rotation, pixel aspect, color tags
     and 10-bit samples are kept; audio, subtitles, chapters and titles are copied unchanged.
-    Transparency, cover pictures and data streams are dropped, and interlaced fields stay
-    interleaved. H.264 needs an even width and height: an odd one gets its last column or row
+    Transparency, cover pictures, attachments and data streams are dropped, and interlaced fields
+    stay interleaved. H.264 needs an even width and height: an odd one gets its last column or row
     repeated.
 
     The work is in a hidden folder beside the destination until all is done. Calling this again
@@ -80,41 +79,59 @@ def colorize_video(
 
     Raises:
         VideoError: the source cannot be read, the format does not support one of its streams, the
-            destination exists, the disk is full, a setting is out of range, or PyAV is missing.
+            destination exists, the disk is full, or PyAV is missing.
     """
     source, destination = Path(source), Path(destination)
-    codec = codec_for(destination)
-    _check_range("smoothing", smoothing, 0, 1)
-    _check_range("segment_seconds", segment_seconds, 0.01, 3600)
-    _check_range("crf", 0 if crf is None else crf, 0, 51)
-    _refuse(source, destination, overwrite)
+    _check_destination(source, destination, overwrite)
     try:
-        from .reading import open_source
+        import av
+
+        from .reading import VideoSource
     except ImportError as error:
         raise VideoError(
             f"Colorizing videos needs PyAV ({error}): pip install 'pix2pix_color[video]'."
         ) from error
+    codec = CODECS[destination.suffix.lower()]
     settings = {
         "render_size": render_size,
         "strength": strength,
         "smoothing": smoothing,
         "segment_seconds": segment_seconds,
-        "crf": codec.crf if crf is None else crf,
-        "codec": codec.name,
+        # At these qualities the loss is not visible.
+        "crf": crf if crf is not None else 16 if codec == H264 else 24,
+        "codec": codec,
+        "pyav": av.__version__,
     }
-    with _explained(source, destination), open_source(source) as video:
-        _warn_of_losses(video, destination, codec)
-        with _Job(colorizer, video, destination, codec, settings, progress) as job:
-            job.run()
+    folder = destination.parent / f".{destination.name}.segments"
+    try:
+        with contextlib.closing(VideoSource(source)) as video:
+            _warn_of_losses(video, destination, codec)
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder / "lock") as mine:
+                if not mine:
+                    raise VideoError(
+                        f"Another process is colorizing {destination}. Wait until it has finished."
+                    )
+                job = _Job(colorizer, video, destination, folder, settings, progress)
+                try:
+                    job.run()
+                finally:
+                    if not job.segment(0).exists():  # finished, or nothing to resume
+                        shutil.rmtree(folder, ignore_errors=True)
+    except (av.FFmpegError, OSError) as error:
+        text = f"{source} cannot be colorized to {destination}: {in_words(error).rstrip('.')}."
+        if folder.exists():
+            text += " Run the same command again to resume after the last finished segment."
+        raise VideoError(text) from error
     return destination
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise VideoError(f"{name} must be between {low:g} and {high:g}, not {value}.")
-
-
-def _refuse(source: Path, destination: Path, overwrite: bool) -> None:
+def _check_destination(source: Path, destination: Path, overwrite: bool) -> None:
+    if destination.suffix.lower() not in CODECS:
+        raise VideoError(
+            f"{destination}: cannot write {destination.suffix!r} videos. Choose one of "
+            f"{', '.join(CODECS)}."
+        )
     if not destination.exists():
         return
     if source.exists() and destination.samefile(source):
@@ -125,46 +142,23 @@ def _refuse(source: Path, destination: Path, overwrite: bool) -> None:
         raise VideoError(f"{destination} already exists. Use --overwrite to replace it.")
 
 
-def _work_folder(destination: Path) -> Path:
-    return destination.parent / f".{destination.name}.segments"
-
-
-@contextlib.contextmanager
-def _explained(source: Path, destination: Path) -> Iterator[None]:
-    """Turns errors of FFmpeg and of the operating system into one line for the user."""
-    import av
-
-    try:
-        yield
-    except (av.FFmpegError, OSError) as error:
-        text = f"{source} cannot be colorized to {destination}: {in_words(error).rstrip('.')}."
-        if _work_folder(destination).exists():
-            text += " Run the same command again to resume after the last finished segment."
-        raise VideoError(text) from error
-
-
-def _warn_of_losses(video: VideoSource, destination: Path, codec: Codec) -> None:
-    picture, path = video.picture, video.path
+def _warn_of_losses(video: VideoSource, destination: Path, codec: str) -> None:
     losses = {
-        f"{path} is interlaced. {destination} keeps both fields in each frame, and players will "
-        "not deinterlace them.": picture.interlaced,
-        f"{path} has transparency, which {destination} does not keep.": picture.alpha,
-        f"{path} has more than 8 bits per sample, but {destination.suffix} keeps 8. Choose .mp4, "
-        ".mov or .mkv to keep 10.": picture.deep and not codec.deep,
-        f"{path} is {picture.width}x{picture.height}, but H.264 needs even sides: the last column "
-        "or row is repeated.": codec.even and bool(picture.width % 2 or picture.height % 2),
+        f"is interlaced: {destination} keeps both fields in each frame, and players will not "
+        "deinterlace them": video.picture.interlaced,
+        f"has transparency, which {destination} does not keep": video.picture.alpha,
+        f"has more than 8 bits per sample, but {destination.suffix} keeps 8: choose .mp4, .mov or "
+        ".mkv to keep 10": video.picture.deep and codec != H264,
     }
-    for text, applies in losses.items():
-        if applies:
-            warnings.warn(text, stacklevel=3)
+    for text in (text for text, applies in losses.items() if applies):
+        warnings.warn(f"{video.path} {text}.", stacklevel=3)
 
 
 class _Job:
     """The hidden folder of a video's segments, and the work on it.
 
-    It contains `settings.json`, `probe.npy` (the model's output for a test pattern), one folder
-    per finished segment (`00000`, `00001`, ...) with `video.nut` and `state.npz` (the state from
-    which the next one starts), and `complete` once all segments are finished.
+    It contains `settings.json` and one folder per finished segment (`00000`, `00001`, ...) with
+    `video.nut` and `state.npz` (the state from which the next one starts).
     """
 
     def __init__(
@@ -172,31 +166,19 @@ class _Job:
         colorizer: Colorizer,
         video: VideoSource,
         destination: Path,
-        codec: Codec,
+        folder: Path,
         settings: dict[str, Any],
         progress: Progress | None,
     ) -> None:
         self.colorizer, self.video, self.destination = colorizer, video, destination
-        self.codec, self.settings = codec, settings
+        self.folder, self.settings = folder, settings
         self.smoother = ChromaSmoother(settings["smoothing"])
         self.progress = progress or (lambda done, total: None)
-        self.folder = _work_folder(destination)
         self.done = 0  # frames
         self.origin = self.last_duration = 0  # the first frame's time, in ticks
 
-    def __enter__(self) -> _Job:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = contextlib.ExitStack()
-        if not self._lock.enter_context(locked(self.folder / "lock")):
-            raise VideoError(
-                f"Another process is colorizing {self.destination}. Wait until it has finished."
-            )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.close()
-        if not self._segment(0).exists():  # nothing to resume
-            shutil.rmtree(self.folder, ignore_errors=True)
+    def segment(self, number: int) -> Path:
+        return self.folder / f"{number:05d}"
 
     def run(self) -> None:
         """Does the remaining work and renames the result to the destination."""
@@ -204,118 +186,99 @@ class _Job:
 
         self._begin()
         joined = self.folder / f"joined{self.destination.suffix}"
-        crf = self.settings["crf"]
-        check_copies(joined, self.video, self.codec, crf, self.destination)
-        number = self._resume()
-        if not (self.folder / "complete").exists():
-            frames = self.video.frames(skip=self.done)
-            ticks = Fraction(self.settings["segment_seconds"]) / self.video.picture.time_base
-            for segment in _segments(frames, ticks):
-                self._write_segment(number, segment)
-                number += 1
-            write_atomically(self.folder / "complete", "")
+        codec, crf = self.settings["codec"], self.settings["crf"]
+        check_copies(joined, self.video, codec, crf)
+        number, picture = self._resume(), self.video.picture
+        size = max(1, min(_BATCH, _BATCH_PIXELS // (picture.width * picture.height)))
+        batches = _batches(self.video.frames(skip=self.done), size)
+        for batch in batches:
+            self._write_segment(number, itertools.chain([batch], batches))
+            number += 1
         self.progress(self.done, self.done)
-        segments = [self._segment(n) / "video.nut" for n in range(number)]
-        join(joined, segments, self.video, self.origin, self.last_duration, self.destination)
+        segments = [self.segment(n) / "video.nut" for n in range(number)]
+        join(joined, segments, self.video, self.origin, self.last_duration)
         os.replace(joined, self.destination)
-        self._lock.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.segment(0))
 
     def _begin(self) -> None:
         """Keeps what an earlier run left if its source, model and settings are the same."""
         for half_written in self.folder.glob(".*"):
             shutil.rmtree(half_written)
-        settings, probe = self._described(), self._probe()
-        path, probe_path = self.folder / "settings.json", self.folder / "probe.npy"
+        path, status = self.folder / "settings.json", self.video.path.stat()
+        settings = self.settings | {
+            "source": [str(self.video.path.resolve()), status.st_size, status.st_mtime_ns],
+            "model": self._model(),
+        }
         try:
-            same = json.loads(path.read_text(encoding="utf-8")) == settings and np.allclose(
-                np.load(probe_path), probe, atol=1e-3
-            )
-        except (OSError, ValueError):
-            same = False
-        if same:
-            return
-        if path.exists():
+            if json.loads(path.read_text(encoding="utf-8")) == settings:
+                return
             warnings.warn(
                 f"{self.destination} was started with another source, model or setting: starting "
                 "over.",
                 stacklevel=3,
             )
-        for old in self.folder.iterdir():
-            if old.is_dir():
-                shutil.rmtree(old)
-            elif not old.name.startswith("lock"):
-                old.unlink()
-        buffer = io.BytesIO()
-        np.save(buffer, probe)
-        write_atomically(probe_path, buffer.getvalue())
+        except (OSError, ValueError):  # nothing, or nothing usable
+            pass
+        for old in self.folder.glob("[0-9]*"):
+            shutil.rmtree(old)
         write_atomically(path, json.dumps(settings, indent=2) + "\n")
 
-    def _described(self) -> dict[str, Any]:
-        import av
-
-        status = self.video.path.stat()
-        return {
-            "source": [str(self.video.path.resolve()), status.st_size, status.st_mtime_ns],
-            "pyav": av.__version__,
-            **self.settings,
-        }
-
-    def _probe(self) -> np.ndarray:
-        """Returns the model's output for a test pattern, which identifies the model."""
+    def _model(self) -> list[float]:
+        """Returns what identifies the model: statistics of its output for a test pattern."""
         pattern = 50 + 40 * np.sin(np.arange(64 * 64, dtype=np.float32) / 7).reshape(1, 64, 64, 1)
-        return self.colorizer.predict_chroma(pattern, render_size=self.settings["render_size"])
-
-    def _segment(self, number: int) -> Path:
-        return self.folder / f"{number:05d}"
+        chroma = self.colorizer.predict_chroma(pattern, render_size=self.settings["render_size"])
+        return [round(float(x), 3) for x in (*chroma.mean((0, 1, 2)), *chroma.std((0, 1, 2)))]
 
     def _resume(self) -> int:
         """Restores the state after the last finished segment; returns the number of segments."""
         number, state = 0, None
         while (following := self._state(number)) is not None:
             number, state = number + 1, following
-        if self._segment(number).exists():  # damaged, for example by a power failure
-            for later in self.folder.glob("[0-9]*"):
-                if int(later.name) >= number:
-                    shutil.rmtree(later)
-            (self.folder / "complete").unlink(missing_ok=True)
+        for later in self.folder.glob("[0-9]*"):  # from a segment damaged by a power failure on
+            if int(later.name) >= number:
+                shutil.rmtree(later)
         if state is not None:
             for name in _COUNTS:
                 setattr(self, name, int(state.pop(name)))
             self.smoother.state = state
-            self.progress(self.done, self._total())
+            self._show_progress()
         return number
 
     def _state(self, number: int) -> dict[str, np.ndarray] | None:
         """Returns the state saved with a segment, or `None` if it is missing or damaged."""
         try:
-            with np.load(self._segment(number) / "state.npz") as saved:
+            with np.load(self.segment(number) / "state.npz") as saved:
                 state = dict(saved)
-            size = (self._segment(number) / "video.nut").stat().st_size
+            size = (self.segment(number) / "video.nut").stat().st_size
         except (OSError, EOFError, ValueError, zipfile.BadZipFile):
             return None
         return state if int(state.pop("bytes")) == size else None
 
-    def _total(self) -> int | None:
-        expected = self.video.frame_count
-        return None if expected is None else max(expected, self.done)
+    def _show_progress(self) -> None:
+        count = self.video.frame_count
+        self.progress(self.done, None if count is None else max(count, self.done))
 
-    def _write_segment(self, number: int, frames: Iterable[Frame]) -> None:
+    def _write_segment(self, number: int, batches: Iterable[list[Frame]]) -> None:
+        """Writes batches of frames until the segment is long enough."""
         from .writing import segment_writer
 
-        picture = self.video.picture
-        size = max(1, min(_BATCH, _BATCH_PIXELS // (picture.width * picture.height)))
-        with replacing(self._segment(number)) as temporary:
+        picture, codec, crf = self.video.picture, self.settings["codec"], self.settings["crf"]
+        ticks, start = Fraction(self.settings["segment_seconds"]) / picture.time_base, None
+        with replacing(self.segment(number)) as temporary:
             temporary.mkdir()
             path = temporary / "video.nut"
-            with segment_writer(path, picture, self.codec, self.settings["crf"]) as write:
-                for batch in _batches(frames, size):
+            with segment_writer(path, picture, codec, crf) as write:
+                for batch in batches:
+                    if start is None:
+                        start = batch[0].time
                     if not self.done:
-                        self.origin = batch[0].time
+                        self.origin = start
                     for frame, rgb in zip(batch, self._colorize(batch), strict=True):
                         write(rgb, frame.time - self.origin, frame.duration)
                     self.done, self.last_duration = self.done + len(batch), batch[-1].duration
-                    self.progress(self.done, self._total())
+                    self._show_progress()
+                    if batch[-1].time - start >= ticks:
+                        break
             counts = {name: getattr(self, name) for name in _COUNTS}
             counts["bytes"] = path.stat().st_size
             np.savez(temporary / "state.npz", **self.smoother.state, **counts)
@@ -342,21 +305,6 @@ class _Job:
         return self.colorizer.apply_chroma(images, np.stack(smoothed), self.settings["strength"])
 
 
-def _segments(frames: Iterable[Frame], ticks: Fraction) -> Iterator[Iterator[Frame]]:
-    """Yields the frames of each segment, which lasts at least `ticks`."""
-    number, start = -1, None
-
-    def segment(frame: Frame) -> int:
-        nonlocal number, start
-        if start is None or frame.time - start >= ticks:
-            number, start = number + 1, frame.time
-        return number
-
-    for _, frames_of_segment in itertools.groupby(frames, key=segment):
-        yield frames_of_segment
-
-
-def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    frames = iter(frames)
+def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
     while batch := list(itertools.islice(frames, size)):
         yield batch

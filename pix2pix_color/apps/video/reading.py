@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -16,9 +17,8 @@ from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
 from ...errors import VideoError, in_words
-from .formats import Picture
 
-__all__ = ["CONVERSION", "Frame", "VideoSource", "open_container", "open_source", "video_stream"]
+__all__ = ["CONVERSION", "Frame", "Picture", "VideoSource", "open_container", "video_stream"]
 
 # SWS_BICUBIC, FULL_CHR_H_INT, FULL_CHR_H_INP, ACCURATE_RND, BITEXACT; PyAV does not name the
 # last four.
@@ -32,13 +32,54 @@ _HD = 720  # rows from which players assume BT.709 for an untagged video
 
 
 @dataclass(frozen=True)
-class Frame:
-    """A decoded frame.
+class Picture:
+    """What all frames of a video have in common; the integer tags are FFmpeg's codes.
 
     Attributes:
-        rgb: uint8 or uint16 (height, width, 3).
-        time: in ticks of the picture's time base; greater than that of the previous frame.
-        duration: in ticks; 0 if unknown.
+        width, height: in pixels, as stored (before rotation).
+        deep: whether samples have more than 8 bits.
+        time_base: seconds per tick of the frames' times.
+        rate: average frames per second.
+        aspect: width of a pixel divided by its height.
+        matrix: AVColorSpace of the YUV samples; inferred from the size if untagged.
+        range: AVColorRange: 1 limited (16-235), 2 full (0-255).
+        primaries, transfer: AVColorPrimaries and AVColorTransferCharacteristic; 2 is unknown.
+        display_matrix: nine numbers that rotate or flip the picture for display, or empty.
+        quarter_turns: counterclockwise rotation for display, in units of 90 degrees.
+        interlaced: whether each frame contains two fields.
+        alpha: whether there is transparency, which no output keeps.
+    """
+
+    width: int
+    height: int
+    deep: bool
+    time_base: Fraction
+    rate: Fraction
+    aspect: Fraction
+    matrix: int
+    range: int
+    primaries: int
+    transfer: int
+    display_matrix: tuple[int, ...]
+    quarter_turns: int
+    interlaced: bool
+    alpha: bool
+
+    @property
+    def swscale_matrix(self) -> int:
+        """The matrix for FFmpeg's converter, which has one code for BT.470BG and SMPTE 170M."""
+        return 5 if self.matrix == 6 else self.matrix
+
+    @property
+    def rgb_format(self) -> str:
+        """FFmpeg's name for the RGB format in which frames are colorized."""
+        return "rgb48le" if self.deep else "rgb24"
+
+
+class Frame(NamedTuple):
+    """A decoded frame: uint8 or uint16 (height, width, 3).
+
+    Its time, later than that of the previous frame, and its duration, or 0, are in ticks.
     """
 
     rgb: np.ndarray
@@ -47,30 +88,33 @@ class Frame:
 
 
 class VideoSource:
-    """An open video. Create one with `open_source`.
+    """A video to decode, which must be closed.
 
     Attributes:
         path: the file.
         container: PyAV's container; decoding consumes its packets.
         picture: what all frames have in common.
         frame_count: approximate number of frames; `None` if the file does not tell.
-        damaged: number of packets so far that could not be decoded.
+
+    Raises:
+        VideoError: the file is missing, empty or not a video, or has no video stream or frames.
     """
 
-    def __init__(self, path: Path, container: av.container.InputContainer) -> None:
-        self.path, self.container = path, container
+    def __init__(self, path: Path) -> None:
+        self.path, self.container = path, open_container(path)
         self._skipped, self._corrupt = 0, 0
-        self._damaged_from: Fraction | None = None  # in seconds
-        self.stream = video_stream(path, container)
+        self.stream = video_stream(path, self.container)
         self.stream.thread_type = "AUTO"
         self._decoded = self._decode()
-        try:
-            first = next(self._decoded)
-        except StopIteration:
-            raise VideoError(f"{path} has no frames that can be decoded.") from None
+        first = next(self._decoded, None)
+        if first is None:
+            raise VideoError(f"{path} has no frames that can be decoded.")
         self.picture = _picture(first, self.stream)
         self._decoded = itertools.chain([first], self._decoded)
-        self.frame_count = _frame_count(container, self.stream)
+        self.frame_count = self.stream.frames or round(self._duration * self.picture.rate) or None
+
+    def close(self) -> None:
+        self.container.close()
 
     def frames(self, skip: int = 0) -> Iterator[Frame]:
         """Yields all frames, once, in the order of their times.
@@ -110,54 +154,34 @@ class VideoSource:
                 frames = packet.decode()
             except av.FFmpegError:
                 self._skipped += 1
-                self._note_damage(packet.pts)
                 continue
-            for frame in frames:
-                if frame.is_corrupt:
-                    self._corrupt += 1
-                    self._note_damage(frame.pts)
-                yield frame
+            self._corrupt += sum(frame.is_corrupt for frame in frames)
+            yield from frames
 
-    def _note_damage(self, ticks: int | None) -> None:
-        if self._damaged_from is None and ticks is not None:
-            start = self.stream.start_time or 0
-            self._damaged_from = (ticks - start) * self.stream.time_base
+    @property
+    def _duration(self) -> Fraction:
+        """The seconds that the file says it lasts, or 0."""
+        if self.stream.duration and self.stream.time_base:
+            return self.stream.duration * self.stream.time_base
+        return Fraction(self.container.duration or 0, av.time_base)
 
     def _warn_of_losses(self, first: int, end: int) -> None:
-        """Warns if packets were damaged or the frames end long before the stated duration.
-
-        Args:
-            first, end: times of the first frame and of the end of the last, in ticks.
-        """
-        duration = _duration(self.container, self.stream)
+        """Warns if packets were damaged or the frames end long before the stated duration."""
         # A duration of the whole file counts from its start, also if the film starts later.
         start = first if self.stream.duration else 0
-        lasted = (end - start) * self.picture.time_base
+        lasted, duration = (end - start) * self.picture.time_base, self._duration
         if self._skipped or self._corrupt:
-            since = self._damaged_from
-            place = "" if since is None else f", from {float(since):.1f} s on"
             warnings.warn(
-                f"{self.path} is damaged{place}: {self._skipped:,} video packets were skipped and "
+                f"{self.path} is damaged: {self._skipped:,} video packets were skipped and "
                 f"{self._corrupt:,} frames are damaged.",
                 stacklevel=2,
             )
-        elif duration and duration - lasted > max(_MISSED, duration / 50):
+        elif duration - lasted > max(_MISSED, duration / 50):
             warnings.warn(
                 f"{self.path} may be truncated: its frames end after {float(lasted):.1f} of "
                 f"{float(duration):.1f} seconds.",
                 stacklevel=2,
             )
-
-
-@contextlib.contextmanager
-def open_source(path: Path) -> Iterator[VideoSource]:
-    """Opens a video for decoding and closes it at the end.
-
-    Raises:
-        VideoError: the file is missing, empty or not a video, or has no video stream or frames.
-    """
-    with open_container(path) as container:
-        yield VideoSource(path, container)
 
 
 def open_container(path: Path) -> av.container.InputContainer:
@@ -166,12 +190,8 @@ def open_container(path: Path) -> av.container.InputContainer:
     Raises:
         VideoError: the file is missing, empty or not a video.
     """
-    if not path.exists():
-        raise VideoError(f"{path} does not exist.")
     if not path.is_file():
-        raise VideoError(f"{path} is not a file.")
-    if path.stat().st_size == 0:
-        raise VideoError(f"{path} is empty.")
+        raise VideoError(f"{path} {'is not a file' if path.exists() else 'does not exist'}.")
     try:
         # A title in an unknown encoding is no reason to refuse a video.
         return av.open(str(path), metadata_errors="replace")
@@ -193,25 +213,13 @@ def video_stream(path: Path, container: av.container.InputContainer) -> av.Video
     return stream
 
 
-def _frame_count(container: av.container.InputContainer, stream: av.VideoStream) -> int | None:
-    duration = _duration(container, stream)
-    if stream.frames or not (duration and stream.average_rate):
-        return stream.frames or None
-    return round(duration * stream.average_rate)
-
-
-def _duration(container: av.container.InputContainer, stream: av.VideoStream) -> Fraction | None:
-    """Returns the duration in seconds that the file states."""
-    if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
-    return Fraction(container.duration, av.time_base) if container.duration else None
-
-
 def _picture(frame: av.VideoFrame, stream: av.VideoStream) -> Picture:
     matrix = frame.colorspace
     if matrix not in _MATRICES:
         matrix = 1 if min(frame.width, frame.height) >= _HD else 6
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
+    # The average rate of a raw DV stream is wrong.
+    rate = stream.guessed_rate or stream.average_rate or stream.base_rate or Fraction(25)
+    matrices = [bytes(d) for d in frame.side_data if d.type == SideDataType.DISPLAYMATRIX]
     return Picture(
         width=frame.width,
         height=frame.height,
@@ -223,7 +231,7 @@ def _picture(frame: av.VideoFrame, stream: av.VideoStream) -> Picture:
         range=_LIMITED if _is_rgb(frame) else _range(frame),
         primaries=frame.color_primaries,
         transfer=frame.color_trc,
-        display_matrix=_display_matrix(frame),
+        display_matrix=tuple(np.frombuffer(b"".join(matrices[:1]), np.int32).tolist()),
         quarter_turns=round(frame.rotation / 90) % 4,
         interlaced=frame.interlaced_frame,
         alpha=any(component.is_alpha for component in frame.format.components),
@@ -240,13 +248,6 @@ def _range(frame: av.VideoFrame) -> int:
     if frame.color_range in (_LIMITED, _FULL):
         return frame.color_range
     return _FULL if frame.format.name.startswith(("yuvj", "gray", "ya")) else _LIMITED
-
-
-def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...]:
-    for side_data in frame.side_data:
-        if side_data.type == SideDataType.DISPLAYMATRIX:
-            return tuple(np.frombuffer(bytes(side_data), np.int32).tolist())
-    return ()
 
 
 def _to_rgb(frame: av.VideoFrame, picture: Picture) -> np.ndarray:

@@ -15,17 +15,14 @@ smoothed too.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-__all__ = ["ChromaSmoother", "flicker"]
+__all__ = ["ChromaSmoother"]
 
 _MOVED = 6.0  # change of L at which a pixel's weight falls to 1/e
 _CUT = 0.35  # mean change of L relative to both frames' contrast; unrelated frames exceed 0.56
 _CONTRAST = 4.0  # minimum contrast (L), so that noise in black frames is not a cut
 _REFERENCE_RATE = 25.0  # frames per second to which `smoothing` refers
-_SAME = 2.0  # change of L that is hardly visible
 
 
 class ChromaSmoother:
@@ -34,20 +31,14 @@ class ChromaSmoother:
     Args:
         smoothing: weight of the previous colors where nothing moves, from 0 (no smoothing) to 1,
             at 25 frames per second. At other rates the same weight remains after the same time.
+
+    Attributes:
+        state: what the next frame depends on; assign it to another smoother to resume there.
     """
 
     def __init__(self, smoothing: float = 0.8) -> None:
         self.smoothing = smoothing
-        self._state: dict[str, np.ndarray] = {}
-
-    @property
-    def state(self) -> dict[str, np.ndarray]:
-        """What the next frame depends on; assign it to another smoother to resume there."""
-        return dict(self._state)
-
-    @state.setter
-    def state(self, state: dict[str, np.ndarray]) -> None:
-        self._state = dict(state)
+        self.state: dict[str, np.ndarray] = {}
 
     def __call__(self, chroma: np.ndarray, lightness: np.ndarray, seconds: float) -> np.ndarray:
         """Returns the smoothed chroma of the next frame.
@@ -55,57 +46,32 @@ class ChromaSmoother:
         Args:
             chroma: float32 (rows, columns, 2), as predicted.
             lightness: float32 (rows, columns, 1), L in [0, 100], at the same size.
-            seconds: time of the frame; never before the previous frame's.
+            seconds: time of the frame; later than the previous frame's.
         """
-        before, mean_lightness = self._state, lightness
-        if before and before["chroma"].shape == chroma.shape:
+        before, mean_lightness = self.state, lightness
+        if before:
             weight = self._weight(lightness, seconds)
             chroma = weight * before["chroma"] + (1 - weight) * chroma
             mean_lightness = weight * before["mean_lightness"] + (1 - weight) * lightness
-        self._state = {
+        self.state = {
             "chroma": chroma.astype(np.float32),
             "mean_lightness": mean_lightness.astype(np.float32),
             "lightness": lightness.astype(np.float32),
             "seconds": np.float64(seconds),
         }
-        return self._state["chroma"]
+        return self.state["chroma"]
 
     def _weight(self, lightness: np.ndarray, seconds: float) -> np.ndarray | float:
-        before = self._state
+        before = self.state
         if is_cut(before["lightness"], lightness):
             return 0.0
         change = lightness - before["mean_lightness"]
         change = change - np.median(change)
-        frames = max(seconds - float(before["seconds"]), 0.0) * _REFERENCE_RATE
-        kept = self.smoothing**frames if self.smoothing else 0.0
-        return np.float32(kept) * np.exp(-np.square(change / _MOVED))
+        frames = (seconds - float(before["seconds"])) * _REFERENCE_RATE
+        return np.float32(self.smoothing**frames) * np.exp(-np.square(change / _MOVED))
 
 
 def is_cut(before: np.ndarray, after: np.ndarray) -> bool:
     """Returns whether two frames, given by their lightness (L, 0-100), show different scenes."""
     contrast = float(before.std() + after.std()) + _CONTRAST
     return float(np.abs(after - before).mean()) > _CUT * contrast
-
-
-def flicker(chroma: np.ndarray, lightness: np.ndarray | None = None) -> float:
-    """Measures how much colors change from frame to frame where the picture does not.
-
-    This is the mean distance in the (a, b) plane of CIE Lab between a pixel and the same pixel one
-    frame later, over all pixels whose L changed by less than 2, which excludes motion and cuts. A
-    just noticeable difference is about 2.3.
-
-    Args:
-        chroma: (frames, rows, columns, 2), (a, b) / 128.
-        lightness: (frames, rows, columns, 1), L in [0, 100]; `None` counts every pixel.
-
-    Returns:
-        The mean, at least 0; NaN for fewer than two frames or if everything moved.
-    """
-    from ...color import CHROMA_SCALE
-
-    change = np.linalg.norm(np.diff(np.asarray(chroma, np.float64), axis=0), axis=-1)
-    change *= CHROMA_SCALE
-    if lightness is not None:
-        still = np.abs(np.diff(np.asarray(lightness, np.float64)[..., 0], axis=0)) < _SAME
-        change = change[still]
-    return float(change.mean()) if change.size else math.nan

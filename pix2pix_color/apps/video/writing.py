@@ -14,8 +14,8 @@ import av
 import numpy as np
 
 from ...errors import VideoError
-from .formats import Codec, Picture
-from .reading import CONVERSION, VideoSource, open_container, video_stream
+from .formats import H264
+from .reading import CONVERSION, Picture, VideoSource, open_container, video_stream
 
 __all__ = ["check_copies", "join", "segment_writer"]
 
@@ -23,14 +23,15 @@ _FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets keep the frame
 # Below this width (eight blocks), x264's macroblock tree is not deterministic, and an interrupted
 # video would not resume to the same frames.
 _REPEATABLE = 128
+_FORMATS = {".mkv": "matroska", ".mov": "mov", ".webm": "webm"}  # others are MP4
 _FILE_TAGS = ("compatible_brands", "encoder", "major_brand", "minor_version")
 _STREAM_TAGS = ("creation_time", "handler_name", "language", "title")
 
-Write = Callable[[np.ndarray, int, int], None]
-
 
 @contextlib.contextmanager
-def segment_writer(path: Path, picture: Picture, codec: Codec, crf: int) -> Iterator[Write]:
+def segment_writer(
+    path: Path, picture: Picture, codec: str, crf: int
+) -> Iterator[Callable[[np.ndarray, int, int], None]]:
     """Yields a function that encodes one frame, given its RGB, time and duration in ticks.
 
     A segment is a NUT file, which keeps every time base and codec exactly. Times must not be
@@ -42,7 +43,7 @@ def segment_writer(path: Path, picture: Picture, codec: Codec, crf: int) -> Iter
         stream = _add_encoder(container, picture, codec, crf)
 
         def write(rgb: np.ndarray, time: int, duration: int) -> None:
-            frame = _to_frame(rgb, picture, codec)
+            frame = _to_frame(rgb, picture, stream.codec_context)
             frame.pts, frame.time_base, frame.duration = time, picture.time_base, duration
             container.mux(stream.encode(frame))
 
@@ -51,14 +52,17 @@ def segment_writer(path: Path, picture: Picture, codec: Codec, crf: int) -> Iter
 
 
 def _add_encoder(
-    container: av.container.OutputContainer, picture: Picture, codec: Codec, crf: int
+    container: av.container.OutputContainer, picture: Picture, codec: str, crf: int
 ) -> av.VideoStream:
-    options = {"crf": str(crf), **dict(codec.options)}
-    if codec.name == "libx264" and picture.width < _REPEATABLE:
-        options["x264-params"] = "mbtree=0"
-    stream = container.add_stream(codec.name, rate=picture.rate, options=options)
+    options, odd = {"row-mt": "1", "cpu-used": "3", "b": "0"}, (0, 0)  # of VP9
+    if codec == H264:
+        options, odd = {"preset": "medium"}, (picture.width % 2, picture.height % 2)
+        if picture.width < _REPEATABLE:
+            options["x264-params"] = "mbtree=0"
+    options["crf"] = str(crf)
+    stream = container.add_stream(codec, rate=picture.rate, options=options)
     context = stream.codec_context
-    context.width, context.height = _size(picture, codec)
+    context.width, context.height = picture.width + odd[0], picture.height + odd[1]
     context.pix_fmt = _pixel_format(picture, codec)
     context.time_base = picture.time_base
     context.flags |= _FRAME_DURATION
@@ -67,27 +71,22 @@ def _add_encoder(
     return stream
 
 
+def _pixel_format(picture: Picture, codec: str) -> str:
+    return "yuv420p10le" if picture.deep and codec == H264 else "yuv420p"
+
+
 def _tag(context: av.VideoCodecContext, picture: Picture) -> None:
     context.sample_aspect_ratio = picture.aspect
     context.colorspace, context.color_range = picture.matrix, picture.range
     context.color_primaries, context.color_trc = picture.primaries, picture.transfer
 
 
-def _pixel_format(picture: Picture, codec: Codec) -> str:
-    return "yuv420p10le" if picture.deep and codec.deep else "yuv420p"
-
-
-def _size(picture: Picture, codec: Codec) -> tuple[int, int]:
-    odd = int(codec.even)
-    return picture.width + odd * (picture.width % 2), picture.height + odd * (picture.height % 2)
-
-
-def _to_frame(rgb: np.ndarray, picture: Picture, codec: Codec) -> av.VideoFrame:
-    width, height = _size(picture, codec)
-    if (height, width) != rgb.shape[:2]:  # repeats the last row or column
-        rgb = np.pad(rgb, ((0, height - len(rgb)), (0, width - rgb.shape[1]), (0, 0)), "edge")
+def _to_frame(rgb: np.ndarray, picture: Picture, context: av.VideoCodecContext) -> av.VideoFrame:
+    bottom, right = context.height - len(rgb), context.width - rgb.shape[1]
+    if bottom or right:  # repeats the last row or column
+        rgb = np.pad(rgb, ((0, bottom), (0, right), (0, 0)), "edge")
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), picture.rgb_format).reformat(
-        format=_pixel_format(picture, codec),
+        format=context.pix_fmt,
         src_colorspace=picture.swscale_matrix,
         dst_colorspace=picture.swscale_matrix,
         interpolation=CONVERSION,
@@ -99,17 +98,25 @@ def _to_frame(rgb: np.ndarray, picture: Picture, codec: Codec) -> av.VideoFrame:
 # Joining --------------------------------------------------------------------------------------
 
 
-def check_copies(path: Path, video: VideoSource, codec: Codec, crf: int, named: Path) -> None:
-    """Writes a header with all streams to `path`, to find out early if the format supports them.
+def check_copies(path: Path, video: VideoSource, codec: str, crf: int) -> None:
+    """Writes a header with all streams, to find out early if the format of `path` supports them.
 
     Raises:
-        VideoError: the format does not support them; the message names the file `named`.
+        VideoError: the format does not.
     """
     source = video.container
-    with _explained(named, source), av.open(str(path), "w", format=_format(named)) as container:
-        _add_encoder(container, video.picture, codec, crf)
-        _add_copies(container, source)
-        container.start_encoding()
+    try:
+        with av.open(str(path), "w", format=_format(path)) as container:
+            _add_encoder(container, video.picture, codec, crf)
+            _add_copies(container, source)
+            container.start_encoding()
+    except (av.FFmpegError, ValueError) as error:
+        if isinstance(error, OSError):  # a full disk is not the format's fault
+            raise
+        raise VideoError(
+            f"A {path.suffix} file cannot hold the audio and subtitles of {source.name}. Choose a "
+            f".mkv output, which supports nearly everything. [{error}]"
+        ) from error
 
 
 def join(
@@ -118,35 +125,39 @@ def join(
     video: VideoSource,
     origin: int,
     last_duration: int,
-    named: Path,
 ) -> None:
     """Joins the segments and the source's other streams without encoding anything again.
 
     Args:
         path: the file to write.
         segments: files written by `segment_writer`, in order.
-        video: the source, whose audio, subtitles, attachments, chapters and titles are copied.
+        video: the source, whose audio, subtitles, chapters and titles are copied.
         origin: time of the first frame in the source, in ticks; the segments count from it.
         last_duration: duration of the last frame, in ticks; 0 if unknown.
-        named: the final destination, which determines the format and is named in messages.
     """
-    options = {"movflags": "+faststart"} if _format(named) in ("mp4", "mov") else {}
+    picture, format = video.picture, _format(path)
+    options = {"movflags": "+faststart"} if format in ("mp4", "mov") else {}
     with (
         open_container(video.path) as source,  # again: decoding consumed the packets
         av.open(str(segments[0])) as first,
-        av.open(str(path), "w", format=_format(named), container_options=options) as container,
+        av.open(str(path), "w", format=format, container_options=options) as container,
     ):
-        stream = _add_video(container, first.streams.video[0], video.picture)
-        with _explained(named, source):
-            _copy_stream_tags(stream, video_stream(video.path, source))
-            copies = _add_copies(container, source)
-            _copy_tags(container, source)
-            container.start_encoding()
+        stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
+        _tag(stream.codec_context, picture)
+        stream.codec_context.framerate, stream.time_base = picture.rate, picture.time_base
+        if picture.display_matrix:
+            stream.set_display_matrix(picture.display_matrix)
+        _copy_stream_tags(stream, video_stream(video.path, source))
+        copies = _add_copies(container, source)
+        tags = source.metadata.items()
+        container.metadata.update({k: v for k, v in tags if k.lower() not in _FILE_TAGS})
+        if chapters := source.chapters():
+            container.set_chapters(chapters)
+        container.start_encoding()
         start = Fraction(max(source.start_time or 0, 0), av.time_base)
-        time_base = video.picture.time_base
-        shift = origin - round(start / time_base)
+        shift = origin - round(start / picture.time_base)
         packets = heapq.merge(
-            _video_packets(segments, stream, time_base, shift, last_duration),
+            _video_packets(segments, stream, picture.time_base, shift, last_duration),
             _copied_packets(source, copies, start),
             key=operator.itemgetter(0),
         )
@@ -166,70 +177,24 @@ def join(
 
 
 def _format(path: Path) -> str:
-    return {".mkv": "matroska", ".mov": "mov", ".webm": "webm"}.get(path.suffix.lower(), "mp4")
-
-
-@contextlib.contextmanager
-def _explained(named: Path, source: av.container.InputContainer) -> Iterator[None]:
-    """Names the streams if the format does not support one of them."""
-    try:
-        yield
-    except (av.FFmpegError, ValueError) as error:
-        if isinstance(error, OSError):  # a full disk is not the format's fault
-            raise
-        codecs = ", ".join(
-            f"{stream.type} {stream.codec_context.name}"
-            for stream in source.streams
-            if stream.type in ("audio", "subtitle") and stream.codec_context
-        )
-        raise VideoError(
-            f"{named} cannot hold all streams of {source.name} ({codecs}). Choose a .mkv output, "
-            f"which supports nearly everything. [{error}]"
-        ) from error
-
-
-def _add_video(
-    container: av.container.OutputContainer, template: av.VideoStream, picture: Picture
-) -> av.VideoStream:
-    stream = container.add_stream_from_template(template, opaque=True)
-    _tag(stream.codec_context, picture)
-    stream.codec_context.framerate = picture.rate
-    stream.time_base = picture.time_base
-    if picture.display_matrix:
-        stream.set_display_matrix(picture.display_matrix)
-    return stream
+    return _FORMATS.get(path.suffix.lower(), "mp4")
 
 
 def _add_copies(
     container: av.container.OutputContainer, source: av.container.InputContainer
 ) -> dict[int, av.stream.Stream]:
     """Adds the streams to copy and returns them by their index in the source."""
-    kinds = ["audio", "subtitle"]
-    if container.format.name == "matroska":
-        kinds.append("attachment")  # fonts for subtitles
     copies = {}
     for stream in source.streams:
-        if stream.type in kinds:
-            copy = container.add_stream_from_template(stream)
-            if stream.type != "attachment":
-                _copy_stream_tags(copy, stream)
-            copies[stream.index] = copy
+        if stream.type in ("audio", "subtitle"):
+            copies[stream.index] = container.add_stream_from_template(stream)
+            _copy_stream_tags(copies[stream.index], stream)
     return copies
 
 
 def _copy_stream_tags(copy: av.stream.Stream, stream: av.stream.Stream) -> None:
     copy.metadata.update({k: v for k, v in stream.metadata.items() if k in _STREAM_TAGS})
     copy.disposition = stream.disposition
-
-
-def _copy_tags(
-    container: av.container.OutputContainer, source: av.container.InputContainer
-) -> None:
-    tags = source.metadata
-    container.metadata.update({k: v for k, v in tags.items() if k.lower() not in _FILE_TAGS})
-    chapters = source.chapters()
-    if chapters:
-        container.set_chapters(chapters)
 
 
 def _video_packets(
@@ -271,29 +236,20 @@ def _copied_packets(
     source: av.container.InputContainer, copies: dict[int, av.stream.Stream], start: Fraction
 ) -> Iterator[tuple[Fraction, av.Packet]]:
     """Yields the decoding time in seconds and the packet of the copied streams."""
-    streams = [
-        stream
-        for stream in source.streams
-        if stream.index in copies and stream.type != "attachment"
-    ]
-    if not streams:
-        return
-    latest = {stream.index: Fraction(0) for stream in streams}
-    packets = source.demux(streams)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):  # truncated: the frames end here too
-            return
-        if not packet.size:
-            continue
-        index, shift = packet.stream.index, round(start / packet.time_base)
-        if packet.pts is not None:
-            packet.pts -= shift
-        if packet.dts is not None:
-            packet.dts -= shift
-        time = packet.dts if packet.dts is not None else packet.pts
-        if time is not None:
-            latest[index] = time * packet.time_base
-        packet.stream = copies[index]
-        yield latest[index], packet
+    latest = dict.fromkeys(copies, Fraction(0))
+    packets = source.demux([source.streams[index] for index in copies]) if copies else ()
+    # A truncated file ends here, as the frames do.
+    with contextlib.suppress(av.FFmpegError):
+        for packet in packets:
+            if not packet.size:
+                continue
+            index, shift = packet.stream.index, round(start / packet.time_base)
+            if packet.pts is not None:
+                packet.pts -= shift
+            if packet.dts is not None:
+                packet.dts -= shift
+            time = packet.dts if packet.dts is not None else packet.pts
+            if time is not None:
+                latest[index] = time * packet.time_base
+            packet.stream = copies[index]
+            yield latest[index], packet
