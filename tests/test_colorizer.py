@@ -140,7 +140,7 @@ def test_an_existing_output_is_kept_unless_asked_and_the_input_always(colorizer,
     [
         (None, "does not exist"),
         (b"", "is empty"),
-        (b"not an image", "it is not an image of a known format"),
+        (b"not an image", "its format is unknown or not supported"),
         ("truncated", "cannot be read"),
     ],
 )
@@ -184,7 +184,7 @@ def test_open_files(colorizer, photograph):
 def test_a_folder_and_an_unknown_format_are_refused(colorizer, photograph):
     with pytest.raises(ImageFileError, match="it is a folder"):
         colorizer.colorize_file(photograph.parent, photograph.parent / "out.png")
-    with pytest.raises(ImageFileError, match="no image can be written as"):
+    with pytest.raises(ImageFileError, match="No image can be written as"):
         colorizer.colorize_file(photograph, photograph.parent / "out.xyz")
 
 
