@@ -137,7 +137,7 @@ def _add_settings(model: Colorizer) -> list[gr.components.Component]:
                 *(0, 1, vividness),
                 step=0.05,
                 label="Vividness",
-                info="Not of all models",
+                info="1 is vivid",
                 elem_id="vividness",
             ),
             gr.Dropdown(
