@@ -13,12 +13,8 @@ from conftest import as_dataset, random_images, run_python
 from test_training import PLAIN, batch, fit, largest_difference, make_trainer, update, weights
 
 from pix2pix_color import color, losses, metrics
-from pix2pix_color.classifier import (
-    ClassifierConfig,
-    build_classifier,
-    export_classifier,
-    load_classifier,
-)
+from pix2pix_color.classifier import ClassifierConfig, build_classifier, load_classifier
+from pix2pix_color.classifier.saved_model import write_classifier
 from pix2pix_color.config import Config
 from pix2pix_color.errors import ModelError, TrainingError
 from pix2pix_color.files import shipped_folder
@@ -129,27 +125,17 @@ class TestPerceptualLoss:
 
 
 @pytest.fixture(scope="module")
-def classifier_run(tmp_path_factory):
-    """A run folder as `train_classifier` leaves it, of random weights."""
+def another(tmp_path_factory):
+    """The folder of a classifier of random weights."""
     config = ClassifierConfig(filters=(2, 4, 6))
-    folder = tmp_path_factory.mktemp("run")
-    checkpoint = tf.train.Checkpoint(model=build_classifier(config, 24, 2))
-    checkpoint.save(str(folder / "checkpoints" / "epoch"))
-    names = {"filters": config.filters, "image_size": 24, "class_names": ["dark", "light"]}
-    settings = {**vars(config), **names}
-    (folder / "config.json").write_text(json.dumps(settings))
+    folder = tmp_path_factory.mktemp("another")
+    description = {**vars(config), "image_size": 24, "class_names": ["dark", "light"]}
     metrics = {
         "dataset": "two", "test_accuracy": 0.5, "gray_test_accuracy": 0.5, "test_count": 9,
         "train_count": 9, "epochs": 1, "seconds": 1, "parameters": 9,
     }  # fmt: skip
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-    (folder / "history.csv").write_text("epoch,seconds\n0,1\n")
+    write_classifier(folder, build_classifier(config, 24, 2), description, metrics)
     return folder
-
-
-@pytest.fixture(scope="module")
-def another(classifier_run, tmp_path_factory):
-    return export_classifier(classifier_run, tmp_path_factory.mktemp("shipped") / "another")
 
 
 class TestAnotherClassifier:
@@ -168,7 +154,7 @@ class TestAnotherClassifier:
         with pytest.raises(TrainingError, match="needs images of 24 pixels.*image_size is 32"):
             load_perceptual_network(32, "float32", str(another))
 
-    def test_that_is_none_is_refused_in_one_line(self, classifier_run, another, tmp_path):
+    def test_that_is_none_is_refused_in_one_line(self, another, tmp_path):
         def refusal(name):
             with pytest.raises(TrainingError) as caught:
                 load_perceptual_network(32, "float32", str(name))
@@ -176,7 +162,7 @@ class TestAnotherClassifier:
             assert "\n" not in text and f"training.perceptual_network={name} is" in text
             return text
 
-        for name in ("vgg19", tmp_path / "nowhere", tmp_path, classifier_run):
+        for name in ("vgg19", tmp_path / "nowhere", tmp_path):
             assert "Valid: classifier, gray_classifier, or a folder" in refusal(name)
         assert "stable is not a classifier" in refusal("stable")  # a shipped colorizer
         damaged = shutil.copytree(another, tmp_path / "damaged")

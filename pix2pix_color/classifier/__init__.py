@@ -11,7 +11,7 @@ logits, features = classifier(images)                # uint8 (batch, 32, 32, 3)
 """
 
 from .network import ClassifierConfig, build_classifier
-from .saved_model import Classifier, build_described, export_classifier, load_classifier
+from .saved_model import Classifier, build_described, load_classifier
 from .training import train_classifier
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "ClassifierConfig",
     "build_classifier",
     "build_described",
-    "export_classifier",
     "load_classifier",
     "train_classifier",
 ]

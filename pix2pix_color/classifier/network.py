@@ -60,12 +60,8 @@ class ClassifierConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.filters) < 1 or len(self.filters) != 3:
-            raise ConfigError(f"filters needs three positive numbers, not {self.filters}.")
-        if min(self.epochs, self.batch_size) < 1 or min(self.shift, self.cutout) < 0:
-            raise ConfigError(
-                "epochs and batch_size must be at least 1, shift and cutout at least 0."
-            )
+        if min(*self.filters, self.epochs, self.batch_size) < 1:
+            raise ConfigError("filters, epochs and batch_size must be at least 1.")
         if not 0.0 <= self.gray <= 1.0:
             raise ConfigError(f"gray must be a share from 0 to 1, not {self.gray}.")
 

@@ -1,4 +1,4 @@
-"""Exports a trained classifier to a folder (SavedModel, model card, checksums) and loads it."""
+"""Writes a trained classifier to a folder (SavedModel, model card, checksums) and loads it."""
 
 from __future__ import annotations
 
@@ -11,65 +11,41 @@ import keras
 import tensorflow as tf
 
 from ..errors import ClassifierError, in_words
-from ..files import replacing, shipped_folder, verify_checksums, write_atomically, write_checksums
+from ..files import shipped_folder, verify_checksums, write_checksums
 from ..networks.packing import PackedNetwork, unpack_weights
 from .network import ClassifierConfig, build_classifier
-from .training import CHECKPOINTS
 
-__all__ = ["Classifier", "build_described", "export_classifier", "load_classifier"]
+__all__ = ["Classifier", "build_described", "load_classifier", "write_classifier"]
 
 
-def export_classifier(
-    run_folder: str | Path, destination: str | Path, *, overwrite: bool = False
-) -> Path:
-    """Exports a trained classifier: SavedModel, model card, scores and checksums.
+def write_classifier(
+    folder: Path, model: keras.Model, description: dict[str, Any], metrics: dict[str, Any]
+) -> None:
+    """Writes a trained network to an existing folder, in the form that ships.
 
     Args:
-        run_folder: of `train_classifier`.
-        destination: the folder to create.
-        overwrite: replace the destination if it exists.
-
-    Returns:
-        The destination.
-
-    Raises:
-        ClassifierError: the run is not finished, or the destination exists.
+        folder: gets the SavedModel with weights in half precision, `config.json`,
+            `metrics.json`, a model card and checksums.
+        model: as from `build_classifier`.
+        description: the fields of its `ClassifierConfig`, `image_size` and `class_names`.
+        metrics: of its training, for the model card.
     """
-    run, destination = Path(run_folder), Path(destination)
-    if not (run / "metrics.json").is_file():
-        raise ClassifierError(f"{run} holds no finished classifier: it has no metrics.json.")
-    if destination.exists() and not overwrite:
-        raise ClassifierError(f"{destination} exists: choose another name or overwrite it.")
-    weights = tf.train.latest_checkpoint(str(run / CHECKPOINTS))
-    if weights is None:
-        raise ClassifierError(f"{run} has no checkpoint in {CHECKPOINTS}/: train it again.")
-    model = build_described(_read_json(run / "config.json"))
-    restored = tf.train.Checkpoint(model=model).restore(weights)
-    restored.expect_partial().assert_existing_objects_matched()  # the rest is the optimizer
-    with replacing(destination) as temporary:
-        temporary.mkdir()
-        save_classifier(model, temporary / "saved_model")
-        for name in ("config.json", "history.csv", "metrics.json"):
-            write_atomically(temporary / name, (run / name).read_bytes())
-        write_atomically(temporary / "README.md", _card(temporary, destination.name))
-        write_checksums(temporary)
-    return destination
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def save_classifier(model: keras.Model, folder: Path) -> None:
-    """Writes a network as a SavedModel with weights in half precision."""
-    size, module = model.input_shape[1], tf.Module()
-    module.network = PackedNetwork(model)
+    size = model.input_shape[1]
+    network = build_described(description)  # without the layers that are for training
+    network.set_weights(model.get_weights())
+    module = tf.Module()
+    module.network = PackedNetwork(network)
 
     @tf.function(input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8, name="images")])
     def serving_default(images):
         return module.network.predict(module.network.weights(), images)
 
-    tf.saved_model.save(module, str(folder), {"serving_default": serving_default})
+    signatures = {"serving_default": serving_default}
+    tf.saved_model.save(module, str(folder / "saved_model"), signatures)
+    for file, content in (("config.json", description), ("metrics.json", metrics)):
+        (folder / file).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(_card(folder.name, description, metrics), encoding="utf-8")
+    write_checksums(folder)
 
 
 def build_described(description: dict[str, Any]) -> keras.Model:
@@ -80,19 +56,17 @@ def build_described(description: dict[str, Any]) -> keras.Model:
     return build_classifier(config, int(description["image_size"]), classes)
 
 
-def _card(folder: Path, name: str) -> str:
-    """Returns the model card of an exported folder."""
-    config, metrics = _read_json(folder / "config.json"), _read_json(folder / "metrics.json")
-    gray = config.get("gray", 0.0)
+def _card(name: str, description: dict[str, Any], metrics: dict[str, Any]) -> str:
+    gray = description["gray"]
     return _CARD.format(
-        **{**config, **metrics},
+        **description | metrics,
         name=name,
         purpose=_CONDITIONING if gray else _EVALUATION,
-        channels=", ".join(map(str, config["filters"])),
+        channels=", ".join(map(str, description["filters"])),
         shown=f"{gray:.0%} of them shown in gray" if gray else "in color",
         minutes=metrics["seconds"] / 60,
-        classes=", ".join(config["class_names"]),
-        class_count=len(config["class_names"]),
+        classes=", ".join(description["class_names"]),
+        class_count=len(description["class_names"]),
     )
 
 
@@ -107,7 +81,7 @@ _CARD = """\
   {shown}; random flips, shifts of up to {shift} pixels, cutout of {cutout} pixels.
 - Training: {epochs} epochs, batch size {batch_size}, SGD with Nesterov momentum {momentum:g}, peak
   learning rate {learning_rate:g}, weight decay {weight_decay:g}, label smoothing
-  {label_smoothing:g}, seed {seed}; one run, float32, {minutes:.0f} minutes on two CPU cores.
+  {label_smoothing:g}, seed {seed}; one run, float32, {minutes:.0f} minutes.
 - **Test accuracy: {test_accuracy:.2%}** on {test_count:,} images, without test-time augmentation,
   scored once after the training; {gray_test_accuracy:.2%} on the same images in gray.
 - Classes, in the order of the logits: {classes}.
@@ -139,7 +113,7 @@ class Classifier:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.description = _read_json(folder / "config.json")
+        self.description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         self.folder = folder
         self.class_names = tuple(self.description["class_names"])
         self.image_size = int(self.description["image_size"])
@@ -174,7 +148,7 @@ class Classifier:
 
 
 def load_classifier(name_or_path: str | Path = "classifier") -> Classifier:
-    """Loads a shipped classifier, or one that `export_classifier` made.
+    """Loads a shipped classifier, or one that `train_classifier` wrote.
 
     Args:
         name_or_path: `"classifier"`, `"gray_classifier"`, or a folder.

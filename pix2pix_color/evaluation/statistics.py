@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import jensenshannon
 
 from .. import metrics
 from .protocol import REAL, SCORES
@@ -131,7 +132,7 @@ def chroma_distances(histograms: Mapping[str, np.ndarray]) -> dict[str, Value]:
 
     def distances(sums: list[np.ndarray]) -> np.ndarray:
         real, *fakes = (np.asarray(part, np.float64) for part in sums)
-        return np.stack([metrics.jensen_shannon_distance(real, fake) for fake in fakes])
+        return np.stack([jensenshannon(real, fake, base=2, axis=-1) for fake in fakes])
 
     values = distances([matrix.sum(axis=0, dtype=np.float64) for matrix in matrices]).tolist()
     count = len(matrices[0])
@@ -160,11 +161,10 @@ def feature_distances(features: Mapping[str, np.ndarray]) -> dict[str, Value]:
     Args:
         features: predictor (`"real"` among them) to float32 (count, features).
     """
-    real = metrics.feature_statistics(features[REAL])
     found = {}
     for name, values in features.items():
         if name != REAL:
-            distance = float(metrics.frechet_distance(*real, *metrics.feature_statistics(values)))
+            distance = metrics.frechet_distance(features[REAL], values)
             deviation = frechet_deviation(features[REAL], values)
             found[name] = distance, _symmetric_interval(distance, deviation)
     return found
@@ -181,12 +181,12 @@ def frechet_deviation(real: np.ndarray, fake: np.ndarray) -> float:
     Args:
         real, fake: (count, features), row by row the same image.
     """
-    (real_mean, real_cov), (fake_mean, fake_cov) = map(metrics.feature_statistics, (real, fake))
-    root, inverse_root = _roots(real_cov)
-    middle, inverse_middle = _roots(root @ fake_cov @ root)
-    identity, shift = np.eye(len(real_mean)), 2.0 * (real_mean - fake_mean)
-    from_real, from_fake = inverse_root @ middle @ inverse_root, root @ inverse_middle @ root
+    real_mean, fake_mean = (part.mean(axis=0, dtype=np.float64) for part in (real, fake))
     x, y = real - real_mean, fake - fake_mean
+    root, inverse_root = _roots(x.T @ x / (len(x) - 1))
+    middle, inverse_middle = _roots(root @ (y.T @ y / (len(y) - 1)) @ root)
+    identity, shift = np.eye(len(root)), 2.0 * (real_mean - fake_mean)
+    from_real, from_fake = inverse_root @ middle @ inverse_root, root @ inverse_middle @ root
     parts = (x - y) @ shift
     parts += np.sum(x @ (identity - from_real) * x, axis=1)
     parts += np.sum(y @ (identity - from_fake) * y, axis=1)

@@ -7,9 +7,11 @@ from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 
 from .. import color
-from .style import BLUE, GRAY, SMALL, VERMILION, draw_image, hide_frame, require
+from .style import BLUE, GRAY, SMALL, VERMILION, draw_image, hide_frame
 
 __all__ = ["chroma_histogram", "lab_planes"]
+
+_LIMIT = 100  # of a and b in the histogram
 
 
 def _ab_colormap(channel: int, limit: float) -> ListedColormap:
@@ -31,8 +33,6 @@ def lab_planes(rgb: np.ndarray) -> Figure:
     Raises:
         ValueError: not a single RGB image.
     """
-    rgb = np.asarray(rgb)
-    require(rgb.ndim == 3 and rgb.shape[-1] == 3, f"rgb must be (h, w, 3), not {rgb.shape}.")
     lab = np.asarray(color.rgb_to_lab(rgb))
     limit = max(20.0, 10.0 * np.ceil(np.abs(lab[..., 1:]).max() / 10.0))
     figure = Figure((10.0, 2.7), layout="constrained")
@@ -57,44 +57,30 @@ def lab_planes(rgb: np.ndarray) -> Figure:
     return figure
 
 
-def chroma_histogram(chroma: np.ndarray, *, limit: int = 100, bin_size: int = 2) -> Figure:
+def chroma_histogram(chroma: np.ndarray) -> Figure:
     """Draws how often each chroma occurs, beside the colors of the ab plane.
 
     Args:
         chroma: (..., 2), (a, b) / 128 as from `color.split`.
-        limit: largest |a| and |b| shown.
-        bin_size: side of a bin, in units of a and b.
 
     Returns:
-        Two plots with the same axes: the colors of sRGB at L = 65, and the share of pixels in
-        each bin on a logarithmic scale, with mean and median.
+        Two plots with the same axes, -100 to 100: the colors of sRGB at L = 65, and the share of
+        pixels in bins of 2x2 units on a logarithmic scale, with mean and median.
 
     Raises:
-        ValueError: the last axis does not have length 2, or there is no value.
+        ValueError: the last axis does not have length 2.
     """
-    chroma = np.asarray(chroma)
-    require(
-        chroma.ndim >= 1 and chroma.shape[-1] == 2 and chroma.size > 0,
-        f"chroma must be (..., 2), not {chroma.shape}.",
-    )
-    a, b = (chroma.reshape(-1, 2) * color.CHROMA_SCALE).T
-    edges = np.arange(-limit, limit + bin_size, bin_size)
+    a, b = (np.reshape(chroma, (-1, np.shape(chroma)[-1])) * color.CHROMA_SCALE).T
+    edges = np.arange(-_LIMIT, _LIMIT + 1, 2)
     counts, _, _ = np.histogram2d(a, b, bins=[edges, edges])
     share = np.ma.masked_equal(counts.T / len(a), 0.0)
-    extent = (edges[0], edges[-1], edges[0], edges[-1])
+    image = {"extent": 2 * (-_LIMIT, _LIMIT), "origin": "lower", "interpolation": "nearest"}
 
     figure = Figure((9.0, 4.2), layout="constrained")
     key, plot = figure.subplots(1, 2, sharex=True, sharey=True)
-    key.imshow(_ab_plane(limit), extent=extent, origin="lower", interpolation="nearest")
+    key.imshow(_ab_plane(), **image)
     key.set_title("the colors of the ab plane (L = 65)", fontsize=SMALL)
-    drawn = plot.imshow(
-        share,
-        extent=extent,
-        origin="lower",
-        interpolation="nearest",
-        cmap="cividis",
-        norm=LogNorm(max(share.min(), 1e-8), share.max()),
-    )
+    drawn = plot.imshow(share, cmap="cividis", norm=LogNorm(), **image)
     plot.set_title("share of pixels", fontsize=SMALL)
     plot.plot(a.mean(), b.mean(), "o", color=VERMILION, mec="white", ms=8, label="mean")
     plot.plot(np.median(a), np.median(b), "D", color=BLUE, mec="white", ms=6, label="median")
@@ -111,9 +97,9 @@ def chroma_histogram(chroma: np.ndarray, *, limit: int = 100, bin_size: int = 2)
     return figure
 
 
-def _ab_plane(limit: int, size: int = 201) -> np.ndarray:
-    """Returns RGBA (size, size, 4) of the plane at L = 65, transparent outside sRGB."""
-    steps = np.linspace(-limit, limit, size, dtype=np.float32)
+def _ab_plane() -> np.ndarray:
+    """Returns RGBA (201, 201, 4) of the plane at L = 65, transparent outside sRGB."""
+    steps = np.linspace(-_LIMIT, _LIMIT, 201, dtype=np.float32)
     a, b = np.meshgrid(steps, steps)
     lab = np.stack([np.full_like(a, 65.0), a, b], axis=-1)
     rgb = np.asarray(color.lab_to_rgb(lab))

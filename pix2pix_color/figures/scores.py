@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from .images import image_grid
-from .style import BLUE, GRAY, GREEN, SMALL, VERMILION, plain_axes, require
+from .style import BLUE, GRAY, GREEN, SMALL, VERMILION, plain_axes
 
 __all__ = [
     "best_median_worst",
@@ -22,7 +22,6 @@ __all__ = [
 ]
 
 _COLUMNS = 4  # of panels
-_GROUPS = ("best", "median", "worst")
 
 
 def score_intervals(
@@ -38,11 +37,7 @@ def score_intervals(
             if the interval is unknown. A predictor may lack a score.
         highlight: predictors in another color than the rest.
         reference: a predictor whose value is also drawn as a vertical line.
-
-    Raises:
-        ValueError: there is no score.
     """
-    require(len(scores) > 0, "score_intervals needs at least one score.")
     predictors = list(dict.fromkeys(name for panel in scores.values() for name in panel))
     columns = min(_COLUMNS, len(scores))
     rows = -(-len(scores) // columns)
@@ -91,11 +86,7 @@ def score_plane(
         titles: of the two scores.
         highlight: predictors in another color.
         named: predictors whose titles are written beside them; the default is all.
-
-    Raises:
-        ValueError: there is no point.
     """
-    require(len(points) > 0, "score_plane needs at least one point.")
     figure = Figure((6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     for name, (across, up) in points.items():
@@ -124,16 +115,10 @@ def quality_curves(
         curves: score title to runner to its (seconds, score) pairs in order.
         goals: score title to the (seconds, score) at which another run ended.
         goal_title: the name of that run.
-
-    Raises:
-        ValueError: there is no curve, or a score has no goal.
     """
-    require(len(curves) > 0, "quality_curves needs at least one score.")
-    require(set(curves) == set(goals), "quality_curves needs a goal for every score.")
     figure = Figure((9.0, 3.6), layout="constrained")
-    for axes, (score, runners) in zip(
-        np.atleast_1d(figure.subplots(1, len(curves))), curves.items(), strict=True
-    ):
+    grid = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axes, (score, runners) in zip(grid, curves.items(), strict=True):
         for (name, points), shade in zip(runners.items(), (BLUE, VERMILION, GREEN), strict=False):
             seconds, values = zip(*points, strict=True)
             axes.plot(seconds, values, "o-", color=shade, ms=3.5, lw=1.4, label=name)
@@ -148,15 +133,11 @@ def quality_curves(
     return figure
 
 
-def psnr_scatter(
-    report_psnr: np.ndarray, psnr: np.ndarray, *, title: str = "", bins: int = 45
-) -> Figure:
+def psnr_scatter(report_psnr: np.ndarray, psnr: np.ndarray) -> Figure:
     """Draws the report's PSNR of each image against its true PSNR.
 
     Args:
         report_psnr, psnr: (count,) in dB. Images for which either is not finite are left out.
-        title: above the plot; the default is the number of images.
-        bins: number of hexagons in the horizontal direction.
 
     Returns:
         The number of images in each hexagon, with Pearson's and Spearman's correlation and
@@ -165,18 +146,15 @@ def psnr_scatter(
     Raises:
         ValueError: the two differ in length, or fewer than two images remain.
     """
-    report_psnr, psnr = (np.asarray(values, np.float64) for values in (report_psnr, psnr))
-    require(
-        report_psnr.ndim == 1 and report_psnr.shape == psnr.shape,
-        f"report_psnr {report_psnr.shape} and psnr {psnr.shape} need one value per image.",
-    )
-    known = np.isfinite(report_psnr) & np.isfinite(psnr)
-    report_psnr, psnr = report_psnr[known], psnr[known]
-    require(len(psnr) > 1, "psnr_scatter needs at least two images with finite scores.")
+    from scipy.stats import pearsonr, spearmanr
+
+    values = np.array([report_psnr, psnr], np.float64)
+    report_psnr, psnr = values[:, np.isfinite(values).all(axis=0)]
+    pearson, spearman = (f(psnr, report_psnr).statistic for f in (pearsonr, spearmanr))
     figure = Figure((6.2, 4.6), layout="constrained")
     axes = figure.subplots()
     drawn = axes.hexbin(
-        psnr, report_psnr, gridsize=bins, mincnt=1, cmap="cividis", norm=LogNorm(), lw=0.1
+        psnr, report_psnr, gridsize=45, mincnt=1, cmap="cividis", norm=LogNorm(), lw=0.1
     )
     bar = figure.colorbar(drawn, ax=axes, label="number of images", shrink=0.9)
     bar.outline.set_visible(False)
@@ -187,9 +165,7 @@ def psnr_scatter(
     axes.plot(span, span, color=GRAY, lw=1.0, ls="--", label="equal scores", zorder=3)
     axes.set_xlabel("true PSNR (dB)")
     axes.set_ylabel("report-protocol PSNR (dB)")
-    axes.set_title(title or f"{len(psnr):,} images", fontsize=10)
-    pearson = _correlation(psnr, report_psnr)
-    spearman = _correlation(_ranks(psnr), _ranks(report_psnr))
+    axes.set_title(f"{len(psnr):,} images", fontsize=10)
     axes.text(
         0.98,
         0.03,
@@ -231,20 +207,6 @@ def wrapped_squares() -> Figure:
     return figure
 
 
-def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Returns Pearson's correlation; nan if either is constant."""
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return float("nan")
-    return float(np.corrcoef(first, second)[0, 1])
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Returns the rank of each value; equal values share their mean rank."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return (ends - (counts - 1) / 2.0)[place]
-
-
 def best_median_worst(
     scores: np.ndarray, each: int = 8, *, better: str = "higher"
 ) -> dict[str, np.ndarray]:
@@ -260,16 +222,14 @@ def best_median_worst(
         scores keep their order.
 
     Raises:
-        ValueError: there is no score, or `better` is neither.
+        KeyError: `better` is neither.
     """
-    scores = np.asarray(scores, np.float64)
-    require(scores.ndim == 1 and scores.size > 0, "best_median_worst needs one score per image.")
-    require(better in ("higher", "lower"), f"better must be 'higher' or 'lower', not {better!r}.")
-    order = np.argsort(-scores if better == "higher" else scores, kind="stable")
+    sign = {"higher": -1.0, "lower": 1.0}[better]
+    order = np.argsort(sign * np.asarray(scores, np.float64), kind="stable")
     each = max(1, min(each, len(order) // 3))
     middle = (len(order) - each) // 2
     groups = order[:each], order[middle : middle + each], order[len(order) - each :]
-    return dict(zip(_GROUPS, groups, strict=True))
+    return dict(zip(("best", "median", "worst"), groups, strict=True))
 
 
 def ranked_images(
@@ -294,13 +254,7 @@ def ranked_images(
     Returns:
         For each group a row of real images above a row of colorized ones, from better to worse.
         The images of `best_median_worst` alone give the same figure as all images.
-
-    Raises:
-        ValueError: the three differ in length, or there is no image.
     """
-    require(
-        len(real) == len(fake) == len(scores), "real, fake and scores must have the same length."
-    )
     rows, titles, captions = [], [], []
     for group, chosen in best_median_worst(scores, each, better=better).items():
         rows += [[real[i] for i in chosen], [fake[i] for i in chosen]]

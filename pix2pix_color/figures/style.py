@@ -10,24 +10,11 @@ BLUE, VERMILION, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#8C8C8C"
 SMALL = 9
 
 
-def require(condition: bool, message: str) -> None:
-    """Raises a ValueError unless the condition holds."""
-    if not condition:
-        raise ValueError(message)
-
-
 def draw_image(axes: Axes, image: np.ndarray) -> None:
     """Draws uint8 or float [0, 1] pixels, (h, w), (h, w, 1) or (h, w, 3), as sharp squares."""
     image = np.asarray(image)
-    if image.ndim == 3 and image.shape[-1] == 1:
-        image = image[..., 0]
-    require(
-        image.ndim == 2 or (image.ndim == 3 and image.shape[-1] == 3),
-        f"An image has the shape (h, w), (h, w, 1) or (h, w, 3), not {image.shape}.",
-    )
     brightest = 255 if image.dtype == np.uint8 else 1.0
-    if brightest == 1.0:
-        image = np.clip(image, 0.0, 1.0)
+    image = np.clip(image, 0, brightest)  # rounding may leave [0, 1], of which imshow would warn
     axes.imshow(image, cmap="gray", vmin=0, vmax=brightest, interpolation="nearest")
     hide_frame(axes)
 

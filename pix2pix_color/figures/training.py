@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import BLUE, GRAY, GREEN, VERMILION, plain_axes, require
+from .style import BLUE, GRAY, GREEN, VERMILION, plain_axes
 
 __all__ = ["REPORT_BANDS", "REPORT_STEPS", "accuracy_curve", "loss_curves", "loss_parts"]
 
@@ -71,22 +71,10 @@ Read off the printed plots, which give no numbers: accurate to about 0.3 for the
 """
 
 
-def _column(history: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    names = getattr(getattr(history, "dtype", None), "names", None) or history
-    require(name in names, f"The history has no column {name!r}, but: {', '.join(names)}.")
-    return np.atleast_1d(np.asarray(history[name], np.float64))
-
-
-def _running_mean(steps: np.ndarray, values: np.ndarray, window: int) -> tuple:
-    """Returns means over `window` rows, at the mean step of each window."""
-    kernel = np.ones(window) / window
-    return np.convolve(steps, kernel, "valid"), np.convolve(values, kernel, "valid")
-
-
 def _draw_curve(
     axes: Axes, history: Mapping[str, np.ndarray], name: str, label: str, shade: str, smooth: int
 ) -> None:
-    steps, values = _column(history, "step"), _column(history, name)
+    steps, values = np.atleast_1d(history["step"]), np.atleast_1d(history[name])
     smoothed = 1 < smooth <= len(steps)
     axes.plot(
         steps,
@@ -98,12 +86,8 @@ def _draw_curve(
         rasterized=True,
     )
     if smoothed:
-        axes.plot(
-            *_running_mean(steps, values, smooth),
-            color=shade,
-            lw=1.6,
-            label=f"{label}, mean of {smooth} rows",
-        )
+        means = (np.convolve(x, np.ones(smooth) / smooth, "valid") for x in (steps, values))
+        axes.plot(*means, color=shade, lw=1.6, label=f"{label}, mean of {smooth} rows")
 
 
 def _draw_band(axes: Axes, name: str, label: str | None) -> None:
@@ -113,7 +97,13 @@ def _draw_band(axes: Axes, name: str, label: str | None) -> None:
         axes.plot(steps, edge, color="0.25", lw=0.9, ls="--", zorder=3, gid=f"{name}_edge")
 
 
-def _curve_axes(x_max: float, y_range: tuple[float, float], y_label: str) -> tuple[Figure, Axes]:
+def _curve_axes(
+    history: Mapping[str, np.ndarray],
+    x_max: float | None,
+    y_range: tuple[float, float],
+    y_label: str,
+) -> tuple[Figure, Axes]:
+    x_max = x_max or max(1, np.max(history["step"]))
     figure = Figure((8.0, 4.0), layout="constrained")
     axes = figure.subplots()
     axes.set_xlim(-0.02 * x_max, 1.02 * x_max)
@@ -123,10 +113,6 @@ def _curve_axes(x_max: float, y_range: tuple[float, float], y_label: str) -> tup
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     plain_axes(axes)
     return figure, axes
-
-
-def _last_step(history: Mapping[str, np.ndarray]) -> float:
-    return max(1.0, _column(history, "step").max())
 
 
 def loss_curves(
@@ -148,9 +134,9 @@ def loss_curves(
         report: also draw the range of the report's curves (`REPORT_BANDS`).
 
     Raises:
-        ValueError: a column is missing.
+        ValueError, KeyError: a column is missing.
     """
-    figure, axes = _curve_axes(x_max or _last_step(history), (-0.04 * y_max, y_max), "loss")
+    figure, axes = _curve_axes(history, x_max, (-0.04 * y_max, y_max), "loss")
     if report:
         _draw_band(axes, "generator_loss", "report, range read off its Figure 4")
         _draw_band(axes, "discriminator_loss", None)
@@ -176,11 +162,9 @@ def accuracy_curve(
         x_max, smooth, report: as in `loss_curves`.
 
     Raises:
-        ValueError: a column is missing.
+        ValueError, KeyError: a column is missing.
     """
-    figure, axes = _curve_axes(
-        x_max or _last_step(history), (-0.03, 1.03), "discriminator accuracy"
-    )
+    figure, axes = _curve_axes(history, x_max, (-0.03, 1.03), "discriminator accuracy")
     if report:
         _draw_band(axes, "discriminator_accuracy", "report, range read off its Figure 5")
     _draw_curve(axes, history, "discriminator_accuracy", "accuracy", BLUE, smooth)
@@ -200,15 +184,15 @@ def loss_parts(
         smooth: as in `loss_curves`.
 
     Raises:
-        ValueError: a column is missing.
+        ValueError, KeyError: a column is missing.
     """
     weighted = {
-        "step": _column(history, "step"),
-        "l1_loss": l1_weight * _column(history, "l1_loss"),
-        "adversarial_loss": _column(history, "adversarial_loss"),
+        "step": history["step"],
+        "l1_loss": l1_weight * history["l1_loss"],
+        "adversarial_loss": history["adversarial_loss"],
     }
     y_max = 1.2 * np.quantile(weighted["l1_loss"] + weighted["adversarial_loss"], 0.98)
-    figure, axes = _curve_axes(_last_step(history), (0.0, y_max), "part of the generator's loss")
+    figure, axes = _curve_axes(history, None, (0.0, y_max), "part of the generator's loss")
     _draw_curve(axes, weighted, "l1_loss", f"{l1_weight:g} x L1", GREEN, smooth)
     _draw_curve(axes, weighted, "adversarial_loss", "adversarial", VERMILION, smooth)
     axes.legend(fontsize=8, framealpha=0.85, edgecolor="none", loc="upper right")

@@ -47,13 +47,3 @@ def rgb_pair(real: tf.Tensor, fake: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns both as float32 RGB tensors. Raises ValueError as `image_pair` and `rgb_batch` do."""
     real, fake = image_pair(real, fake)
     return rgb_batch(real, "real"), rgb_batch(fake, "fake")
-
-
-def per_pixel(values: tf.Tensor, images: tf.Tensor, name: str) -> tf.Tensor:
-    """Returns one float32 per pixel of `images`. Raises ValueError if the shape is wrong."""
-    values = tf.cast(values, tf.float32)
-    if not values.shape.is_compatible_with(images.shape[:3]):
-        raise ValueError(
-            f"{name} must be one value per pixel, {images.shape[:3]}, not {values.shape}."
-        )
-    return values

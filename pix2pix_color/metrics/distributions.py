@@ -1,9 +1,10 @@
-"""Distributions of colors and of features: histograms, class rebalancing, distances."""
+"""Distributions of colors and of features: histograms, class rebalancing, FCD's distance."""
 
 from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
+from scipy.ndimage import gaussian_filter
 
 from ..color import CHROMA_BIN, CHROMA_LIMIT
 from ._checks import image_batch
@@ -13,15 +14,13 @@ __all__ = [
     "chroma_bins",
     "chroma_histogram",
     "class_rebalancing",
-    "feature_statistics",
     "frechet_distance",
-    "jensen_shannon_distance",
     "pixel_weights",
 ]
 
 _SIDE = 2 * CHROMA_LIMIT // CHROMA_BIN
 _BINS = _SIDE**2
-_SMOOTHING = 5.0  # sigma of Zhang et al. 2016, in units of CIE Lab
+_SMOOTHING = 5.0 / CHROMA_BIN  # sigma of Zhang et al. 2016, in bins
 
 
 def chroma_bins(lab: tf.Tensor) -> tf.Tensor:
@@ -91,9 +90,8 @@ def class_rebalancing(histogram: np.ndarray, uniform: float = 0.0) -> np.ndarray
     if not 0 <= uniform <= 1:
         raise ValueError(f"uniform must be in [0, 1], not {uniform}.")
     shares = counts / counts.sum()
-    steps = CHROMA_BIN * np.arange(_SIDE)
-    kernel = np.exp(-0.5 * ((steps[:, None] - steps) / _SMOOTHING) ** 2)
-    smoothed = (kernel @ shares.reshape(_SIDE, _SIDE) @ kernel.T).reshape(-1)
+    plane = shares.reshape(_SIDE, _SIDE)
+    smoothed = gaussian_filter(plane, _SMOOTHING, mode="constant", truncate=8.0).reshape(-1)
     if uniform:
         seen = counts > 0
         smoothed = (1 - uniform) * smoothed / smoothed.sum() + uniform / seen.sum()
@@ -122,95 +120,36 @@ def pixel_weights(real_lab: tf.Tensor, bin_weights: tf.Tensor) -> tf.Tensor:
     return tf.where(missing, np.float32("nan"), tf.gather(bin_weights, chroma_bins(lab)))
 
 
-def jensen_shannon_distance(p: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
-    """Square root of the Jensen-Shannon divergence with base-2 logarithms (Lin 1991).
+def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
+    """Squared Fréchet distance between the normal distributions of two sets of features.
+
+    Heusel et al. 2017: |m1 - m2|^2 + trace(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2), with means m and
+    sample covariances C. For any factors with C = R^T R, the trace of the last term is the sum of
+    the singular values of R1 R2^T. This is also exact for singular covariances, such as those of
+    fewer images than features.
 
     Args:
-        p, q: histograms or distributions along the last axis, of any number type, at least 0;
-            each is divided by its sum, and the leading axes broadcast.
+        real, fake: (count, dimensions), at least two rows each.
 
     Returns:
-        float64 in [0, 1], without the last axis: 0 for equal distributions, 1 for distributions
-        without a common bin, NaN for an empty histogram; the same as
-        `scipy.spatial.distance.jensenshannon` with `base=2`.
-
-    Raises:
-        ValueError: the last axes differ.
-    """
-    p, q = (tf.cast(tf.convert_to_tensor(values), tf.float64) for values in (p, q))
-    if p.shape[-1:] != q.shape[-1:]:
-        raise ValueError(f"p {p.shape} and q {q.shape} differ in their last axis.")
-    p, q = (values / tf.reduce_sum(values, axis=-1, keepdims=True) for values in (p, q))
-    # log(p / mean) as log1p of a small number keeps precision for nearly equal distributions.
-    relative = tf.math.divide_no_nan(p - q, p + q)
-    nats = tf.math.xlog1py(p, relative) + tf.math.xlog1py(q, -relative)
-    bits = tf.reduce_sum(nats, axis=-1) / (2.0 * np.log(2.0))
-    return tf.sqrt(tf.clip_by_value(bits, 0.0, 1.0))
-
-
-def feature_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and sample covariance of features, for `frechet_distance`.
-
-    Args:
-        features: (count, dimensions), at least two rows.
-
-    Returns:
-        float64 (dimensions,) and (dimensions, dimensions), divided by count - 1.
-
-    Raises:
-        ValueError: the shape is wrong, or there are fewer than two rows.
-    """
-    features = np.asarray(features, np.float64)
-    if features.ndim != 2 or len(features) < 2:
-        raise ValueError(
-            f"features must be (count, dimensions) with at least two rows, not {features.shape}."
-        )
-    mean = features.mean(axis=0)
-    centered = features - mean
-    return mean, centered.T @ centered / (len(features) - 1)
-
-
-def frechet_distance(
-    mean1: np.ndarray, covariance1: np.ndarray, mean2: np.ndarray, covariance2: np.ndarray
-) -> float:
-    """Squared Fréchet distance between two normal distributions (Heusel et al. 2017).
-
-    |m1 - m2|^2 + trace(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2). The trace of the last term is the sum
-    of the singular values of C1^1/2 C2^1/2. Unlike a root of the product, this is also exact for
-    singular covariances, such as those of fewer images than features.
-
-    Args:
-        mean1, mean2: (dimensions,).
-        covariance1, covariance2: (dimensions, dimensions), symmetric, without negative
-            eigenvalues.
-
-    Returns:
-        At least 0, in squared units of the features; 0 (up to rounding) for equal distributions.
+        At least 0, in squared units of the features; 0 (up to rounding) for equal statistics.
 
     Raises:
         ValueError: shapes are wrong, or values are not finite.
     """
-    mean1, mean2 = np.asarray(mean1, np.float64), np.asarray(mean2, np.float64)
-    roots, traces = [], 0.0
-    for mean, covariance in ((mean1, covariance1), (mean2, covariance2)):
-        covariance = np.asarray(covariance, np.float64)
-        if mean.ndim != 1 or covariance.shape != 2 * mean.shape or mean.shape != mean1.shape:
-            raise ValueError(
-                "means must be (dimensions,) and covariances (dimensions, dimensions), not "
-                f"{mean1.shape}, {mean2.shape} and {covariance.shape}."
-            )
-        if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-            raise ValueError("means and covariances must be finite.")
-        roots.append(_square_root(covariance))
-        traces += np.trace(covariance)
-    overlap = np.linalg.svd(roots[0] @ roots[1], compute_uv=False).sum()
-    return max(0.0, float(np.sum((mean1 - mean2) ** 2) + traces - 2.0 * overlap))
-
-
-def _square_root(matrix: np.ndarray) -> np.ndarray:
-    """Returns the symmetric root of a symmetric matrix without negative eigenvalues."""
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)
-    # Rounding makes zero eigenvalues tiny, but the roots of those would no longer be tiny.
-    rounding = len(values) * np.finfo(np.float64).eps * np.abs(values).max(initial=0.0)
-    values = np.where(values > rounding, values, 0.0)
-    return (vectors * np.sqrt(values)) @ vectors.T
+    real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
+    if real.ndim != 2 or real.shape[1:] != fake.shape[1:] or min(len(real), len(fake)) < 2:
+        raise ValueError(
+            "Features must be (count, dimensions) with at least two rows, not "
+            f"{real.shape} and {fake.shape}."
+        )
+    if not (np.isfinite(real).all() and np.isfinite(fake).all()):
+        raise ValueError("Features must be finite.")
+    root1, root2 = (
+        np.linalg.qr(features - features.mean(axis=0), mode="r") / np.sqrt(len(features) - 1)
+        for features in (real, fake)
+    )
+    overlap = np.linalg.norm(root1 @ root2.T, "nuc")
+    traces = np.sum(root1**2) + np.sum(root2**2)
+    gap = np.sum((real.mean(axis=0) - fake.mean(axis=0)) ** 2)
+    return max(0.0, float(gap + traces - 2.0 * overlap))

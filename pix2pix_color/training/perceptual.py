@@ -52,7 +52,7 @@ def find_classifier(name: str) -> Classifier:
     """Loads the classifier that `training.perceptual_network` names.
 
     Args:
-        name: a shipped classifier, or a folder that `export_classifier` wrote.
+        name: a shipped classifier, or a folder that `train_classifier` wrote.
 
     Raises:
         TrainingError: it is not there, cannot be read, or is a copy of the one that scores.

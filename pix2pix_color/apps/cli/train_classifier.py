@@ -6,20 +6,16 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from ...errors import CommandError
 from ...startup import start_tensorflow
 from .console import say
 
 __all__ = ["add_arguments", "run"]
 
-_RUN = Path("runs") / "classifier"
+_OUTPUT = Path("runs") / "classifier"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `pix2pix-color train-classifier`."""
-    parser.add_argument(
-        "--run", metavar="FOLDER", type=Path, default=_RUN, help=f"run folder (default: {_RUN})"
-    )
     parser.add_argument("--epochs", metavar="N", type=int, help="passes over the training images")
     parser.add_argument(
         "--seed", metavar="N", type=int, help="random seed of weights, order and augmentation"
@@ -32,17 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limit", metavar="N", type=int, help="use only the first N images")
     parser.add_argument(
-        "-o", "--output", metavar="DEST", type=Path, help="also export the classifier to a folder"
+        "-o",
+        "--output",
+        metavar="DEST",
+        type=Path,
+        default=_OUTPUT,
+        help=f"folder for the classifier (default: {_OUTPUT})",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace DEST if it exists")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Trains the classifier on CIFAR-10, or resumes its training, and prints its accuracy."""
-    if options.output is not None and options.output.exists() and not options.overwrite:
-        raise CommandError(f"{options.output} exists. Choose another DEST or add --overwrite.")
+    """Trains the classifier on CIFAR-10 and prints its accuracy."""
     start_tensorflow()
-    from ...classifier import ClassifierConfig, export_classifier, train_classifier
+    from ...classifier import ClassifierConfig, train_classifier
     from ...data import load_dataset
 
     given = {name: getattr(options, name) for name in ("epochs", "seed", "gray")}
@@ -52,12 +51,10 @@ def run(options: argparse.Namespace) -> None:
         load_dataset("cifar10", split, drop_gray=False, limit=options.limit)
         for split in ("train", "test")
     )
-    say(f"Training on {train.count:,} images of cifar10 in {options.run}.")
-    metrics = train_classifier(config, options.run, train, test)
+    say(f"Training on {train.count:,} images of cifar10.")
+    metrics = train_classifier(config, options.output, train, test, overwrite=options.overwrite)
     say(
         f"Test accuracy {metrics['test_accuracy']:.2%} on {metrics['test_count']:,} images; "
-        f"{metrics['parameters']:,} parameters; {metrics['seconds'] / 60:.1f} minutes."
+        f"{metrics['parameters']:,} parameters; {metrics['seconds'] / 60:.1f} minutes. "
+        f"Saved to {options.output}."
     )
-    if options.output is not None:
-        export_classifier(options.run, options.output, overwrite=options.overwrite)
-        say(f"Exported to {options.output}.")
