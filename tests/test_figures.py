@@ -341,7 +341,6 @@ IMAGES = random_images(2)
         (figures.heat_maps, [{}], {}),
         (figures.comparison_table, [IMAGES, IMAGES, IMAGES[:1]], {"columns": {}}),
         (figures.comparison_table, [IMAGES] * 3, {"columns": {"PSNR": ["1"]}}),
-        (figures.score_intervals, [{}], {}),
         (figures.quality_curves, [{}], {"goals": {}, "goal_title": ""}),
         (figures.psnr_scatter, [[1, 2], [1, 2, 3]], {}),
         (figures.psnr_scatter, [[1, np.inf], [1, 2]], {}),

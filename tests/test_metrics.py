@@ -80,15 +80,6 @@ def test_report_psnr_forgets_multiples_of_256(difference, wrapped):
         assert score == pytest.approx(10 * np.log10(255**2 / wrapped))
 
 
-def test_report_ssim_cannot_see_color_that_keeps_luminance(pair):
-    # OpenCV's weights: this change of red, green and blue leaves its gray almost the same.
-    real = uint8(pair[0] * 0.4 + 0.3)
-    fake = (real.astype(int) + np.array([40, -20, -2])).astype(np.uint8)
-    assert metrics.report_ssim(real, fake).numpy().min() > 0.99
-    true = metrics.ssim((real / 255).astype("f"), (fake / 255).astype("f"))
-    assert true.numpy().max() < metrics.report_ssim(real, fake).numpy().min()
-
-
 def test_report_ssim_is_scikit_image_s_of_opencv_s_gray(pair):
     real, fake = uint8(pair[0]), uint8(pair[1])
 
@@ -138,7 +129,6 @@ ONE_IMAGE_SCORES = {
 }
 SCORES = RGB_SCORES | LAB_SCORES | ONE_IMAGE_SCORES
 IN_RGB = (*RGB_SCORES, "colorfulness")
-NEEDS_A_WINDOW = "ssim"
 
 
 def arguments(name: str, pair) -> tuple[np.ndarray, np.ndarray]:
@@ -159,12 +149,6 @@ def test_images_score_the_same_alone_in_a_batch_and_in_a_graph_of_unknown_size(n
     assert SCORES[name](real[:0], fake[:0]).shape == (0, *together.shape[1:])
 
 
-@pytest.mark.parametrize("name", [name for name in SCORES if name != NEEDS_A_WINDOW])
-def test_an_image_may_be_a_single_pixel(name, pair):
-    real, fake = arguments(name, [part[:, :1, :1] for part in pair])
-    assert np.isfinite(SCORES[name](real, fake)).all()
-
-
 @pytest.mark.parametrize("name", SCORES)
 def test_what_is_not_a_number_shows_in_its_own_image_only(name, pair):
     real, fake = arguments(name, pair)
@@ -182,9 +166,15 @@ def test_equal_images_get_the_best_score(name, pair):
     np.testing.assert_allclose(SCORES[name](real, real), best.get(name, 0.0), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [*RGB_SCORES, *LAB_SCORES])
-def test_pair_scores_refuse_wrong_input(name):
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_refuse_wrong_input(name):
     good = np.zeros((1, 8, 8, 3), np.float32)
+    if name in ONE_IMAGE_SCORES:
+        with pytest.raises(ValueError, match="must be float32, not uint8"):
+            SCORES[name](None, good.astype(np.uint8))
+        with pytest.raises(ValueError, match="batch, height, width, 3"):
+            SCORES[name](None, good[..., :2])
+        return
     for real, fake, message in (
         (good.astype(np.uint8), good, "real must be float32, not uint8"),
         (good, good.astype(np.float64), "fake must be float32, not float64"),
@@ -195,15 +185,6 @@ def test_pair_scores_refuse_wrong_input(name):
     ):
         with pytest.raises(ValueError, match=message):
             SCORES[name](real, fake)
-
-
-@pytest.mark.parametrize("name", ONE_IMAGE_SCORES)
-def test_scores_of_one_image_refuse_wrong_input(name):
-    score, good = SCORES[name], np.zeros((1, 8, 8, 3), np.float32)
-    with pytest.raises(ValueError, match="must be float32, not uint8"):
-        score(None, good.astype(np.uint8))
-    with pytest.raises(ValueError, match="batch, height, width, 3"):
-        score(None, good[..., :2])
 
 
 @pytest.mark.parametrize("name", IN_RGB)

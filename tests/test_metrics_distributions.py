@@ -1,4 +1,4 @@
-"""Histograms, class rebalancing and distances against NumPy, SciPy and closed forms."""
+"""Histograms, class rebalancing and FCD's distance against NumPy, SciPy and closed forms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 from scipy.linalg import sqrtm
 from scipy.ndimage import gaussian_filter
-from scipy.spatial.distance import jensenshannon
 
 from pix2pix_color import metrics
 
@@ -73,14 +72,6 @@ def test_rebalancing_weights_are_one_over_the_smoothed_shares():
     np.testing.assert_allclose(product, product[0], rtol=1e-9)
 
 
-def test_rebalancing_weights_average_one_over_the_counted_pixels():
-    lab = lab_images(chroma=12.0)
-    counts = metrics.chroma_histogram(lab).numpy().sum(axis=0)
-    weights = metrics.class_rebalancing(counts)
-    assert np.sum(weights * counts) == pytest.approx(counts.sum())
-    assert np.mean(metrics.pixel_weights(lab, weights)) == pytest.approx(1.0, abs=1e-5)
-
-
 def test_bins_that_were_never_seen_weigh_no_more_than_the_rarest_seen():
     counts = training_histogram()
     weights = metrics.class_rebalancing(counts).reshape(SIDE, SIDE)
@@ -131,101 +122,50 @@ def test_rebalancing_makes_a_rare_color_count_as_much_as_gray():
     real = pixels(*[(0, 0)] * 9, (75, 0))
     fake = pixels(*[(0, 0)] * 10)
     weights = metrics.class_rebalancing(metrics.chroma_histogram(real).numpy()[0])
+    assert np.mean(metrics.pixel_weights(real, weights)) == pytest.approx(1.0)
     balanced = metrics.chroma_auc(real, fake, metrics.pixel_weights(real, weights))
     np.testing.assert_allclose(metrics.chroma_auc(real, fake), 0.95, rtol=1e-6)
     np.testing.assert_allclose(balanced, 0.75, rtol=1e-6)
 
 
-def test_jensen_shannon_distance_is_scipy_s():
-    rng = np.random.default_rng(0)
-    p, q = rng.integers(0, 50, (2, 20, BINS)) * rng.integers(0, 2, (2, 20, BINS))
-    expected = [jensenshannon(*both, base=2) for both in zip(p, q, strict=True)]
-    np.testing.assert_allclose(metrics.jensen_shannon_distance(p, q), expected, rtol=1e-9)
-    one_to_many = [jensenshannon(row, q[0], base=2) for row in p]
-    for many in (p, tf.constant(p, tf.float64)):
-        np.testing.assert_allclose(
-            metrics.jensen_shannon_distance(many, q[0]), one_to_many, rtol=1e-9
-        )
-    graph = tf.function(metrics.jensen_shannon_distance)
-    np.testing.assert_allclose(graph(p, q), expected, rtol=1e-9)
-
-
-def test_jensen_shannon_distance_is_zero_for_equal_shares_and_one_for_none_in_common():
-    p = np.array([1.0, 2.0, 0.0, 0.0])
-    np.testing.assert_allclose(metrics.jensen_shannon_distance(p, 3 * p), 0.0, atol=1e-12)
-    np.testing.assert_allclose(metrics.jensen_shannon_distance(p, p[::-1]), 1.0, rtol=1e-12)
-    assert np.isnan(metrics.jensen_shannon_distance(p, 0 * p))
-
-
-def test_jensen_shannon_distance_keeps_its_digits_between_nearly_equal_histograms():
-    step = 1e-7  # (1/2 + step, 1/2 - step) and its mirror are step * sqrt(2 / ln 2) apart
-    p = np.array([0.5 + step, 0.5 - step])
-    distance = metrics.jensen_shannon_distance(p, p[::-1])
-    np.testing.assert_allclose(distance, step * np.sqrt(2 / np.log(2)), rtol=1e-6)
-
-
-def random_statistics(seed: int, count: int = 60, dimensions: int = 12):
+def features(seed: int, count: int = 60, dimensions: int = 12) -> np.ndarray:
     rng = np.random.default_rng(seed)
     mixing = rng.normal(size=(dimensions, dimensions))
-    return metrics.feature_statistics(rng.normal(size=(count, dimensions)) @ mixing + rng.random())
-
-
-def test_feature_statistics_are_numpy_s():
-    features = np.random.default_rng(0).normal(3, 2, (50, 7)).astype(np.float32)
-    mean, covariance = metrics.feature_statistics(features)
-    assert mean.dtype == covariance.dtype == np.float64
-    np.testing.assert_allclose(mean, features.astype(float).mean(axis=0), rtol=1e-12)
-    expected = np.cov(features.astype(float), rowvar=False)
-    np.testing.assert_allclose(covariance, expected, rtol=1e-10)
-    assert metrics.feature_statistics(features[:, :1])[1].shape == (1, 1)
+    return rng.normal(size=(count, dimensions)) @ mixing + rng.random()
 
 
 def test_frechet_distance_is_that_of_scipy_s_matrix_root():
-    (m1, c1), (m2, c2) = random_statistics(0), random_statistics(1)
-    expected = np.sum((m1 - m2) ** 2) + np.trace(c1 + c2 - 2 * sqrtm(c1 @ c2).real)
-    distance = metrics.frechet_distance(m1, c1, m2, c2)
+    real, fake = features(0).astype(np.float32), features(1, count=50)
+    gap = real.mean(axis=0, dtype=float) - fake.mean(axis=0)
+    c1, c2 = (np.cov(part.astype(float), rowvar=False) for part in (real, fake))
+    expected = np.sum(gap**2) + np.trace(c1 + c2 - 2 * sqrtm(c1 @ c2).real)
+    distance = metrics.frechet_distance(real, fake)
     assert isinstance(distance, float)
     assert distance == pytest.approx(expected, rel=1e-9)
-    assert metrics.frechet_distance(m2, c2, m1, c1) == pytest.approx(distance, rel=1e-9)
-
-
-def test_frechet_distance_of_diagonal_covariances_has_a_closed_form():
-    v1, v2 = np.array([1.0, 4.0, 0.0]), np.array([9.0, 1.0, 2.0])
-    m1, m2 = np.zeros(3), np.array([3.0, 4.0, 0.0])
-    expected = 25 + np.sum((np.sqrt(v1) - np.sqrt(v2)) ** 2)
-    distance = metrics.frechet_distance(m1, np.diag(v1), m2, np.diag(v2))
-    assert distance == pytest.approx(expected, rel=1e-12)
-    assert metrics.frechet_distance([1], [[4]], [3], [[1]]) == pytest.approx(4 + 1)
+    assert metrics.frechet_distance(fake, real) == pytest.approx(distance, rel=1e-9)
+    assert metrics.frechet_distance([[1], [3]], [[5], [9]]) == pytest.approx(25 + 2)
 
 
 @pytest.mark.parametrize("count", [60, 5])
 def test_frechet_distance_of_equal_statistics_is_zero(count):
-    mean, covariance = random_statistics(0, count)  # of 5 images 8 of 12 directions are empty
-    distance = metrics.frechet_distance(mean, covariance, mean, covariance)
-    assert 0 <= distance < 1e-12 * np.trace(covariance)
+    real = features(0, count)  # of 5 images 8 of 12 directions are empty
+    assert 0 <= metrics.frechet_distance(real, real[::-1]) < 1e-12 * np.sum(real.var(axis=0))
 
 
 def test_frechet_distance_of_singular_covariances_is_exact():
-    # The same rotation of two diagonal covariances with empty directions.
+    # Uncorrelated features in a rotated space, some of which never vary.
     rotation, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))
     v1, v2 = np.array([1, 2, 3, 0, 0, 0.0]), np.array([4, 0, 3, 5, 0, 0.0])
-    c1, c2 = ((rotation * values) @ rotation.T for values in (v1, v2))
+    white = np.concatenate([np.eye(6), -np.eye(6)]) * np.sqrt(11 / 2)
+    real, fake = ((white * np.sqrt(values)) @ rotation.T for values in (v1, v2))
     expected = np.sum((np.sqrt(v1) - np.sqrt(v2)) ** 2)
-    distance = metrics.frechet_distance(np.zeros(6), c1, np.zeros(6), c2)
-    assert distance == pytest.approx(expected, rel=1e-12)
+    assert metrics.frechet_distance(real, fake) == pytest.approx(expected, rel=1e-12)
 
 
-def test_what_distances_refuse():
-    mean, covariance = random_statistics(0)
-    for other, message in (
-        ((mean, covariance[:3]), "covariances"),
-        ((mean[:3], covariance[:3, :3]), "means"),
-        ((mean * np.nan, covariance), "finite"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            metrics.frechet_distance(mean, covariance, *other)
-    for shape in ((1, 4), (4,), (2, 3, 4)):
+def test_what_frechet_distance_refuses():
+    good = features(0)
+    for wrong in (np.ones((1, 12)), np.ones(12), np.ones((2, 3, 12)), good[:, :3]):
         with pytest.raises(ValueError, match="at least two rows"):
-            metrics.feature_statistics(np.ones(shape))
-    with pytest.raises(ValueError, match="differ in their last axis"):
-        metrics.jensen_shannon_distance(np.ones(3), np.ones(1))
+            metrics.frechet_distance(good, wrong)
+    with pytest.raises(ValueError, match="finite"):
+        metrics.frechet_distance(good, good * np.nan)
