@@ -32,7 +32,7 @@ import tensorflow as tf
 
 from pix2pix_color import color
 from pix2pix_color.data import load_dataset
-from pix2pix_color.export import QUANTIZATIONS, export_lite, export_onnx
+from pix2pix_color.export import QUANTIZATIONS, convert_to_lite, convert_to_onnx
 from pix2pix_color.model_folder import ModelFolder
 
 COUNT = 64
@@ -83,10 +83,12 @@ def export_all(folder: Path) -> dict[str, tuple[Path, Callable[[Path], Network],
     formats = {
         "Keras": (report.path, load_keras, True),
         "SavedModel, `chroma`": (report.saved_model, load_saved_model, True),
-        "ONNX": (export_onnx(generator, folder / "generator.onnx"), load_onnx, True),
+        "ONNX": (folder / "generator.onnx", load_onnx, True),
     }
+    formats["ONNX"][0].write_bytes(convert_to_onnx(generator))
     for quantization in QUANTIZATIONS:
-        path = export_lite(generator, folder / f"{quantization}.tflite", quantization)
+        path = folder / f"{quantization}.tflite"
+        path.write_bytes(convert_to_lite(generator, quantization))
         formats[f"LiteRT {quantization}"] = (path, load_lite, False)
     return formats
 

@@ -7,13 +7,14 @@ colorizer.colorize_file("gray.png", "color.png")
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import tensorflow as tf
@@ -23,11 +24,11 @@ from .errors import ColorizerError, ModelError
 from .files import DEFAULT_MODEL
 from .image_files import ImageFile, read_frames, write_image_file
 from .inference import (
-    MAX_RENDER_SIZE,
     any_size,
     apply_chroma,
-    read_weights,
+    render_sizes,
     shrink_lightness,
+    size_multiple,
     working_shape,
 )
 from .model_folder import ModelFolder
@@ -41,20 +42,27 @@ MAX_STRENGTH = 4.0
 """The largest color strength: more gives no color that sRGB can show."""
 
 
-def check_settings(multiple: int, render_size: int | None, strength: float) -> None:
-    """Checks the settings of `Colorizer.__call__` for a model's `multiple`.
+def check_settings(
+    multiple: int,
+    render_size: int | None = None,
+    strength: float = 1.0,
+    vividness: float | None = None,
+) -> None:
+    """Checks the settings of `Colorizer.__call__` and its dial for a model's `multiple`.
 
     Raises:
         ColorizerError: a setting out of range.
     """
-    largest = max(MAX_RENDER_SIZE // multiple, 1) * multiple
-    if render_size is not None and not (0 < render_size <= largest and render_size % multiple == 0):
+    sizes = render_sizes(multiple)
+    if render_size is not None and render_size not in sizes:
         raise ColorizerError(
-            f"The render size must be a multiple of {multiple} from {multiple} to {largest}, "
+            f"The render size must be a multiple of {multiple} from {multiple} to {sizes[-1]}, "
             f"not {render_size}."
         )
     if not (math.isfinite(strength) and 0 <= strength <= MAX_STRENGTH):
         raise ColorizerError(f"The strength must be from 0 to {MAX_STRENGTH:g}, not {strength}.")
+    if vividness is not None and not 0.0 <= vividness <= 1.0:
+        raise ColorizerError(f"The vividness must be from 0 to 1, not {vividness}.")
 
 
 class Colorizer:
@@ -62,60 +70,68 @@ class Colorizer:
 
     Attributes:
         model: the folder that it was loaded from.
+        name: its name or path, as given.
         multiple: every render size is a multiple of it: the size of the training images.
         render_size: the model's default render size.
         vividness: where the model's dial stands, from 0 (faithful) to 1 (vivid); `None` for a
             model without a dial.
     """
 
-    def __init__(
-        self,
-        model: ModelFolder,
-        predict: Callable[[tf.Tensor], tf.Tensor],
-        *,
-        multiple: int = 32,
-        render_size: int | None = None,
-        vividness: float | None = None,
-        at_vividness: Callable[[float], Callable] | None = None,
-    ) -> None:
-        self.model, self._predict, self._at_vividness = model, predict, at_vividness
-        self.multiple, self.render_size = multiple, render_size or multiple
-        self.vividness = vividness
+    def __init__(self, model: ModelFolder) -> None:
+        model.verify()
+        self.model, self.name, self.vividness = model, model.name, None
+        if model.saved_model is None:
+            generator = model.generator()
+            self.multiple = self.render_size = size_multiple(generator)
+            network = any_size(generator)
+            self._predict = _compiled(lambda lightness: network(lightness, training=False))
+            return
+        try:
+            self._loaded = loaded = tf.saved_model.load(str(model.saved_model))
+            self.multiple, self.render_size = int(loaded.multiple), int(loaded.render_size)
+            if hasattr(loaded, "vividness"):
+                self.vividness = float(loaded.vividness)
+            self._predict = self._at(self.vividness)
+        except (OSError, KeyError, ValueError, AttributeError, tf.errors.OpError) as error:
+            raise ModelError(
+                f"{model.saved_model} is not a SavedModel that can be loaded: {error}"
+            ) from error
+
+    def _at(self, vividness: float | None) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Returns the network with its weights cast, and mixed, once and for all."""
+        loaded = self._loaded
+
+        # As `loaded.weights` does, but without a graph, whose first call takes far longer.
+        def read(pack: Any) -> tuple[list[tf.Tensor], tf.Tensor]:
+            kernels = [tf.cast(kernel, tf.float32) for kernel in pack.kernels]
+            return kernels, tf.identity(pack.vectors)
+
+        learned, frozen = read(loaded.generator.learned), read(loaded.generator.frozen)
+        if vividness not in (None, 1.0):
+            learned = tf.nest.map_structure(
+                lambda stable, vivid: (1.0 - vividness) * stable + vividness * vivid,
+                read(loaded.generator.stable),
+                learned,
+            )
+        return _compiled(lambda lightness: loaded.predict((learned, frozen), lightness))
 
     @classmethod
-    def load(cls, name_or_path: str | Path = DEFAULT_MODEL, *, verify: bool = True) -> Colorizer:
+    def load(cls, name_or_path: str | Path = DEFAULT_MODEL) -> Colorizer:
         """Loads a model.
 
         Args:
             name_or_path: the name of a shipped model, or the path of a run (from its first
                 checkpoint on), of an exported folder, or of a SavedModel.
-            verify: compare the files with their `SHA256SUMS` if there is one.
 
         Raises:
             ModelError: there is no such model, or it cannot be loaded.
             ChecksumError: a shipped file is missing or was changed.
         """
-        model = ModelFolder(name_or_path)
-        if verify:
-            model.verify()
-        if model.saved_model is not None:
-            return _load_saved_model(model)
-        generator = model.generator()
-        network = any_size(generator)
-        predict = tf.function(
-            lambda lightness: network(lightness, training=False),
-            input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32)],
-        )
-        return cls(model, predict, multiple=generator.input_shape[1] or 32)
+        return cls(ModelFolder(name_or_path))
 
     @property
-    def name(self) -> str:
-        """The model's name or path, as given."""
-        return self.model.name
-
-    @property
-    def config(self) -> Config | None:
-        """The run's configuration, if the folder has one."""
+    def config(self) -> Config:
+        """The run's configuration, which a SavedModel alone does not have (`ModelError`)."""
         return self.model.config
 
     def at_vividness(self, vividness: float) -> Colorizer:
@@ -127,18 +143,13 @@ class Colorizer:
         Raises:
             ColorizerError: the model has no dial, or the vividness is out of range.
         """
-        if self._at_vividness is None:
+        if self.vividness is None:
             raise ColorizerError(f"The model {self.name} has no vividness dial.")
-        if not 0.0 <= vividness <= 1.0:
-            raise ColorizerError(f"The vividness must be from 0 to 1, not {vividness}.")
-        return Colorizer(
-            self.model,
-            self._at_vividness(float(vividness)),
-            multiple=self.multiple,
-            render_size=self.render_size,
-            vividness=float(vividness),
-            at_vividness=self._at_vividness,
-        )
+        check_settings(self.multiple, vividness=vividness)
+        other = copy.copy(self)
+        other.__dict__.pop("generator", None)  # at the dial's old position
+        other.vividness, other._predict = float(vividness), self._at(vividness)
+        return other
 
     @functools.cached_property
     def generator(self) -> keras.Model:
@@ -182,9 +193,11 @@ class Colorizer:
         single = images.ndim in (2, 3)
         batch = images[None, :, :, None] if images.ndim == 2 else images[None] if single else images
         self._check(batch, images, render_size, strength)
+        shape = working_shape(*batch.shape[1:3], render_size or self.render_size, self.multiple)
         rgb = np.empty((*batch.shape[:3], 3), batch.dtype)
         for image, colored in zip(batch, rgb, strict=True):
-            chroma = self._chroma_of(image, render_size, threads)
+            small = shrink_lightness(image, shape, threads)
+            chroma = self._predict(tf.constant(small[None])).numpy()[0]
             colored[:] = apply_chroma(image, chroma, strength, threads)
         return rgb[0] if single else rgb
 
@@ -201,16 +214,11 @@ class Colorizer:
             float32 (batch, rows, columns, 2), (a, b) / 128.
 
         Raises:
-            ColorizerError: another shape, or a render size out of range.
+            ColorizerError: a render size out of range.
         """
-        lightness = np.asarray(lightness, np.float32)
-        if lightness.ndim != 4 or lightness.shape[-1] != 1 or 0 in lightness.shape[1:]:
-            raise ColorizerError(
-                f"Lightness must be (batch, height, width, 1), not {lightness.shape}."
-            )
-        check_settings(self.multiple, render_size, 1.0)
+        check_settings(self.multiple, render_size)
         shape = working_shape(*lightness.shape[1:3], render_size or self.render_size, self.multiple)
-        small = tf.image.resize(lightness, shape, antialias=True)
+        small = tf.image.resize(np.float32(lightness), shape, antialias=True)
         return self._predict(small).numpy()
 
     def apply_chroma(
@@ -227,35 +235,22 @@ class Colorizer:
             RGB (batch, height, width, 3) of the same type.
 
         Raises:
-            ColorizerError: as in `__call__`, or not one chroma map per image.
+            ColorizerError: as in `__call__`.
         """
-        images = np.asarray(images)
         self._check(images, images, None, strength)
-        if chroma.ndim != 4 or chroma.shape[-1] != 2 or len(chroma) != len(images):
-            raise ColorizerError(
-                f"Chroma must be ({len(images)}, rows, columns, 2), not {chroma.shape}."
-            )
-        pairs = zip(images, chroma, strict=True)
-        results = [apply_chroma(image, one, strength) for image, one in pairs]
-        return np.stack(results) if results else np.empty((*images.shape[:3], 3), images.dtype)
-
-    def _chroma_of(
-        self, image: np.ndarray, render_size: int | None, threads: int | None
-    ) -> np.ndarray:
-        size = render_size or self.render_size
-        shape = working_shape(*image.shape[:2], size, self.multiple)
-        small = shrink_lightness(image, shape, threads)
-        return self._predict(tf.constant(small[None])).numpy()[0]
+        rgb = np.empty((*images.shape[:3], 3), images.dtype)
+        for image, one, colored in zip(images, chroma, rgb, strict=True):
+            colored[:] = apply_chroma(image, one, strength)
+        return rgb
 
     def _check(
         self, batch: np.ndarray, given: np.ndarray, render_size: int | None, strength: float
     ) -> None:
-        if batch.dtype not in (np.uint8, np.uint16):
-            raise ColorizerError(f"Images must be uint8 or uint16, not {batch.dtype}.")
-        if batch.ndim != 4 or batch.shape[-1] not in (1, 3) or 0 in batch.shape[1:]:
+        fits = batch.ndim == 4 and batch.shape[-1] in (1, 3) and 0 not in batch.shape[1:]
+        if batch.dtype not in (np.uint8, np.uint16) or not fits:
             raise ColorizerError(
-                "Images must be (height, width), (height, width, 1 or 3) or a batch of these, "
-                f"not {given.shape}."
+                "Images must be uint8 or uint16, (height, width), (height, width, 1 or 3) or a "
+                f"batch of these, not {given.dtype} {given.shape}."
             )
         check_settings(self.multiple, render_size, strength)
 
@@ -299,7 +294,8 @@ class Colorizer:
         check_settings(self.multiple, render_size, strength)
         is_path = isinstance(destination, str | os.PathLike)
         if is_path and os.path.exists(destination):
-            if _is_same_file(source, destination):
+            is_file = isinstance(source, str | os.PathLike) and os.path.exists(source)
+            if is_file and os.path.samefile(source, destination):
                 raise ColorizerError(f"{destination} is the input itself: choose another output.")
             if not overwrite:
                 raise ColorizerError(
@@ -322,35 +318,7 @@ class Colorizer:
         return Path(destination) if is_path else None
 
 
-def _is_same_file(source: str | Path | BinaryIO, destination: str | Path) -> bool:
-    is_path = isinstance(source, str | os.PathLike)
-    return is_path and os.path.exists(source) and os.path.samefile(source, destination)
-
-
-def _load_saved_model(model: ModelFolder) -> Colorizer:
-    """Returns a colorizer that has cast, and mixed, the model's weights once and for all."""
-    path = model.saved_model
-    try:
-        loaded = tf.saved_model.load(str(path))
-        multiple, render_size = int(loaded.multiple), int(loaded.render_size)
-        loaded.predict, loaded.generator  # noqa: B018  fails here if the model is another's
-    except (OSError, KeyError, ValueError, AttributeError, tf.errors.OpError) as error:
-        raise ModelError(f"{path} is not a SavedModel that can be loaded: {error}") from error
-    vividness = float(loaded.vividness) if hasattr(loaded, "vividness") else None
-
-    def at(*vividness: float) -> Callable[[tf.Tensor], tf.Tensor]:
-        weights = read_weights(loaded.generator, *vividness)
-        return tf.function(
-            lambda lightness: loaded.predict(weights, lightness),
-            input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32)],
-            autograph=False,
-        )
-
-    return Colorizer(
-        model,
-        at() if vividness is None else at(vividness),
-        multiple=multiple,
-        render_size=render_size,
-        vividness=vividness,
-        at_vividness=None if vividness is None else at,
-    )
+def _compiled(network: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a network as one graph for all sizes."""
+    signature = [tf.TensorSpec([None, None, None, 1], tf.float32)]
+    return tf.function(network, input_signature=signature, autograph=False)

@@ -9,33 +9,6 @@ from __future__ import annotations
 import errno
 import os
 
-__all__ = [
-    "ChecksumError",
-    "ClassifierError",
-    "ColorizerError",
-    "CommandError",
-    "ConfigError",
-    "DataError",
-    "DemoError",
-    "DistributeError",
-    "EvaluationError",
-    "ExportError",
-    "FileJobError",
-    "ImageFileError",
-    "Interrupted",
-    "ModelError",
-    "NonFiniteLossError",
-    "PhotographError",
-    "Pix2PixColorError",
-    "StudyError",
-    "TrainingError",
-    "UsageError",
-    "VideoError",
-    "disk_is_full",
-    "in_words",
-    "one_line",
-]
-
 
 class Pix2PixColorError(Exception):
     """The base of all errors below.

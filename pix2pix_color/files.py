@@ -68,10 +68,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def write_atomically(path: str | Path, content: str | bytes) -> None:
     """Writes a file completely or leaves it unchanged."""
     with replacing(path) as temporary:
-        if isinstance(content, str):
-            temporary.write_text(content, encoding="utf-8")
-        else:
-            temporary.write_bytes(content)
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = [
-    "MAX_RENDER_SIZE",
     "any_size",
     "apply_chroma",
     "colorize_images",
-    "read_weights",
+    "render_sizes",
     "shrink_lightness",
+    "size_multiple",
     "working_shape",
 ]
 
@@ -51,27 +51,14 @@ def any_size(generator: keras.Model) -> keras.Model:
     return network
 
 
-def read_weights(packed: Any, vividness: float = 1.0) -> tuple:
-    """Returns the float32 weights of a `PackedNetwork` in a loaded SavedModel.
+def size_multiple(generator: keras.Model) -> int:
+    """Returns what both sides of a generator's input are multiples of."""
+    return generator.input_shape[1] or 32
 
-    What its own `weights` does in the graph, but without Keras and in a fraction of the time.
 
-    Args:
-        packed: the loaded `PackedNetwork`.
-        vividness: where the dial stands; 1 for a network without one.
-    """
-
-    def read(pack: Any) -> tuple[list[np.ndarray], np.ndarray]:
-        kernels = [kernel.numpy().astype(np.float32) for kernel in pack.kernels]
-        return kernels, pack.vectors.numpy()
-
-    learned = read(packed.learned)
-    if vividness != 1.0:
-        one, other = np.float32(1.0 - vividness), np.float32(vividness)
-        learned = tf.nest.map_structure(
-            lambda stable, vivid: one * stable + other * vivid, read(packed.stable), learned
-        )
-    return tf.nest.map_structure(tf.constant, (learned, read(packed.frozen)))
+def render_sizes(multiple: int) -> range:
+    """Returns the possible render sizes of a network for multiples of a size."""
+    return range(multiple, max(MAX_RENDER_SIZE, multiple) + 1, multiple)
 
 
 def working_shape(height: int, width: int, render_size: int, multiple: int) -> tuple[int, int]:
@@ -83,7 +70,7 @@ def working_shape(height: int, width: int, render_size: int, multiple: int) -> t
             eight times as long.
         multiple: of which both sides are multiples.
     """
-    # The same floating-point operations as in the graph, but without blocking other threads.
+    # The same floating-point operations as in the graph, in a fraction of the time.
     sides = np.array([height, width], np.float32)
     render = np.float32(render_size) / np.float32(multiple)
     steps = np.minimum(np.rint(sides / sides.min() * render), np.rint(_LONGEST * render))
@@ -124,21 +111,13 @@ def colorize_images(
     )
     with tf.control_dependencies([check] if check is not None else []):  # eager: None
         rgb = tf.gather(images, tf.minimum([0, 1, 2], channels - 1), axis=-1)
-    lightness = color.rgb_to_lab(rgb)[..., :1]
-    size = tf.shape(images)[1:3]
-    small = _resize(lightness, _working_shape(size, render_size, multiple))
-    chroma = _resize(network(small, training=False), size)
-    return color.to_uint8(_merge(lightness, chroma, strength))
-
-
-def _resize(planes: tf.Tensor, size: tf.Tensor | tuple[int, int]) -> tf.Tensor:
-    return tf.image.resize(planes, size, antialias=True)
-
-
-def _merge(lightness: tf.Tensor, chroma: tf.Tensor, strength: float | tf.Tensor) -> tf.Tensor:
-    """Returns float RGB with the given lightness and as much of the chroma as sRGB can show."""
+    lightness, size = color.rgb_to_lab(rgb)[..., :1], tf.shape(images)[1:3]
+    shape = _working_shape(size, render_size, multiple)
+    small = tf.image.resize(lightness, shape, antialias=True)
+    chroma = tf.image.resize(network(small, training=False), size, antialias=True)
     chroma *= tf.cast(strength, tf.float32)
-    return color.merge(lightness, color.fit_chroma_to_gamut(lightness, chroma))
+    chroma = color.fit_chroma_to_gamut(lightness, chroma)
+    return color.to_uint8(color.merge(lightness, chroma))
 
 
 # Band by band ---------------------------------------------------------------------------------
@@ -203,33 +182,19 @@ def apply_chroma(
     height, width = image.shape[:2]
     result = np.empty((height, width, 3), image.dtype)
     # As in `shrink_lightness`: all columns first, then the rows of each band.
+    to_rows, to_columns = _resizing(len(chroma), height), _resizing(chroma.shape[1], width)
     planes = np.moveaxis(chroma * np.float32(strength), -1, 0)
-    if len(chroma) > height:
-        planes = [_resizing(len(chroma), height) @ plane for plane in planes]
-    to_width = _resizing(chroma.shape[1], width)
-    columns = np.stack([(to_width @ plane.T).T for plane in planes])
+    columns = [np.ascontiguousarray((to_columns @ plane.T).T) for plane in planes]
 
     def merge(band: slice) -> None:
-        pixels, planes = image[band], _enlarged_rows(columns, height, band)
-        colored = color.color_pixels(pixels.reshape(-1, pixels.shape[-1]), planes.reshape(2, -1))
+        pixels, rows = image[band], to_rows[band]
+        colors = np.stack([(rows @ plane).reshape(-1) for plane in columns])
+        colored = color.color_pixels(pixels.reshape(-1, pixels.shape[-1]), colors)
         result[band] = colored.reshape(*pixels.shape[:2], 3)
 
     for _ in _in_bands(merge, image.shape, threads):
         pass
     return result
-
-
-def _enlarged_rows(columns: np.ndarray, height: int, band: slice) -> np.ndarray:
-    """Returns the rows of a band, linearly between those of (2, rows, width)."""
-    rows = columns.shape[1]
-    if rows == height:
-        return columns[:, band]
-    place = (np.arange(band.start, band.stop) + 0.5) * (rows / height) - 0.5
-    place = np.clip(place, 0, rows - 1)
-    above = np.minimum(place.astype(int), rows - 2) if rows > 1 else np.zeros(len(place), int)
-    below = np.minimum(above + 1, rows - 1)
-    share = (place - above).astype(np.float32)[:, None]
-    return columns[:, above] * (1 - share) + columns[:, below] * share
 
 
 def _in_bands(

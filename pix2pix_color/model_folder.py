@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import Config, nearest
-from .errors import ConfigError, ModelError
+from .errors import ConfigError, ModelError, one_line
 from .files import shipped_folder, verify_checksums
 
 if TYPE_CHECKING:
@@ -40,14 +39,17 @@ CHECKPOINTS = "checkpoints"
 MODEL_FILE = "model.json"
 """What `config.json` does not say: `step` (of an export), and the `guide`'s own configuration."""
 
+_MODEL_FIELDS = (
+    ("generator", "guide"),
+    ("training", "initial_generator"),
+    ("training", "perceptual_network"),
+)
+
 
 def shipped_models() -> list[str]:
     """Returns the names of the models that come with this package and colorize."""
-    folder = shipped_folder()
-    if not folder.is_dir():
-        return []
     # The classifiers beside them have no model.json.
-    return sorted(p.name for p in folder.iterdir() if (p / MODEL_FILE).is_file())
+    return sorted(path.parent.name for path in shipped_folder().glob(f"*/{MODEL_FILE}"))
 
 
 def checkpoint_paths(run: Path) -> list[str]:
@@ -63,22 +65,13 @@ def absolute_paths(config: Config) -> Config:
 
     A name that is not an existing folder, or is that of a data set or a shipped network, stays.
     """
-
-    def model(name: str) -> str:
-        shipped = Path(name).name == name and (shipped_folder() / name).is_dir()
-        return name if shipped else _absolute(name)
-
-    generator, training = config.generator, config.training
-    return dataclasses.replace(
-        config,
-        data=dataclasses.replace(config.data, dataset=_absolute_data(config.data.dataset)),
-        generator=dataclasses.replace(generator, guide=model(generator.guide)),
-        training=dataclasses.replace(
-            training,
-            initial_generator=model(training.initial_generator),
-            perceptual_network=model(training.perceptual_network),
-        ),
-    )
+    values = config.to_dict()
+    values["data"]["dataset"] = _absolute_data(config.data.dataset)
+    for section, field in _MODEL_FIELDS:
+        name = values[section][field]
+        if Path(name).name != name or not (shipped_folder() / name).is_dir():
+            values[section][field] = _absolute(name)
+    return Config.from_dict(values)
 
 
 def _absolute_data(name: str) -> str:
@@ -124,51 +117,48 @@ class ModelFolder:
     @property
     def saved_model(self) -> Path | None:
         """The folder of the SavedModel; `None` for a run."""
-        if (self.path / "saved_model.pb").is_file():
-            return self.path
-        folder = self.path / "saved_model"
-        return folder if (folder / "saved_model.pb").is_file() else None
+        folders = (self.path, self.path / "saved_model")
+        return next((f for f in folders if (f / "saved_model.pb").is_file()), None)
 
     @property
-    def config(self) -> Config | None:
-        """The run's configuration; `None` where the folder has none.
+    def config(self) -> Config:
+        """The run's configuration, without which no network can be built.
 
         Raises:
-            ModelError: it cannot be read.
+            ModelError: the folder has none, or it cannot be read.
         """
         path = self.path / "config.json"
         if not path.is_file():
-            return None
+            raise ModelError(f"{self.path} is not a run folder: it has no config.json.")
         try:
             return Config.from_json(path.read_text(encoding="utf-8"))
         except (ConfigError, OSError, UnicodeDecodeError) as error:
             raise ModelError(f"{path} cannot be used: {error}") from error
 
     def run_config(self) -> Config:
-        """Returns the configuration of a run.
-
-        Raises:
-            ModelError: the folder is not a run folder.
-        """
-        if self.config is None:
-            raise ModelError(f"{self.path} is not a run folder: it has no config.json.")
+        """To go."""
         return self.config
 
     @property
     def step(self) -> int | None:
         """The number of steps that the model was trained for; `None` where nobody knows."""
         if self.saved_model is None and (paths := checkpoint_paths(self.path)):
-            return int(paths[-1].rpartition("-")[2])
+            return _step(paths[-1])
         return self._described().get("step")
+
+    @property
+    def guide(self) -> dict[str, Any] | None:
+        """The configuration of the classifier that guides the generator, or `None`."""
+        return self._described().get("guide")
 
     def _described(self) -> dict[str, Any]:
         path = self.path / MODEL_FILE
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     @property
-    def guide(self) -> dict[str, Any] | None:
-        """The configuration of the classifier that guides the generator, or `None`."""
-        return self._described().get("guide")
+    def has_dial(self) -> bool:
+        """Whether the generator was fine-tuned from another."""
+        return bool(self.config.training.initial_generator)
 
     def verify(self) -> int:
         """Compares the files with `SHA256SUMS`, where there is one; returns how many.
@@ -187,97 +177,70 @@ class ModelFolder:
             step: of a run, the checkpoint to read; the default is the newest.
 
         Raises:
-            ModelError: the folder holds no generator that can be rebuilt.
+            ModelError: the folder holds no generator that can be rebuilt, or no dial.
             ValueError: the vividness is out of range.
         """
-        from .networks.packing import interpolate_generators
+        if not 0.0 <= vividness <= 1.0:
+            raise ValueError(f"The vividness must be from 0 to 1, not {vividness}.")
+        if vividness < 1.0 and not self.has_dial:
+            raise ModelError(f"{self.name} was not fine-tuned from another model.")
+        generator = self._load(initial=vividness == 0.0, step=step)
+        if 0.0 < vividness < 1.0:
+            for one, other in zip(self.generator(0.0).weights, generator.weights, strict=True):
+                other.assign((1.0 - vividness) * one + vividness * other)
+        return generator
 
-        generator = self._load(initial=False, step=step)
-        if vividness == 1.0:
-            return generator
-        return interpolate_generators(self.initial_generator(), generator, vividness)
-
-    def initial_generator(self) -> keras.Model:
-        """Returns the generator that this one was fine-tuned from, the other end of the dial.
-
-        Raises:
-            ModelError: there is none.
-        """
-        return self._load(initial=True)
-
-    @property
-    def has_dial(self) -> bool:
-        """Whether the generator was fine-tuned from another."""
-        config = self.config
-        return config is not None and bool(config.training.initial_generator)
-
-    def _load(self, initial: bool, step: int | None = None) -> keras.Model:
+    def _load(self, initial: bool, step: int | None) -> keras.Model:
         import tensorflow as tf
 
         from .networks.packing import unpack_weights
 
         config = self.config
-        if config is None:
-            raise ModelError(f"{self.name} has no config.json to rebuild its Keras generator from.")
-        if initial and not self.has_dial:
-            raise ModelError(f"{self.name} was not fine-tuned from another model.")
+        source = self.saved_model or self._checkpoint(step)
         guide = self._guide_network()
-        if self.saved_model is not None:
-            network = build_for_inference(config, guide)
-            try:
-                loaded = tf.saved_model.load(str(self.saved_model))
-                unpack_weights(loaded.generator, network, stable=initial)
-            except (OSError, ValueError, AttributeError, tf.errors.OpError) as error:
-                raise ModelError(
-                    f"{self.saved_model} does not hold the generator that config.json describes: "
-                    f"{error}"
-                ) from error
-            return network
-        paths = checkpoint_paths(self.path)
-        if not paths:
-            raise ModelError(
-                f"{self.path} has no saved_model/ and no checkpoint: a run has a generator from "
-                "its first checkpoint on. To train to it: pix2pix-color train --resume "
-                f"{self.path}"
-            )
-        wanted = [path for path in paths if step is None or path.endswith(f"-{step}")]
-        if not wanted:
-            raise ModelError(f"{self.path} has no checkpoint of step {step:,}.")
-        return self._restore(wanted[-1], config, guide, initial)
-
-    def _restore(
-        self, path: str, config: Config, guide: keras.Model | None, initial: bool
-    ) -> keras.Model:
-        """Returns the generator of a checkpoint, as `Trainer.inference_generator` would."""
-        import tensorflow as tf
-
         network = build_for_inference(config, guide)
-        state = tf.train.Checkpoint(**{"initial_generator" if initial else "generator": network})
-        average = None
+        state: dict[str, Any] = {"initial_generator" if initial else "generator": network}
         if config.training.ema_momentum and not initial:
-            average = [tf.Variable(v) for v in network.trainable_variables]
-            state.average = average
+            state["average"] = [tf.Variable(v) for v in network.trainable_variables]
         try:
-            state.restore(path).assert_existing_objects_matched().expect_partial()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            if self.saved_model is not None:
+                loaded = tf.saved_model.load(str(source))
+                unpack_weights(loaded.generator, network, stable=initial)
+            else:
+                restored = tf.train.Checkpoint(**state).restore(source)
+                restored.assert_existing_objects_matched().expect_partial()
+        except (AssertionError, AttributeError, OSError, ValueError, tf.errors.OpError) as error:
             raise ModelError(
-                f"The checkpoint {path} does not hold the generator that config.json describes."
+                f"{source} does not hold the generator that config.json describes: "
+                f"{one_line(error)[:200]}"
             ) from error
-        if initial:
+        if initial or self.saved_model is not None:
             return network
-        step = int(path.rpartition("-")[2])
-        return for_inference(config, network, guide, step, average)
+        return for_inference(config, network, guide, _step(source), state.get("average"))
+
+    def _checkpoint(self, step: int | None) -> str:
+        paths = [path for path in checkpoint_paths(self.path) if step in (None, _step(path))]
+        if not paths:
+            which = "no checkpoint" if step is None else f"no checkpoint of step {step:,}"
+            raise ModelError(
+                f"{self.path} has no saved_model/ and {which}: a run has a generator from its "
+                f"first checkpoint on. To train to it: pix2pix-color train --resume {self.path}"
+            )
+        return paths[-1]
 
     def _guide_network(self) -> keras.Model | None:
         """Returns the guide's network, untrained: its weights come with the generator's."""
-        config = self.config
-        if not config or not config.generator.guide:
+        if not self.config.generator.guide:
             return None
         from .classifier import build_described
 
         if self.guide is None:
             raise ModelError(f"{self.path / MODEL_FILE} does not describe the guide.")
         return build_described(self.guide)
+
+
+def _step(checkpoint: str) -> int:
+    return int(checkpoint.rpartition("-")[2])
 
 
 def build_for_inference(config: Config, guide: keras.Model | None = None) -> keras.Model:

@@ -90,6 +90,35 @@ def tiny_colorizer(tiny_export: Path) -> Colorizer:
     return Colorizer.load(tiny_export)
 
 
+@pytest.fixture(scope="session")
+def lively() -> keras.Model:
+    """Returns a generator of 8x8 images in strong colors, exactly as half precision keeps it."""
+    from pix2pix_color.networks import build_generator
+
+    generator = build_generator(tiny_config().generator, 8, seed=0)
+    rng = np.random.default_rng(0)
+    weights = [w + rng.normal(0, 0.2, w.shape).clip(-0.5, 2) for w in generator.get_weights()]
+    generator.set_weights([w.astype(np.float16) if w.ndim == 4 else w for w in weights])
+    return generator
+
+
+@pytest.fixture(scope="session")
+def lively_export(lively: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the folder that exports `lively`, with a name that no URL can hold."""
+    from pix2pix_color.export import export_model
+
+    source = write_model(tmp_path_factory.mktemp("lively"), lively, tiny_config())
+    return export_model(source, source.parent / "my model")
+
+
+@pytest.fixture(scope="session")
+def colorizer(lively_export: Path) -> Colorizer:
+    """Returns the model of `lively_export`."""
+    from pix2pix_color.colorizer import Colorizer
+
+    return Colorizer.load(lively_export)
+
+
 def write_finished_run(folder: Path) -> None:
     """Writes a tiny run folder as `pix2pix-color train` leaves it after 8 steps, untrained."""
     from pix2pix_color.training import Trainer

@@ -255,7 +255,9 @@ def test_export_then_info_then_colorize(tiny_run: Path, gray_file: Path, tmp_pat
     assert run("export", tiny_run, "-o", folder) == 0
     made = {path.name for path in folder.iterdir()}
     assert {"README.md", "SHA256SUMS", "config.json", "saved_model"} <= made
-    assert "saved_model/saved_model.pb (" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "trained for 8 steps" in output
+    assert "saved_model/saved_model.pb (" in output
     (folder / "mine").write_text("mine")
     assert "--overwrite" in error_line(capsys, 1, "export", tiny_run, "-o", folder)
     assert (folder / "mine").read_text() == "mine"

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 
 from pix2pix_color.files import replacing, write_atomically
@@ -35,34 +37,17 @@ def test_an_exception_leaves_a_file_as_it_was(tmp_path, old, error):
     assert [p.read_text() for p in tmp_path.iterdir()] == ([old] if old else [])
 
 
-@pytest.fixture
-def folder(tmp_path):
-    path = tmp_path / "model"
-    path.mkdir()
-    (path / "old").touch()
-    return path
-
-
-def names(folder):
-    assert list(folder.parent.iterdir()) == [folder]
-    return [path.name for path in folder.iterdir()]
-
-
-def test_a_folder_is_replaced_as_a_whole(folder):
-    with replacing(folder) as temporary:
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_folder_is_replaced_as_a_whole_or_stays(tmp_path, fails):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "old").touch()
+    with contextlib.suppress(ValueError), replacing(folder) as temporary:
         temporary.mkdir()
         (temporary / "new").touch()
-    assert names(folder) == ["new"]
-
-
-def test_a_folder_survives_an_exception(folder):
-    with pytest.raises(ValueError, match="no"), replacing(folder) as temporary:
-        temporary.mkdir()
-        raise ValueError("no")
-    assert names(folder) == ["old"]
-
-
-def test_a_folder_survives_a_body_that_made_nothing(folder):
+        if fails:
+            raise ValueError
     with pytest.raises(FileNotFoundError), replacing(folder):
-        pass
-    assert names(folder) == ["old"]
+        pass  # nothing was made
+    assert list(tmp_path.iterdir()) == [folder]
+    assert [path.name for path in folder.iterdir()] == ["old" if fails else "new"]

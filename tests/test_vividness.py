@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,13 +15,12 @@ from pix2pix_color import Config
 from pix2pix_color.apps.cli import main
 from pix2pix_color.colorizer import Colorizer
 from pix2pix_color.data import load_dataset
-from pix2pix_color.errors import ColorizerError, ExportError
+from pix2pix_color.errors import ColorizerError
 from pix2pix_color.export import export_model
 from pix2pix_color.image_files import read_image_file
 from pix2pix_color.inference import any_size
 from pix2pix_color.model_folder import ModelFolder
 from pix2pix_color.networks import build_generator
-from pix2pix_color.networks.packing import interpolate_generators
 from pix2pix_color.training import Trainer
 
 CONFIG = Config.vivid().override(
@@ -36,7 +36,6 @@ CONFIG = Config.vivid().override(
     "training.precision=float32",
     "training.sample_every=0",
 )
-POINTS = [0.0, 0.3, 1.0]
 
 
 @pytest.fixture(scope="module")
@@ -63,105 +62,85 @@ def shipped(run, tmp_path_factory):
     return export_model(run, tmp_path_factory.mktemp("shipped") / "vivid")
 
 
-@pytest.fixture
-def lightness():
+@pytest.fixture(scope="module")
+def colorizer(shipped) -> Colorizer:
+    return Colorizer.load(shipped)
+
+
+@pytest.fixture(scope="module")
+def lightness() -> np.ndarray:
     return np.random.default_rng(0).uniform(0, 100, (2, 32, 16, 1)).astype(np.float32)
 
 
-def test_a_run_keeps_what_it_started_from(run, stable):
-    kept = ModelFolder(run).initial_generator()
-    for one, other in zip(kept.get_weights(), stable.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)  # too small for half precision
-
-
-@pytest.mark.parametrize("vividness", POINTS)
-def test_the_graph_mixes_as_the_library_does(run, shipped, stable, lightness, vividness):
-    vivid = ModelFolder(run).generator()
-    expected = any_size(interpolate_generators(stable, vivid, vividness))(lightness)
+def test_the_graph_mixes_as_the_library_does(run, shipped, stable, colorizer, lightness):
     signature = tf.saved_model.load(str(shipped / "saved_model")).signatures["chroma"]
-    found = signature(lightness=lightness, vividness=tf.constant(vividness))["chroma"]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.ptp(expected) > 1e-3
-
-
-def test_the_ends_differ(run, stable, lightness):
-    vivid = ModelFolder(run).generator()
-    assert np.abs(any_size(vivid)(lightness) - any_size(stable)(lightness)).max() > 1e-3
+    results = []
+    for vividness in (0.0, 0.3, 1.0):
+        mixed = ModelFolder(run).generator(vividness)
+        ends = zip(stable.weights, ModelFolder(run).generator().weights, strict=True)
+        for weight, (one, other) in zip(mixed.weights, ends, strict=True):
+            expected = (1 - vividness) * one.numpy() + vividness * other.numpy()
+            np.testing.assert_allclose(weight, expected, rtol=1e-5, atol=1e-6)
+        expected = any_size(mixed)(lightness)
+        found = signature(lightness=lightness, vividness=tf.constant(vividness))["chroma"]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        dialled = colorizer.at_vividness(vividness)
+        assert dialled.vividness == vividness
+        np.testing.assert_allclose(dialled.predict_chroma(lightness), expected, atol=1e-5)
+        small = lightness[:, :16]
+        np.testing.assert_allclose(dialled.generator(small), mixed(small), atol=1e-5)
+        results.append(expected)
+    assert np.ptp(results[0]) > 1e-3
+    assert np.abs(results[2] - results[0]).max() > 1e-3
 
 
 @pytest.mark.parametrize("vividness", [-0.1, 1.1, float("nan")])
-def test_out_of_range_is_refused_everywhere(run, shipped, lightness, tmp_path, vividness):
+def test_out_of_range_is_refused_everywhere(
+    run, shipped, colorizer, lightness, tmp_path, vividness
+):
     signature = tf.saved_model.load(str(shipped / "saved_model")).signatures["chroma"]
     with pytest.raises(tf.errors.InvalidArgumentError, match="vividness must be from 0 to 1"):
         signature(lightness=lightness, vividness=tf.constant(vividness))
     with pytest.raises(ColorizerError, match="vividness must be from 0 to 1"):
-        Colorizer.load(shipped).at_vividness(vividness)
-    with pytest.raises(ExportError, match="vividness must be from 0 to 1"):
+        colorizer.at_vividness(vividness)
+    with pytest.raises(ValueError, match="vividness must be from 0 to 1"):
+        ModelFolder(run).generator(vividness)
+    with pytest.raises(ColorizerError, match="vividness must be from 0 to 1"):
         export_model(run, tmp_path / "other", vividness=vividness)
 
 
-class TestColorizer:
-    @pytest.mark.parametrize("vividness", POINTS)
-    def test_equals_the_generator_at_the_same_point(self, shipped, lightness, vividness):
-        dialled = Colorizer.load(shipped).at_vividness(vividness)
-        assert dialled.vividness == vividness
-        # Both sides multiples of the training size: nothing is resized.
-        small = lightness[:, :16]
-        np.testing.assert_allclose(
-            dialled.predict_chroma(small), dialled.generator(small), atol=1e-5
-        )
-
-    def test_starts_where_the_export_put_it(self, run, tmp_path):
-        folder = export_model(run, tmp_path / "half", vividness=0.5)
-        images = np.random.default_rng(1).integers(0, 256, (2, 20, 30, 1), np.uint8)
-        loaded = Colorizer.load(folder)
-        assert loaded.vividness == 0.5
-        np.testing.assert_array_equal(loaded(images), loaded.at_vividness(0.5)(images))
-        assert np.any(loaded(images) != loaded.at_vividness(0.0)(images))
-        outside = tf.saved_model.load(str(folder / "saved_model")).signatures
-        rgb = outside["serving_default"](images=images)["rgb"]
-        settings = {"render_size": 16, "strength": 1.0, "vividness": 0.5}
-        moved = outside["colorize"](
-            images=images, **{name: tf.constant(value) for name, value in settings.items()}
-        )["rgb"]
-        np.testing.assert_array_equal(rgb, moved)
-        assert np.abs(rgb.numpy().astype(int) - loaded(images)).max() <= 1
-
-    def test_another_model_has_none(self, tiny_colorizer):
-        with pytest.raises(ColorizerError, match="has no vividness dial"):
-            tiny_colorizer.at_vividness(0.5)
+def test_a_model_starts_where_its_export_put_the_dial_and_keeps_it(shipped, colorizer, tmp_path):
+    folder = shutil.copytree(shipped, tmp_path / "v")
+    export_model(folder, folder, vividness=0.5, overwrite=True)  # in place
+    images = np.random.default_rng(1).integers(0, 256, (2, 20, 30, 1), np.uint8)
+    loaded = Colorizer.load(folder)
+    assert loaded.vividness == 0.5
+    colors = loaded(images).astype(int)
+    assert np.abs(colors - colorizer.at_vividness(0.5)(images)).max() <= 1
+    assert np.any(colors != loaded.at_vividness(0.0)(images))
+    outside = tf.saved_model.load(str(folder / "saved_model")).signatures
+    rgb = outside["serving_default"](images=images)["rgb"]
+    settings = {"render_size": 16, "strength": 1.0, "vividness": 0.5}
+    settings = {name: tf.constant(value) for name, value in settings.items()}
+    np.testing.assert_array_equal(rgb, outside["colorize"](images=images, **settings)["rgb"])
+    assert np.abs(rgb.numpy().astype(int) - colors).max() <= 1
 
 
-def test_an_export_in_place_keeps_its_dial(run, tmp_path, lightness):
-    folder = export_model(run, tmp_path / "v")
-    before = Colorizer.load(folder).at_vividness(0.3).predict_chroma(lightness)
-    export_model(folder, folder, vividness=0.3, overwrite=True)
-    again = Colorizer.load(folder)
-    assert again.vividness == pytest.approx(0.3)
-    np.testing.assert_allclose(again.predict_chroma(lightness), before, atol=1e-6)
-    assert "vividness" in (folder / "SERVING.md").read_text()
-
-
-def test_the_command(shipped, tmp_path, photograph):
-    def colorized(*options: str) -> np.ndarray:
-        target = tmp_path / f"out{'-'.join(options)}.png"
-        command = ["colorize", str(photograph), "-o", str(target), "--model", str(shipped)]
-        assert main([*command, *options]) == 0
-        return read_image_file(target).pixels
+def test_the_command(shipped, colorizer, tiny_export, tmp_path, photograph, capsys):
+    def colorized(name: str, model: Path, *options: str) -> int:
+        target = str(tmp_path / name)
+        return main(["colorize", str(photograph), "-o", target, "--model", str(model), *options])
 
     pixels = read_image_file(photograph).pixels
-    loaded = Colorizer.load(shipped)
-    np.testing.assert_array_equal(colorized(), loaded(pixels))
-    np.testing.assert_array_equal(
-        colorized("--vividness", "0.25"), loaded.at_vividness(0.25)(pixels)
-    )
-
-
-def test_the_command_refuses_a_model_without_a_dial(tiny_export, tmp_path, photograph, capsys):
-    command = ["colorize", str(photograph), "-o", str(tmp_path / "a.png"), "--vividness", "0.5"]
-    assert main([*command, "--model", str(tiny_export)]) != 0
+    assert colorized("default.png", shipped) == 0
+    found = read_image_file(tmp_path / "default.png").pixels
+    np.testing.assert_array_equal(found, colorizer(pixels))
+    assert colorized("quarter.png", shipped, "--vividness", "0.25") == 0
+    found = read_image_file(tmp_path / "quarter.png").pixels
+    np.testing.assert_array_equal(found, colorizer.at_vividness(0.25)(pixels))
+    assert colorized("none.png", tiny_export, "--vividness", "0.5") != 0
     assert "has no vividness dial" in capsys.readouterr().err
-    assert not (tmp_path / "a.png").exists()
+    assert not (tmp_path / "none.png").exists()
 
 
 def test_the_page(shipped, tmp_path, photograph):

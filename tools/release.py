@@ -97,7 +97,7 @@ def score_steps(
     if not steps:
         raise ReleaseError(f"{run} kept no checkpoint of a step that is to be scored.")
     generators = {f"{step:,}": ModelFolder(run).generator(step=step) for step in steps}
-    size = ModelFolder(run).run_config().data.image_size
+    size = ModelFolder(run).config.data.image_size
     images = load_dataset(dataset, "test", image_size=size)
     evaluation = evaluate(generators, images)
     rows = [

@@ -71,7 +71,7 @@ def write_report(
     colorizers = {"model": Colorizer.load(model)}
     if against is not None:
         colorizers["against"] = Colorizer.load(against)
-    config = colorizers["model"].config or Config.report()
+    config = colorizers["model"].config
     images = reference = _load(config, dataset, split, limit, say)
     if split != "train" or limit is not None:
         reference = _load(config, dataset, "train", None, say)

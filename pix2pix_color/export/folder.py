@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ExportError
-from ..files import replacing, write_atomically, write_checksums
+from ..files import replacing, write_atomically
+from ..inference import size_multiple
 from ..model_folder import MODEL_FILE, ModelFolder
-from .cards import model_card
-from .portable import QUANTIZATIONS, export_lite, export_onnx
-from .refusal import refuse_existing
-from .saved_model import export_saved_model
-from .serving import serving_guide
+from .cards import write_card
+from .portable import convert_to_lite, convert_to_onnx
+from .saved_model import MAX_PIXELS, export_saved_model, refuse_existing
 
-__all__ = ["FORMATS", "export_model", "write_card"]
+__all__ = ["FORMATS", "export_model"]
 
 FORMATS = ("saved_model", "onnx", "lite")
-
-_COPIED = ("config.json", "history.csv", "metrics.json", "samples.png", "evaluation")
 
 
 def export_model(
@@ -46,7 +44,7 @@ def export_model(
         source: a run from its first checkpoint on, an exported folder, or a shipped model's name.
         destination: the folder to make.
         formats: some of `FORMATS`.
-        quantization: of the format `lite`, see `export_lite`.
+        quantization: of the format `lite`, see `convert_to_lite`.
         render_size, vividness: of the SavedModel, see `export_saved_model`.
         overwrite: replace an existing destination; it may be `source` itself.
 
@@ -56,57 +54,50 @@ def export_model(
     Raises:
         ModelError: `source` is not a model.
         ExportError: the destination exists, an unknown format, or an export that fails.
+        ColorizerError: the render size or the vividness is out of range.
     """
     model, destination = ModelFolder(source), Path(destination)
-    config = model.run_config()
-    for name in formats:
-        if name not in FORMATS:
-            raise ExportError(f"Unknown format {name!r}: use some of {', '.join(FORMATS)}.")
-    if not formats:
-        raise ExportError(f"No format: use some of {', '.join(FORMATS)}.")
-    if quantization not in QUANTIZATIONS:
+    if not formats or set(formats) - set(FORMATS):
         raise ExportError(
-            f"Unknown quantization {quantization!r}: use one of {', '.join(QUANTIZATIONS)}."
+            f"The formats must be some of {', '.join(FORMATS)}, not {', '.join(formats) or 'none'}."
         )
     refuse_existing(destination, overwrite)
     inside = destination.resolve() in model.path.resolve().parents
-    if destination.exists() and (inside or (_is_run(model) and destination.samefile(model.path))):
+    is_run = model.saved_model is None and destination.exists()
+    if inside or (is_run and destination.samefile(model.path)):
         raise ExportError(f"{destination} holds the run itself: choose another name.")
     generator = model.generator()
     with replacing(destination) as temporary:
         temporary.mkdir()
-        for name in _COPIED:
-            _copy(model.path / name, temporary / name)
+        for name in ("config.json", "history.csv", "metrics.json", "samples.png", "evaluation"):
+            if (model.path / name).exists():
+                copy = shutil.copytree if (model.path / name).is_dir() else shutil.copyfile
+                copy(model.path / name, temporary / name)
         description = {"step": model.step, "guide": model.guide}
         write_atomically(temporary / MODEL_FILE, json.dumps(description, indent=2) + "\n")
         if "saved_model" in formats:
-            stable = model.initial_generator() if model.has_dial else None
-            options = {"stable": stable, "render_size": render_size, "vividness": vividness}
-            export_saved_model(generator, temporary / "saved_model", **options)
-            guide = serving_guide(destination.name, config.data.image_size, dial=model.has_dial)
+            export_saved_model(
+                generator,
+                temporary / "saved_model",
+                render_size=render_size,
+                stable=model.generator(vividness=0.0) if model.has_dial else None,
+                vividness=vividness,
+            )
+            guide = _serving_guide(destination.name, size_multiple(generator))
             write_atomically(temporary / "SERVING.md", guide)
         if "onnx" in formats:
-            export_onnx(generator, temporary / "generator.onnx")
+            write_atomically(temporary / "generator.onnx", convert_to_onnx(generator))
         if "lite" in formats:
             suffix = "" if quantization == "float32" else f"-{quantization}"
-            export_lite(generator, temporary / f"generator{suffix}.tflite", quantization)
+            content = convert_to_lite(generator, quantization)
+            write_atomically(temporary / f"generator{suffix}.tflite", content)
         write_card(temporary, destination.name)
     return destination
 
 
-def write_card(folder: Path, name: str | None = None) -> None:
-    """Writes the model card and the checksums of an exported folder, from the files in it."""
-    card = model_card(ModelFolder(folder), name or folder.resolve().name)
-    write_atomically(folder / "README.md", card)
-    write_checksums(folder)
-
-
-def _is_run(model: ModelFolder) -> bool:
-    return model.saved_model is None
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target)
-    elif source.is_file():
-        shutil.copyfile(source, target)
+def _serving_guide(name: str, multiple: int) -> str:
+    """Returns how TensorFlow Serving runs a folder's SavedModel."""
+    text = Path(__file__).with_name("serving.md").read_text(encoding="utf-8")
+    # The served model gets the folder's name in letters that a URL can hold.
+    text = text.replace("@NAME@", re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII))
+    return text.replace("@SIZE@", str(multiple)).replace("@PIXELS@", f"{MAX_PIXELS:,}")

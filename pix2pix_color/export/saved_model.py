@@ -5,20 +5,13 @@ It runs in any program that has TensorFlow, without this package and without Ker
     model = tf.saved_model.load("saved_model")
     rgb = model.signatures["serving_default"](images=uint8_batch)["rgb"]
 
-| signature | in | out |
-| --- | --- | --- |
-| `serving_default` | `images` uint8 (n, height, width, 1 or 3), any size | `rgb` uint8 (n, height, width, 3) |
-| `colorize` | the same, `render_size` int32 (), `strength` float32 () | `rgb`, the same |
-| `from_bytes` | `image_bytes` string (n,), PNG, JPEG, BMP, GIF or WebP files of any sizes | `png_bytes` string (n,) |
-| `chroma` | `lightness` float32 (n, rows, columns, 1), L in [0, 100], rows and columns multiples of `multiple` | `chroma` float32 (n, rows, columns, 2), (a, b) / 128 |
-
-`int(model.render_size)` is the default render size, and `int(model.multiple)` what every render
-size is a multiple of. A model with a vividness dial also has `float(model.vividness)`, the dial's
-default; its `colorize` and `chroma` take `vividness` float32 () too, 0 to 1.
+`serving.md` lists the signatures. `int(model.render_size)` is the default render size, and
+`int(model.multiple)` what every render size is a multiple of. A model with a vividness dial also
+has `float(model.vividness)`, the dial's default.
 
 The weights are stored in half precision and cast in the graph, at each call of a signature. A
 caller that colorizes many images casts them once: `model.predict(model.weights(), lightness)`.
-"""  # noqa: E501  a Markdown row is one line
+"""
 
 from __future__ import annotations
 
@@ -28,21 +21,31 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from ..colorizer import check_settings
 from ..errors import ExportError
 from ..files import replacing
-from ..inference import MAX_RENDER_SIZE, any_size, colorize_images
+from ..inference import any_size, colorize_images, render_sizes, size_multiple
 from ..networks.packing import PackedNetwork
-from .refusal import refuse_existing
 
-__all__ = ["MAX_PIXELS", "export_saved_model"]
+__all__ = ["MAX_PIXELS", "export_saved_model", "refuse_existing"]
 
 MAX_PIXELS = 1 << 26
 """Largest image in a file for `from_bytes`: a kilobyte can claim to be gigabytes."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _IMAGES = tf.TensorSpec([None, None, None, None], tf.uint8, "images")
+_FILES = tf.TensorSpec([None], tf.string, "image_bytes")
 _LIGHTNESS = tf.TensorSpec([None, None, None, 1], tf.float32, "lightness")
+_RENDER_SIZE = tf.TensorSpec([], tf.int32, "render_size")
+_STRENGTH = tf.TensorSpec([], tf.float32, "strength")
+_VIVIDNESS = tf.TensorSpec([], tf.float32, "vividness")
 _AT_ONCE = 2  # files in parallel: each operation uses all cores by itself
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raises an `ExportError` if the path exists and must not be overwritten."""
+    if path.exists() and not overwrite:
+        raise ExportError(f"{path} already exists: choose another name, or ask to overwrite it.")
 
 
 def export_saved_model(
@@ -69,28 +72,25 @@ def export_saved_model(
         `path`.
 
     Raises:
-        ExportError: the folder exists, or the render size or the vividness is invalid.
+        ExportError: the folder exists.
+        ColorizerError: the render size or the vividness is out of range.
         ValueError: the two generators differ in more than their weights.
     """
-    path, multiple = Path(path), generator.input_shape[1] or 32
+    path, multiple = Path(path), size_multiple(generator)
     render_size = multiple if render_size is None else render_size
-    if not multiple <= render_size <= _largest(multiple) or render_size % multiple:
-        raise ExportError(
-            f"The render size must be a multiple of {multiple} from {multiple} to "
-            f"{_largest(multiple)}, not {render_size}."
-        )
-    if not 0.0 <= vividness <= 1.0:
-        raise ExportError(f"The vividness must be from 0 to 1, not {vividness}.")
+    check_settings(multiple, render_size, vividness=vividness)
     refuse_existing(path, overwrite)
     module = tf.Module()
     module.render_size = tf.Variable(render_size, trainable=False)
     module.multiple = tf.Variable(multiple, trainable=False)
     module.generator = PackedNetwork(any_size(generator), stable and any_size(stable))
+    dial = None
     if stable is not None:
         module.vividness = tf.Variable(float(vividness), trainable=False)
-    default = None if stable is None else float(vividness)
-    specs = [] if stable is None else [tf.TensorSpec([], tf.float32, "vividness")]
-    module.weights = tf.function(module.generator.weights, input_signature=specs)
+        dial = tf.constant(float(vividness))
+    module.weights = tf.function(
+        module.generator.weights, input_signature=[] if dial is None else [_VIVIDNESS]
+    )
     weights = module.weights.get_concrete_function().structured_outputs
     module.predict = tf.function(
         module.generator.predict,
@@ -100,96 +100,78 @@ def export_saved_model(
         ],
         autograph=False,
     )
-    signatures = _signatures(module, render_size, multiple, default)
+    signatures = _signatures(module, multiple, tf.constant(render_size), dial)
     with replacing(path) as temporary:
         tf.saved_model.save(module, str(temporary), signatures)
     return path
 
 
-def _largest(multiple: int) -> int:
-    return max(MAX_RENDER_SIZE // multiple, 1) * multiple
-
-
 def _signatures(
-    module: tf.Module, render_size: int, multiple: int, vividness: float | None
+    module: tf.Module, multiple: int, size: tf.Tensor, dial: tf.Tensor | None
 ) -> dict[str, Callable]:
     """Returns the signatures. Each calls the one before, so that the graph holds each once.
 
-    A graph with less in it loads sooner.
+    A graph with less in it loads sooner. Tensors as default values are written into the file:
+    servers may fill them in.
     """
+    full, dials = tf.constant(1.0), [] if dial is None else [_VIVIDNESS]
 
-    def predict(lightness: tf.Tensor, *dial: tf.Tensor) -> dict[str, tf.Tensor]:
-        checks = [_check_vividness(value) for value in dial]
-        with tf.control_dependencies(checks):
-            return {"chroma": module.predict(module.weights(*dial), lightness)}
+    @tf.function(input_signature=[_LIGHTNESS, *dials], autograph=False)
+    def chroma(lightness, vividness=dial):
+        if vividness is not None:
+            fits = (vividness >= 0.0) & (vividness <= 1.0)
+            tf.debugging.Assert(fits, ["The vividness must be from 0 to 1, not", vividness])
+        return {"chroma": module.predict(module.weights(vividness), lightness)}
 
-    def render(images, size, strength, chroma: Callable, *dial: tf.Tensor) -> dict[str, tf.Tensor]:
-        def network(lightness: tf.Tensor, training: bool = False) -> tf.Tensor:
-            return chroma(lightness, *dial)["chroma"]
+    def render(images, render_size, strength, *vividness):
+        def network(lightness: tf.Tensor, training: bool) -> tf.Tensor:
+            return chroma(lightness, *vividness)["chroma"]
 
-        with tf.control_dependencies(_checks(size, strength, multiple)):
+        with tf.control_dependencies(_check_settings(render_size, strength, multiple)):
             images = tf.identity(images)
-        return {"rgb": colorize_images(images, network, size, multiple, strength)}
+        return {"rgb": colorize_images(images, network, render_size, multiple, strength)}
 
-    # Tensors as default values are written into the file: servers may fill them in.
-    size, full = tf.constant(render_size), tf.constant(1.0)
-    if vividness is None:
-        dial, specs = (), []
-
-        def chroma(lightness):
-            return predict(lightness)
+    # Default values are matched to the inputs from the end: each parameter must be an input.
+    if dial is None:
 
         def colorize(images, render_size=size, strength=full):
-            return render(images, render_size, strength, chroma)
-
+            return render(images, render_size, strength)
     else:
-        dial, specs = (tf.constant(vividness),), [tf.TensorSpec([], tf.float32, "vividness")]
 
-        def chroma(lightness, vividness=dial[0]):
-            return predict(lightness, vividness)
+        def colorize(images, render_size=size, strength=full, vividness=dial):
+            return render(images, render_size, strength, vividness)
 
-        def colorize(images, render_size=size, strength=full, vividness=dial[0]):
-            return render(images, render_size, strength, chroma, vividness)
-
-    chroma = tf.function(chroma, input_signature=[_LIGHTNESS, *specs], autograph=False)
-    scalars = [
-        tf.TensorSpec([], tf.int32, "render_size"),
-        tf.TensorSpec([], tf.float32, "strength"),
-    ]
-    colorize = tf.function(colorize, input_signature=[_IMAGES, *scalars, *specs], autograph=False)
+    signature = [_IMAGES, _RENDER_SIZE, _STRENGTH, *dials]
+    colorize = tf.function(colorize, input_signature=signature, autograph=False)
 
     @tf.function(input_signature=[_IMAGES], autograph=False)
     def serving_default(images):
-        return colorize(images, size, full, *dial)
-
-    return {"colorize": colorize, "chroma": chroma, **_of_defaults(serving_default)}
-
-
-def _of_defaults(serving_default: Callable) -> dict[str, Callable]:
-    """Returns the signatures that take images only."""
+        return colorize(images)
 
     def recode(encoded: tf.Tensor) -> tf.Tensor:
         rgb, alpha = _decode(encoded)
         return _encode(serving_default(rgb[None])["rgb"][0], alpha)
 
     # TensorFlow Serving takes and gives bytes as base64 where a name ends in `_bytes`.
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
+    @tf.function(input_signature=[_FILES], autograph=False)
     def from_bytes(image_bytes):
         files = tf.map_fn(
             recode, image_bytes, fn_output_signature=tf.string, parallel_iterations=_AT_ONCE
         )
         return {"png_bytes": files}
 
-    return {"serving_default": serving_default, "from_bytes": from_bytes}
+    return {
+        "serving_default": serving_default,
+        "colorize": colorize,
+        "from_bytes": from_bytes,
+        "chroma": chroma,
+    }
 
 
-def _check_vividness(vividness: tf.Tensor) -> tf.Operation:
-    fits = (vividness >= 0.0) & (vividness <= 1.0)
-    return tf.debugging.Assert(fits, ["The vividness must be from 0 to 1, not", vividness])
-
-
-def _checks(render_size: tf.Tensor, strength: tf.Tensor, multiple: int) -> list[tf.Operation]:
-    largest = _largest(multiple)
+def _check_settings(
+    render_size: tf.Tensor, strength: tf.Tensor, multiple: int
+) -> list[tf.Operation]:
+    largest = render_sizes(multiple)[-1]
     fits = (render_size >= multiple) & (render_size <= largest) & (render_size % multiple == 0)
     message = f"The render size must be a multiple of {multiple} from {multiple} to {largest}, not"
     is_strength = tf.math.is_finite(strength) & (strength >= 0.0)

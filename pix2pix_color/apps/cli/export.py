@@ -62,8 +62,11 @@ def run(options: argparse.Namespace) -> None:
         raise CommandError(f"{options.output} exists. Choose another DEST or add --overwrite.")
     start_tensorflow()
     from ...export import export_model
+    from ...model_folder import ModelFolder
 
-    say(f"Exporting {options.folder}...")
+    step = ModelFolder(options.folder).step
+    trained = "" if step is None else f", trained for {step:,} steps"
+    say(f"Exporting {options.folder}{trained}...")
     destination = export_model(
         options.folder,
         options.output,

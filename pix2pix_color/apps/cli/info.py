@@ -5,16 +5,12 @@ from __future__ import annotations
 import argparse
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ... import __version__
 from ...errors import Pix2PixColorError, one_line
 from ...startup import start_tensorflow
 from .console import FAILED, say
 from .values import MODELS
-
-if TYPE_CHECKING:
-    import types
 
 __all__ = ["add_arguments", "run"]
 
@@ -31,10 +27,7 @@ def run(options: argparse.Namespace) -> int:
         The exit code: 1 if a shipped model cannot be used.
     """
     start_tensorflow()
-    if options.model is None:
-        return _describe_installation()
-    _describe(options.model)
-    return 0
+    return _describe_installation() if options.model is None else _describe(options.model)
 
 
 def _describe_installation() -> int:
@@ -46,10 +39,14 @@ def _describe_installation() -> int:
     say(f"pix2pix_color {__version__} in {Path(__file__).parents[2]}")
     versions = f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
     say(f"Python {platform.python_version()}, {versions}")
-    say(f"Devices: {_devices(tf)}")
-    names = shipped_models()
+    devices = []
+    for device in tf.config.list_physical_devices():
+        details = tf.config.experimental.get_device_details(device)
+        model = f" ({details['device_name']})" if "device_name" in details else ""
+        devices.append(device.name.removeprefix("/physical_device:") + model)
+    say(f"Devices: {', '.join(devices)}")
+    names, exit_code = shipped_models(), 0
     say("Shipped models:" if names else "This installation comes without models.")
-    exit_code = 0
     for name in names:
         try:
             model = ModelFolder(name)
@@ -62,16 +59,7 @@ def _describe_installation() -> int:
     return exit_code
 
 
-def _devices(tf: types.ModuleType) -> str:
-    names = []
-    for device in tf.config.list_physical_devices():
-        details = tf.config.experimental.get_device_details(device)
-        model = f" ({details['device_name']})" if "device_name" in details else ""
-        names.append(device.name.removeprefix("/physical_device:") + model)
-    return ", ".join(names)
-
-
-def _describe(name: str) -> None:
+def _describe(name: str) -> int:
     from ...model_folder import ModelFolder
     from ...networks import build_discriminator
 
@@ -79,21 +67,17 @@ def _describe(name: str) -> None:
     checked = model.verify()
     where = f"Model {name}" + (f" in {model.path}" if model.path != Path(name) else "")
     say(where + (f", {checked} checksums match" if checked else ""))
-    config = model.run_config()
+    config = model.config
     say("Steps taken: " + ("none saved yet" if model.step is None else f"{model.step:,}"))
     if model.step is not None:
         say(f"Generator: {model.generator().count_params():,} parameters")
     discriminator = build_discriminator(config.discriminator, config.data.image_size)
     say(f"Discriminator: {discriminator.count_params():,} parameters")
-    _describe_history(model.path)
-    say(config.to_json().rstrip())
-
-
-def _describe_history(folder: Path) -> None:
-    """Prints the last row of the run's history, which shows how far the run has come."""
-    path = folder / "history.csv"
-    if path.is_file():
-        names, *rows = path.read_text(encoding="utf-8").splitlines()
+    history = model.path / "history.csv"
+    if history.is_file():
+        names, *rows = history.read_text(encoding="utf-8").splitlines()
         for row in rows[-1:]:
             pairs = zip(names.split(","), row.split(","), strict=False)
             say("Last logged: " + ", ".join(f"{name} {value}" for name, value in pairs))
+    say(config.to_json().rstrip())
+    return 0
