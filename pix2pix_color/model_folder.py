@@ -135,10 +135,6 @@ class ModelFolder:
         except (ConfigError, OSError, UnicodeDecodeError) as error:
             raise ModelError(f"{path} cannot be used: {error}") from error
 
-    def run_config(self) -> Config:
-        """To go."""
-        return self.config
-
     @property
     def step(self) -> int | None:
         """The number of steps that the model was trained for; `None` where nobody knows."""

@@ -406,7 +406,7 @@ class Trainer:
         Raises:
             TrainingError: not a run folder, or no readable checkpoint.
         """
-        before = ModelFolder(folder).run_config()
+        before = ModelFolder(folder).config
         config = before.override(*changes)
         for name in ("color_space", "lightness_scale"):  # other networks of the same shapes
             if getattr(config.data, name) != getattr(before.data, name):

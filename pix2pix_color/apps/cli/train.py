@@ -140,7 +140,7 @@ def _resumed_config(folder: Path, changes: Sequence[str]) -> Config:
                 f"{name} determines the networks' weights and cannot change on --resume: start "
                 "another run."
             )
-    return ModelFolder(folder).run_config().override(*changes)
+    return ModelFolder(folder).config.override(*changes)
 
 
 def _load(config: Config) -> ImageDataset:
