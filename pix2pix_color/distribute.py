@@ -98,17 +98,10 @@ def device_kind(strategy: tf.distribute.Strategy) -> str:
 def describe_strategy(strategy: tf.distribute.Strategy) -> str:
     """Returns a description such as `"MirroredStrategy on 2 GPU replicas"`."""
     count, kind = strategy.num_replicas_in_sync, device_kind(strategy)
-    multi_worker = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    name = "MultiWorkerMirroredStrategy" if multi_worker else type(strategy).__name__
+    name = type(strategy).__name__.replace("CollectiveAllReduce", "MultiWorkerMirrored")
     return f"{name} on {count} {kind} replica{'s' if count > 1 else ''}"
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether this process is the worker that writes the run folder."""
-    resolver = strategy.cluster_resolver
-    if resolver is None or not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return True
-    has_chief = "chief" in resolver.cluster_spec().as_dict()
-    return resolver.task_type == "chief" or (
-        not has_chief and resolver.task_type in (None, "worker") and (resolver.task_id or 0) == 0
-    )
+    return strategy.extended.should_checkpoint

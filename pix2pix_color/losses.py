@@ -7,7 +7,7 @@ two would make L1 weigh 800, not 100, on eight replicas.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -140,9 +140,7 @@ def feature_matching_loss(
     Returns:
         float32 (batch,).
     """
-    return tf.add_n(
-        [_mean_per_example(tf.abs(d)) for d in _differences(real_features, fake_features)]
-    )
+    return _summed_over_layers(tf.abs, real_features, fake_features)
 
 
 def perceptual_loss(
@@ -151,23 +149,12 @@ def perceptual_loss(
     """Mean squared difference of a classifier's features, summed over its layers.
 
     Johnson et al. 2016, equation 2. It grows with the square of the features' scale, so its
-    weight depends on the classifier: see `TrainingConfig.perceptual_weight`.
-
-    Args:
-        real_features, fake_features: of each layer, (batch, ...), of any float type.
-
-    Returns:
-        float32 (batch,).
+    weight depends on the classifier. Arguments and result are as in `feature_matching_loss`.
     """
-    return tf.add_n(
-        [_mean_per_example(tf.square(d)) for d in _differences(real_features, fake_features)]
-    )
+    return _summed_over_layers(tf.square, real_features, fake_features)
 
 
-def _differences(
-    real_features: Sequence[tf.Tensor], fake_features: Sequence[tf.Tensor]
-) -> list[tf.Tensor]:
-    return [
-        tf.cast(real, tf.float32) - tf.cast(fake, tf.float32)
-        for real, fake in zip(real_features, fake_features, strict=True)
-    ]
+def _summed_over_layers(measure: Callable, real: Sequence, fake: Sequence) -> tf.Tensor:
+    pairs = zip(real, fake, strict=True)
+    differences = [tf.cast(a, tf.float32) - tf.cast(b, tf.float32) for a, b in pairs]
+    return tf.add_n([_mean_per_example(measure(difference)) for difference in differences])

@@ -38,6 +38,13 @@ __all__ = [
 CHECKPOINTS = "checkpoints"
 MODEL_FILE = "model.json"
 """What `config.json` does not say: `step` (of an export), and the `guide`'s own configuration."""
+_OF_THE_NETWORKS = (
+    "generator.",
+    "discriminator.",
+    "data.image_size",
+    "data.color_space",
+    "data.lightness_scale",
+)
 
 _MODEL_FIELDS = (
     ("generator", "guide"),
@@ -134,6 +141,25 @@ class ModelFolder:
             return Config.from_json(path.read_text(encoding="utf-8"))
         except (ConfigError, OSError, UnicodeDecodeError) as error:
             raise ModelError(f"{path} cannot be used: {error}") from error
+
+    def run_config(self, *changes: str) -> Config:
+        """Returns the configuration of a run.
+
+        Args:
+            *changes: overrides that its checkpoints must allow, as in `Config.override`.
+
+        Raises:
+            ModelError: the folder is not a run folder.
+            ConfigError: a change is not valid, or one of the networks.
+        """
+        for change in changes:
+            name = change.partition("=")[0].strip()
+            if name.startswith(_OF_THE_NETWORKS):
+                raise ConfigError(
+                    f"{name} determines the networks' weights and cannot change on --resume: "
+                    "start another run."
+                )
+        return self.config.override(*changes)
 
     @property
     def step(self) -> int | None:

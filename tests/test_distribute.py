@@ -2,6 +2,7 @@ import contextlib
 import json
 import socket
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import as_dataset, python_process, random_images, tiny_config
@@ -44,10 +45,6 @@ class TestMakeStrategy:
         strategy = make_strategy(name)
         assert "GPU:0" in strategy.extended.worker_devices[0]
         assert describe_strategy(strategy) == "OneDeviceStrategy on 1 GPU replica"
-
-    def test_mirrored_uses_named_devices(self):
-        strategy = make_strategy("mirrored", devices=["/cpu:0"])
-        assert describe_strategy(strategy) == "MirroredStrategy on 1 CPU replica"
 
     @pytest.mark.parametrize("name", ["gpu", "mirrored"])
     def test_a_gpu_that_is_not_there(self, monkeypatch, name):
@@ -105,50 +102,29 @@ class TestTfConfig:
         monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster}))
         assert (make_strategy("auto") == "several") is several
 
-    @pytest.mark.parametrize(
-        ("workers", "task_type", "task_id", "expected"),
-        [
-            ({"worker": ["a:1", "b:1"]}, "worker", 0, True),
-            ({"worker": ["a:1", "b:1"]}, "worker", 1, False),
-            ({"chief": ["a:1"], "worker": ["b:1"]}, "chief", 0, True),
-            ({"chief": ["a:1"], "worker": ["b:1"]}, "worker", 0, False),
-        ],
-    )
-    def test_one_worker_is_the_chief(self, monkeypatch, workers, task_type, task_id, expected):
-        class Strategy:
-            cluster_resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-                tf.train.ClusterSpec(workers), task_type=task_type, task_id=task_id
-            )
-
-        monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", Strategy)
-        assert is_chief(Strategy()) is expected
-
 
 WORKER = """
-import hashlib, json, sys
+import json, sys
 import numpy as np
 from conftest import as_dataset, random_images, tiny_config
 from pix2pix_color.distribute import describe_strategy, is_chief, make_strategy
 from pix2pix_color.training import Trainer
 
 strategy = make_strategy("auto")
+assert describe_strategy(strategy) == "MultiWorkerMirroredStrategy on 2 CPU replicas"
 config = tiny_config("training.steps=4", "training.checkpoint_every=2",
                      "generator.normalization=none", "discriminator.normalization=none")
+
+def weights(trainer):
+    return [w for n in (trainer.generator, trainer.discriminator) for w in n.get_weights()]
+
 trainer = Trainer(config, sys.argv[1], strategy)
-dataset = as_dataset(random_images(40))
-trainer.fit(dataset, verbose=0)
-weights = [w for n in (trainer.generator, trainer.discriminator) for w in n.get_weights()]
+trainer.fit(as_dataset(random_images(40)), verbose=0)
 resumed = Trainer.resume(sys.argv[1], strategy=strategy)
-same = all((a == b).all() for a, b in zip(
-    weights, resumed.generator.get_weights() + resumed.discriminator.get_weights()))
-print(json.dumps({
-    "chief": is_chief(strategy),
-    "strategy": describe_strategy(strategy),
-    "weights": hashlib.sha256(b"".join(w.tobytes() for w in weights)).hexdigest(),
-    "sums": [float(np.abs(w).sum()) for w in weights],
-    "step": resumed.current_step,
-    "resumed_equal": bool(same),
-}))
+assert resumed.current_step == 4
+for one, other in zip(weights(trainer), weights(resumed), strict=True):
+    np.testing.assert_array_equal(one, other)
+print(json.dumps({"chief": is_chief(strategy), "weights": [w.tolist() for w in weights(trainer)]}))
 """
 
 
@@ -182,18 +158,15 @@ def test_two_workers_train_the_same_networks_and_only_the_chief_writes(tmp_path)
         assert process.returncode == 0, errors[-3000:]
     chief, other = (json.loads(output.splitlines()[-1]) for output, _ in ends)
     assert (chief["chief"], other["chief"]) == (True, False)
-    assert chief["strategy"] == "MultiWorkerMirroredStrategy on 2 CPU replicas"
     assert chief["weights"] == other["weights"]
-    assert chief["step"] == other["step"] == 4
-    assert chief["resumed_equal"] and other["resumed_equal"]
 
     # Two workers that each take half of a batch are one that takes it whole.
     config = tiny_config("generator.normalization=none", "discriminator.normalization=none")
     alone = Trainer(config, None, make_strategy("cpu"))
     alone.fit(as_dataset(random_images(40)), steps=4, verbose=0)
     weights = alone.generator.get_weights() + alone.discriminator.get_weights()
-    sums = [float(abs(w).sum()) for w in weights]
-    assert chief["sums"] == pytest.approx(sums, rel=1e-4, abs=1e-5)
+    for one, two in zip(weights, chief["weights"], strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-4)
 
     names = {path.name for path in folder.iterdir()}
     assert {"config.json", "history.csv", "checkpoints"} <= names

@@ -9,19 +9,20 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import as_dataset, random_images, run_python
+from conftest import as_dataset, random_images, tiny_config
 from test_training import PLAIN, batch, fit, largest_difference, make_trainer, update, weights
 
 from pix2pix_color import color, losses, metrics
 from pix2pix_color.classifier import ClassifierConfig, build_classifier, load_classifier
 from pix2pix_color.classifier.saved_model import write_classifier
 from pix2pix_color.config import Config
-from pix2pix_color.errors import ModelError, TrainingError
+from pix2pix_color.distribute import make_strategy
+from pix2pix_color.errors import ModelError, Pix2PixColorError, TrainingError
 from pix2pix_color.files import shipped_folder
 from pix2pix_color.model_folder import ModelFolder
 from pix2pix_color.networks import color_generator
 from pix2pix_color.training import METRICS, Trainer
-from pix2pix_color.training.perceptual import load_perceptual_network
+from pix2pix_color.training.terms import load_perceptual_network
 
 SPECTRAL = ("generator.normalization=none", "discriminator.normalization=spectral")
 
@@ -69,7 +70,7 @@ class TestPixelLosses:
         before = objective_of(plain, lightness, chroma)[0]
         assert objective_of(trainer, lightness, chroma)[0] == pytest.approx(before, rel=1e-5)
         images = random_images()
-        trainer._rebalancing.count(as_dataset(images))
+        trainer.replica_step.predict.count_colors(as_dataset(images))
         lab = color.rgb_to_lab(images)
         counts = np.sum(metrics.chroma_histogram(lab), axis=0)
         bins = metrics.class_rebalancing(counts, 0.5)
@@ -83,45 +84,12 @@ class TestPixelLosses:
         assert abs(found / before["l1_loss"] - 1) > 1e-4
 
 
-class TestPerceptualLoss:
-    def test_the_copy_is_the_shipped_classifier(self):
-        classifier = load_classifier()
-        images = random_images(3, 32)
-        logits, features = classifier(images)
-        found = classifier.network()(tf.cast(images, tf.float32), training=False)
-        np.testing.assert_allclose(found["logits"], logits, rtol=1e-3, atol=1e-3)
-        np.testing.assert_allclose(found["features"], features, rtol=1e-3, atol=1e-3)
-
-    def test_its_maps_end_in_the_features_and_low_precision_follows(self):
-        images = tf.cast(random_images(2, 32), tf.float32)
-        maps = load_perceptual_network(32, "float32", "classifier")(images, training=False)
-        assert [tuple(x.shape[1:]) for x in maps] == [(15, 15, 64), (7, 7, 128), (3, 3, 256)]
-        _, features = load_classifier()(tf.cast(images, tf.uint8))
-        np.testing.assert_allclose(tf.reduce_max(maps[-1], [1, 2]), features, rtol=1e-3, atol=1e-3)
-        low = load_perceptual_network(32, "mixed_bfloat16", "classifier")(images, training=False)
-        for one, other in zip(low, maps, strict=True):
-            assert one.dtype == tf.bfloat16
-            assert np.abs(tf.cast(one, tf.float32) - other).mean() < 0.05 * np.mean(other)
-
-    def test_trains_the_generator_and_nothing_else(self):
-        trainer = make_trainer(
-            "data.image_size=32", "training.l1_weight=0", "training.perceptual_weight=7",
-            "training.adversarial_weight=0", "generator.filters=2", *PLAIN,
-        )  # fmt: skip
-        lightness, chroma = color.split(random_images(2, 32))
-        network = load_perceptual_network(32, "float32", "classifier")
-        assert not network.trainable_variables
-        fake = color.merge(lightness, trainer.generator(lightness))
-        rgbs = (color.merge(lightness, chroma), fake)
-        maps = [network(255 * rgb, training=False) for rgb in rgbs]
-        expected = 7 * sum(float(np.mean((a - b) ** 2)) for a, b in zip(*maps, strict=True))
-        row, gradients, _ = objective_of(trainer, lightness, chroma)
-        assert row["generator_loss"] == pytest.approx(expected, rel=1e-3)
-        assert max(np.abs(g).max() for g in gradients) > 0
-
-    def test_needs_images_of_the_classifiers_size(self):
-        with pytest.raises(TrainingError, match="needs images of 32 pixels.*image_size is 8"):
-            make_trainer("training.perceptual_weight=1")
+def perceptual_config(network="classifier", size=32, precision="float32"):
+    return tiny_config(
+        f"data.image_size={size}", "training.perceptual_weight=7",
+        f"training.perceptual_network={network}", f"training.precision={precision}",
+        "training.l1_weight=0", "training.adversarial_weight=0", "generator.filters=2", *PLAIN,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -138,73 +106,67 @@ def another(tmp_path_factory):
     return folder
 
 
-class TestAnotherClassifier:
-    def test_judges_by_its_own_maps_at_its_own_size(self, another):
-        trainer = make_trainer(
-            "data.image_size=24", "training.perceptual_weight=1",
-            f"training.perceptual_network={another}", "training.precision=mixed_bfloat16",
-            "training.batch_size=3",
-        )  # fmt: skip
-        images = random_images(3, 24)
-        assert np.isfinite(update(trainer, *color.split(images))).all()
-        maps = load_perceptual_network(24, "float32", str(another))(images.astype(np.float32))
-        assert [x.shape[-1] for x in maps] == [2, 4, 6]
-        _, features = load_classifier(another)(images)
+class TestPerceptualLoss:
+    def test_its_maps_end_in_the_features_and_low_precision_follows(self):
+        images = tf.cast(random_images(2, 32), tf.float32)
+        maps, low = (
+            load_perceptual_network(perceptual_config(precision=p))(images, training=False)
+            for p in ("float32", "mixed_bfloat16")
+        )
+        assert [tuple(x.shape[1:]) for x in maps] == [(15, 15, 64), (7, 7, 128), (3, 3, 256)]
+        _, features = load_classifier()(tf.cast(images, tf.uint8))
         np.testing.assert_allclose(tf.reduce_max(maps[-1], [1, 2]), features, rtol=1e-3, atol=1e-3)
+        for one, other in zip(low, maps, strict=True):
+            assert one.dtype == tf.bfloat16
+            assert np.abs(tf.cast(one, tf.float32) - other).mean() < 0.05 * np.mean(other)
+
+    def test_trains_the_generator_and_nothing_else(self, another):
+        trainer = Trainer(perceptual_config(another, 24), None, make_strategy("cpu"))
+        lightness, chroma = color.split(random_images(2, 24))
+        network = load_perceptual_network(trainer.config)
+        assert not network.trainable_variables
+        fake = color.merge(lightness, trainer.generator(lightness))
+        rgbs = (color.merge(lightness, chroma), fake)
+        maps = [network(255 * rgb, training=False) for rgb in rgbs]
+        assert [x.shape[-1] for x in maps[0]] == [2, 4, 6]
+        expected = 7 * sum(float(np.mean((a - b) ** 2)) for a, b in zip(*maps, strict=True))
+        row, gradients, _ = objective_of(trainer, lightness, chroma)
+        assert row["generator_loss"] == pytest.approx(expected, rel=1e-3)
+        assert max(np.abs(g).max() for g in gradients) > 0
+
+    def test_needs_images_of_the_classifiers_size(self, another):
         with pytest.raises(TrainingError, match="needs images of 24 pixels.*image_size is 32"):
-            load_perceptual_network(32, "float32", str(another))
+            load_perceptual_network(perceptual_config(another))
 
-    def test_that_is_none_is_refused_in_one_line(self, another, tmp_path):
-        def refusal(name):
-            with pytest.raises(TrainingError) as caught:
-                load_perceptual_network(32, "float32", str(name))
-            text = str(caught.value)
-            assert "\n" not in text and f"training.perceptual_network={name} is" in text
-            return text
-
-        for name in ("vgg19", tmp_path / "nowhere", tmp_path):
-            assert "Valid: classifier, gray_classifier, or a folder" in refusal(name)
-        assert "stable is not a classifier" in refusal("stable")  # a shipped colorizer
+    def test_what_is_no_classifier_is_refused_in_one_line(self, another, tmp_path):
         damaged = shutil.copytree(another, tmp_path / "damaged")
         (damaged / "config.json").write_text("{}")
-        assert "SHA-256 differs" in refusal(damaged)
+        for name, reason in (
+            ("vgg19", "There is no classifier named or at 'vgg19'"),
+            ("stable", "is not a classifier"),  # a shipped colorizer
+            (damaged, "SHA-256 differs"),
+        ):
+            with pytest.raises(Pix2PixColorError, match=reason) as caught:
+                load_perceptual_network(perceptual_config(name))
+            assert "\n" not in str(caught.value)
 
-    def test_is_not_the_shipped_one_under_another_name(self, tmp_path):
-        copy = shutil.copytree(shipped_folder() / "classifier", tmp_path / "another")
-        for name in (copy, shipped_folder() / "classifier", "./classifier"):
-            with pytest.raises(TrainingError, match="is the classifier that scores: call it cl"):
-                load_perceptual_network(32, "float32", str(name))
+    def test_the_one_that_scores_is_not_taken_under_another_name(self):
+        with pytest.raises(TrainingError, match="is the classifier that scores: call it cl"):
+            load_perceptual_network(perceptual_config(shipped_folder() / "classifier"))
 
 
-class TestAdversaries:
-    def test_both_networks_follow_the_hinge(self):
-        trainer = make_trainer("training.adversarial_loss=hinge", *PLAIN)
-        lightness, chroma = batch()
-        fake = trainer.generator(lightness)
-        real_logits, fake_logits = (
-            trainer.discriminator(tf.concat([lightness, colors], -1)) for colors in (chroma, fake)
-        )
-        row, _, _ = objective_of(trainer, lightness, chroma)
-        assert row["adversarial_loss"] == pytest.approx(-np.mean(fake_logits), rel=1e-4)
-        hinge = np.mean(np.maximum(1 - real_logits, 0)) + np.mean(np.maximum(1 + fake_logits, 0))
-        assert row["discriminator_loss"] == pytest.approx(hinge, rel=1e-4)
-        right = (real_logits >= 0, fake_logits < 0)
-        assert row["discriminator_accuracy"] == pytest.approx(np.mean(right), abs=1e-6)
-
-    def test_matched_features_teach_the_generator_alone(self):
-        plain, matched = (
-            make_trainer(f"training.feature_matching_weight={w}", *PLAIN) for w in (0, 9)
-        )
-        lightness, chroma = batch()
-        examples = matched.replica_step.predict(lightness, chroma)
-        maps = examples.real_features, examples.fake_features
-        assert [tuple(x.shape[1:]) for x in maps[0]] == [(4, 4, 4), (4, 4, 8)]
-        expected = 9 * sum(np.mean(np.abs(a - b)) for a, b in zip(*maps, strict=True))
-        one, other = (objective_of(t, lightness, chroma) for t in (plain, matched))
-        gain = other[0]["generator_loss"] - one[0]["generator_loss"]
-        assert gain == pytest.approx(expected, rel=1e-3)
-        assert max(np.abs(a - b).max() for a, b in zip(one[1], other[1], strict=True)) > 1e-3
-        assert_close(one[2], other[2], 1e-6)
+def test_matched_features_teach_the_generator_alone():
+    plain, matched = (make_trainer(f"training.feature_matching_weight={w}", *PLAIN) for w in (0, 9))
+    lightness, chroma = batch()
+    examples = matched.replica_step.predict(lightness, chroma)
+    maps = examples.real_outputs[:-1], examples.fake_outputs[:-1]
+    assert [tuple(x.shape[1:]) for x in maps[0]] == [(4, 4, 4), (4, 4, 8)]
+    expected = 9 * sum(np.mean(np.abs(a - b)) for a, b in zip(*maps, strict=True))
+    one, other = (objective_of(t, lightness, chroma) for t in (plain, matched))
+    gain = other[0]["generator_loss"] - one[0]["generator_loss"]
+    assert gain == pytest.approx(expected, rel=1e-3)
+    assert max(np.abs(a - b).max() for a, b in zip(one[1], other[1], strict=True)) > 1e-3
+    assert_close(one[2], other[2], 1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -259,98 +221,12 @@ class TestInitialGenerator:
             make_trainer(f"training.initial_generator={tmp_path}")
 
 
-# The presets, made small ----------------------------------------------------------------------
-
-SMALL = (
-    "data.image_size=8", "generator.depth=2", "generator.filters=2", "generator.max_filters=4",
-    "discriminator.depth=1", "discriminator.filters=2", "training.batch_size=8",
-    "training.steps=6", "training.warmup_steps=2", "training.log_every=2",
-    "training.sample_every=0", "training.deterministic=true",
-)  # fmt: skip
-
-PRESETS = """
-import json, sys
-import numpy as np
-from conftest import as_dataset, random_images
-from test_training_losses import SMALL
-from pix2pix_color.config import Config
-from pix2pix_color.distribute import make_strategy
-from pix2pix_color.export import export_model
-from pix2pix_color.colorizer import Colorizer
-from pix2pix_color.training import Trainer
-from pathlib import Path
-
-EXPORTED = {"LightnessToGray", "WithMirrored", "MirroredMean"}  # all else of ours is for training
-folder, found = Path(sys.argv[1]), {}
-dataset = as_dataset(random_images(20))
-runs = {
-    "stable": Config.stable().override("generator.guide="),
-    "vivid": Config.vivid().override("generator.guide="),
-    "everything": Config.vivid().override("training.rebalance=0.5", "training.rgb_weight=1",
-                                          "generator.modulation=true",
-                                          "training.initial_generator="),
-}
-
-def weights(trainer):
-    optimizers = trainer.generator_optimizer, trainer.discriminator_optimizer
-    return [*trainer.generator.get_weights(), *trainer.discriminator.get_weights(),
-            *(v.numpy() for o in optimizers for v in o.variables)]
-
-for name, config in runs.items():
-    config = config.override(*SMALL)
-    if name == "vivid":
-        config = config.override(f"training.initial_generator={folder / 'stable'}")
-    whole = Trainer(config, None, make_strategy("cpu"))
-    start = whole.generator.get_weights()
-    whole.fit(dataset, verbose=0)
-    Trainer(config, folder / name, make_strategy("cpu")).fit(dataset, steps=2, verbose=0)
-    resumed = Trainer.resume(folder / name)
-    resumed.fit(dataset, verbose=0)
-    generator = resumed.inference_generator()
-    export_model(folder / name, folder / f"{name}-export")
-    rgb = Colorizer.load(folder / f"{name}-export")(random_images(1, 40)[0])
-    found[name] = {
-        "resumed": all(np.array_equal(a, b) for a, b in zip(weights(whole), weights(resumed))),
-        "moved": max(float(np.abs(a - b).max()) for a, b in zip(start, whole.generator.weights)),
-        "judged": int(whole.discriminator_optimizer.iterations.numpy()),
-        "plain": EXPORTED.issuperset(type(layer).__name__ for layer in generator.layers
-                                     if "pix2pix" in type(layer).__module__),
-        "shape": rgb.shape,
-    }
-print(json.dumps(found))
-"""
-
-
-@pytest.fixture(scope="module")
-def presets(tmp_path_factory):
-    code, output, errors = run_python(PRESETS, tmp_path_factory.mktemp("presets"), timeout=900)
-    assert code == 0, errors[-3000:]
-    return json.loads(output.splitlines()[-1])
-
-
-class TestPresets:
-    @pytest.mark.parametrize(("name", "judged"), [("stable", 0), ("vivid", 6), ("everything", 6)])
-    def test_train_stop_resume_bit_exactly_and_export(self, presets, name, judged):
-        found = presets[name]
-        assert found["resumed"]
-        assert found["moved"] > 1e-4
-        assert found["judged"] == judged
-        assert found["plain"]
-        assert found["shape"] == [40, 40, 3]
-
-    def test_share_one_generator_so_that_their_weights_can_be_mixed(self):
-        stable, vivid = Config.stable(), Config.vivid()
-        alone = dataclasses.replace(stable.generator, self_ensemble=False)  # has no weights
-        assert alone == vivid.generator
-        assert stable.data == vivid.data
-
-    def test_the_one_trains_without_and_the_other_against_a_discriminator(self):
-        assert Config.stable().training.adversarial_weight == 0
-        assert Config.vivid().training.adversarial_weight > 0
-        assert Config.vivid().training.initial_generator == "stable"
-
-
-# Compiled ----------------------------------------------------------------------------------------
+def test_stable_and_vivid_share_one_generator_so_that_their_weights_can_be_mixed():
+    stable, vivid = Config.stable(), Config.vivid()
+    alone = dataclasses.replace(stable.generator, self_ensemble=False)  # has no weights
+    assert alone == vivid.generator
+    assert stable.data == vivid.data
+    assert vivid.training.initial_generator == "stable"
 
 
 def test_xla_computes_the_same():

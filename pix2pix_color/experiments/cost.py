@@ -12,7 +12,6 @@ from keras import layers
 from ..classifier import load_classifier
 from ..config import Config, DiscriminatorConfig, GeneratorConfig
 from ..networks import build_discriminator, build_generator
-from ..training.perceptual import find_classifier
 
 __all__ = ["Cost", "cost_of", "flops_per_image", "forward_flops"]
 
@@ -87,7 +86,7 @@ def flops_per_image(config: Config) -> int:
     perceptual loss goes forward on both images and backward to the fake one.
 
     Raises:
-        TrainingError: `training.perceptual_network` does not exist.
+        ClassifierError: `training.perceptual_network` does not exist.
     """
     (generator, discriminator), training = cost_of(config), config.training
     total = 3 * generator.flops - 2 * generator.frozen_flops
@@ -101,4 +100,4 @@ def flops_per_image(config: Config) -> int:
 @functools.cache
 def _perceptual_flops(name: str) -> int:
     """Returns the operations of a perceptual network's forward pass."""
-    return forward_flops(find_classifier(name).network())
+    return forward_flops(load_classifier(name).network())

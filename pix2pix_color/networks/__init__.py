@@ -6,7 +6,7 @@ defaults they are Figure 1 (6,268,610 parameters) and Figure 2 (2,768,577) of th
 
 from ..config import DiscriminatorConfig, GeneratorConfig
 from .discriminator import build_discriminator, discriminator_layers, receptive_field
-from .generator import build_generator, color_generator, distribution_generator
+from .generator import build_generator, color_generator
 
 __all__ = [
     "DiscriminatorConfig",
@@ -15,6 +15,5 @@ __all__ = [
     "build_generator",
     "color_generator",
     "discriminator_layers",
-    "distribution_generator",
     "receptive_field",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import layers
 
 from ..config import DiscriminatorConfig
-from ..errors import ConfigError
-from .layer_maker import COLOR_CHANNELS, LayerMaker
+from .layer_maker import LayerMaker, rescale_lightness
 
 __all__ = ["build_discriminator", "discriminator_layers", "receptive_field"]
 
@@ -53,11 +54,7 @@ def build_discriminator(
     *,
     color_space: str = "lab",
     lightness_scale: str = "report",
-    precision: str = "float32",
-    fused_batch_norm: bool = False,
-    matmul_gradients: bool = False,
-    synchronized: bool = False,
-    seed: int | None = None,
+    **options: Any,
 ) -> keras.Model:
     """Builds the PatchGAN of report section 3.2 (Figure 2), or a CNN with one output.
 
@@ -65,45 +62,30 @@ def build_discriminator(
         config: its shape; the default is Figure 2.
         image_size: height and width in pixels; a multiple of 2**depth.
         color_space, lightness_scale: as in `DataConfig`.
-        precision, fused_batch_norm, matmul_gradients, synchronized, seed: as in `build_generator`.
+        **options: `seed`, `precision` and the further ones of `LayerMaker`.
 
     Returns:
         A model from an image (batch, size, size, 3), L and (a, b) / 128 concatenated, to
         float32 logits: (batch, rows, columns, 1), one per patch, or (batch, 1) for a CNN. In
         RGB the image has 4 channels, L and RGB in [-1, 1]; an unconditional discriminator takes
         no L. The losses work on logits and so include the final sigmoid of report section 3.2.
-
-    Raises:
-        ConfigError: the depth does not divide the image size.
     """
     config = config or DiscriminatorConfig()
-    if image_size % 2**config.depth:
-        raise ConfigError(
-            f"A discriminator of depth {config.depth} needs an image size that is a multiple of "
-            f"{2**config.depth}, not {image_size}."
-        )
-    make = LayerMaker(config, precision, fused_batch_norm, matmul_gradients, synchronized, seed)
-    colors = COLOR_CHANNELS[color_space]
-    image = keras.Input((image_size, image_size, config.conditional + colors), name="image")
-    x = image
+    make, colors = LayerMaker(config, **options), 3 if color_space == "rgb" else 2
+    image = x = keras.Input((image_size, image_size, config.conditional + colors), name="image")
     if config.conditional and lightness_scale == "unit":
-        x = make.rescale_lightness(x, colors)
-    specification = discriminator_layers(config)
-    hidden = specification if config.kind == "cnn" else specification[:-1]
-    for number, (filters, kernel, stride) in enumerate(hidden, start=1):
-        x = make.convolution(filters, stride=stride, kernel=kernel, name=f"conv{number}")(x)
-        x = make.normalize(x, f"conv{number}_norm")
-        x = make.leaky_relu(x, f"conv{number}_leaky_relu")
-    if config.kind == "cnn":
-        x = layers.Flatten(dtype=precision, name="flatten")(x)
-        x = layers.Dense(
-            1,
-            kernel_initializer=make.initializer(),
-            dtype=precision,
-            name="logit",
-        )(x)
-    else:
-        _, kernel, stride = specification[-1]
-        x = make.convolution(1, stride=stride, kernel=kernel, name="logits")(x)
+        x = rescale_lightness(x, colors)
+    hidden, last = discriminator_layers(config), None
+    if config.kind == "patch":
+        *hidden, last = hidden
+    with make.in_precision():
+        for number, (filters, kernel, stride) in enumerate(hidden, start=1):
+            x = make.convolution(x, filters, f"conv{number}", stride=stride, kernel=kernel)
+            x = make.normalize(x, f"conv{number}_norm")
+            x = make.leaky_relu(x, f"conv{number}_leaky_relu")
+        if last is None:
+            x = make.dense(layers.Flatten(name="flatten")(x), 1, "logit")
+        else:
+            x = make.convolution(x, 1, "logits", kernel=last[1])
     logits = layers.Activation("linear", dtype="float32", name="float32")(x)
     return keras.Model(image, logits, name="discriminator")

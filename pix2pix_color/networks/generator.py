@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import functools
+from typing import Any
 
 import keras
 from keras import layers
 
+from ..color import CHROMA_BIN, CHROMA_LIMIT
 from ..config import GeneratorConfig
 from ..errors import ConfigError
-from .layer_maker import COLOR_CHANNELS, DISTRIBUTION_BINS, LayerMaker
+from .layer_maker import LayerMaker, rescale_lightness
 from .layers import (
     AnnealedMean,
     LightnessToGray,
@@ -21,7 +22,9 @@ from .layers import (
 from .residual import residual_unet
 from .unet import unet
 
-__all__ = ["build_generator", "color_generator", "distribution_generator"]
+__all__ = ["build_generator", "color_generator"]
+
+_OUTPUTS = {"lab": 2, "rgb": 3, "distribution": (2 * CHROMA_LIMIT // CHROMA_BIN) ** 2}
 
 
 def build_generator(
@@ -31,59 +34,50 @@ def build_generator(
     guide: keras.Model | None = None,
     color_space: str = "lab",
     lightness_scale: str = "report",
-    precision: str = "float32",
-    fused_batch_norm: bool = False,
-    matmul_gradients: bool = False,
-    synchronized: bool = False,
-    seed: int | None = None,
+    **options: Any,
 ) -> keras.Model:
     """Builds the U-Net of report section 3.1 (Figure 1), or a residual one.
 
     Args:
         config: its shape; the default is Figure 1.
-        image_size: height and width in pixels; `None` accepts any multiple of 2**depth.
+        image_size: height and width in pixels, a multiple of 2**depth; `None` accepts any.
         guide: the network of the classifier that `config.guide` names; its layers up to
             `features` are copied, frozen.
         color_space, lightness_scale: as in `DataConfig`; inputs and outputs stay the same.
-        precision: Keras dtype policy of the layers; the output is always float32.
-        fused_batch_norm: use `FusedBatchNormalization`, for training.
-        matmul_gradients: use `MatmulGradientConv2D`, for bfloat16 training on a CPU.
-        synchronized: share batch statistics between the replicas of a strategy.
-        seed: of the initial weights and the dropout; `None` is random.
+        **options: `seed`, `precision` and the further ones of `LayerMaker`.
 
     Returns:
         A model from lightness (batch, size, size, 1), L in [0, 100], to chroma
         (batch, size, size, 2), (a, b) / 128 in [-1, 1].
 
     Raises:
-        ConfigError: the depth does not divide the image size, or the guide is missing.
+        ConfigError: the guide is missing.
     """
     config = config or GeneratorConfig()
-    if image_size is not None and image_size % 2**config.depth:
-        raise ConfigError(
-            f"A generator of depth {config.depth} needs an image size that is a multiple of "
-            f"{2**config.depth}, not {image_size}."
-        )
     if config.guide and guide is None:
         raise ConfigError(f"generator.guide={config.guide} needs the classifier's network.")
-    make = LayerMaker(config, precision, fused_batch_norm, matmul_gradients, synchronized, seed)
+    make, features = LayerMaker(config, **options), None
     lightness = x = keras.Input((image_size, image_size, 1), name="lightness")
     if config.self_ensemble:
         x = WithMirrored(dtype="float32", name="with_mirrored")(x)
-    features = _guide_features(x, guide, precision) if config.guide else None
-    body = functools.partial(residual_unet, guide=features) if config.kind == "residual" else unet
-    x = make.rescale_lightness(x) if lightness_scale == "unit" else x
+    if config.guide:
+        features = _guide_features(x, guide, make.precision)
+    if lightness_scale == "unit":
+        x = rescale_lightness(x)
+    with make.in_precision():
+        if config.kind == "residual":
+            x = residual_unet(make, x, _OUTPUTS[color_space], features)
+        else:
+            x = unet(make, x, _OUTPUTS[color_space])
     if color_space == "distribution":
-        logits = body(make, x, DISTRIBUTION_BINS)
-        chroma = AnnealedMean(dtype="float32", name="annealed_mean")(logits)
-        return keras.Model(lightness, chroma, name="generator")
-    x = body(make, x, COLOR_CHANNELS[color_space])
-    chroma = layers.Activation("tanh", dtype="float32", name="tanh")(x)
+        x = AnnealedMean(dtype="float32", name="annealed_mean")(x)
+    else:
+        x = layers.Activation("tanh", dtype="float32", name="tanh")(x)
     if config.self_ensemble:
-        chroma = MirroredMean(dtype="float32", name="mirrored_mean")(chroma)
+        x = MirroredMean(dtype="float32", name="mirrored_mean")(x)
     if color_space == "rgb":
-        chroma = RGBToChroma(dtype="float32", name="rgb_to_chroma")(chroma)
-    return keras.Model(lightness, chroma, name="generator")
+        x = RGBToChroma(dtype="float32", name="rgb_to_chroma")(x)
+    return keras.Model(lightness, x, name="generator")
 
 
 def _guide_features(
@@ -106,16 +100,14 @@ def _guide_features(
 
 
 def color_generator(generator: keras.Model) -> keras.Model:
-    """Returns a model of the generator's own prediction, sharing its weights.
+    """Returns a model of what the generator itself predicts, sharing its weights.
 
-    That is chroma (the generator itself), or RGB in [-1, 1] before its conversion to chroma.
+    That is chroma (the generator itself), RGB in [-1, 1] before its conversion to chroma, or a
+    list: chroma, and the logits of the color distribution of which it is the mean.
     """
-    if not isinstance(generator.layers[-1], RGBToChroma):
-        return generator
-    return keras.Model(generator.input, generator.get_layer("tanh").output, name="generator")
-
-
-def distribution_generator(generator: keras.Model) -> keras.Model:
-    """Returns a model with two outputs, the logits of the color distribution and chroma."""
-    mean = generator.get_layer("annealed_mean")
-    return keras.Model(generator.input, [mean.input, mean.output], name="generator")
+    last = generator.layers[-1]
+    if isinstance(last, RGBToChroma):
+        return keras.Model(generator.input, last.input, name="generator")
+    if isinstance(last, AnnealedMean):
+        return keras.Model(generator.input, [last.output, last.input], name="generator")
+    return generator

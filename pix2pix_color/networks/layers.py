@@ -7,6 +7,8 @@ inference is built from plain Keras layers, which take the same weights.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -27,12 +29,13 @@ __all__ = [
 ]
 
 _LARGEST_MAP = 4  # above 4x4 outputs the convolution's own filter gradient is as fast
+_TEMPERATURE = 0.38  # of Zhang et al. 2016; 1 would be the mean, and toward 0 the most likely bin
 
 
 def copy_at_precision(
     layer: keras.layers.Layer, precision: str, **changes: object
 ) -> keras.layers.Layer:
-    """Returns a copy of a layer of a classifier, without its weights.
+    """Returns a copy of a layer of a trained network, without its weights.
 
     Args:
         layer: the layer.
@@ -96,48 +99,40 @@ def _filter_gradient(x: tf.Tensor, dy: tf.Tensor, kernel: int, stride: int) -> t
     return tf.reshape(product, [kernel, kernel, x.shape[-1], dy.shape[-1]])
 
 
-def _conv2d(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+def _with_filter_gradient(
+    y: tf.Tensor, kernel: tf.Tensor, gradient: Callable[[tf.Tensor], tf.Tensor]
+) -> tf.Tensor:
+    """Returns y, which gives the kernel the `gradient` that is a function of its own."""
+
     @tf.custom_gradient
-    def convolve(x: tf.Tensor, kernel: tf.Tensor):
-        def gradient(dy: tf.Tensor):
-            dx = tf.nn.conv2d_transpose(dy, kernel, tf.shape(x), stride, "SAME")
-            return dx, _filter_gradient(x, dy, kernel.shape[0], stride)
+    def tie(y: tf.Tensor, kernel: tf.Tensor):
+        return tf.identity(y), lambda dy: (dy, gradient(dy))
 
-        return tf.nn.conv2d(x, kernel, stride, "SAME"), gradient
-
-    return convolve(x, kernel)
-
-
-def _conv2d_transpose(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
-    @tf.custom_gradient
-    def convolve(x: tf.Tensor, kernel: tf.Tensor):
-        def gradient(dy: tf.Tensor):
-            # A transposed convolution is the input gradient of a convolution from y to x.
-            dx = tf.nn.conv2d(dy, kernel, stride, "SAME")
-            return dx, _filter_gradient(dy, x, kernel.shape[0], stride)
-
-        shape = tf.shape(x)
-        size = [shape[0], shape[1] * stride, shape[2] * stride, kernel.shape[2]]
-        y = tf.nn.conv2d_transpose(x, kernel, size, stride, "SAME")
-        y.set_shape([None, *(s and s * stride for s in x.shape[1:3]), kernel.shape[2]])
-        return y, gradient
-
-    return convolve(x, kernel)
+    return tie(y, kernel)
 
 
 class MatmulGradientConv2D(keras.layers.Conv2D):
     """A square 'same' Conv2D that computes the filter gradient of small maps as a product."""
 
     def convolution_op(self, inputs, kernel):
-        return _conv2d(inputs, tf.convert_to_tensor(kernel), self.strides[0])
+        kernel = tf.convert_to_tensor(kernel)
+        size, stride = kernel.shape[0], self.strides[0]
+        outputs = tf.nn.conv2d(inputs, tf.stop_gradient(kernel), stride, "SAME")
+        return _with_filter_gradient(
+            outputs, kernel, lambda dy: _filter_gradient(inputs, dy, size, stride)
+        )
 
 
 class MatmulGradientConv2DTranspose(keras.layers.Conv2DTranspose):
-    """The same for a square 'same' Conv2DTranspose."""
+    """The same for a square 'same' Conv2DTranspose: the gradient of a convolution from y to x."""
 
     def call(self, inputs):
-        # tf.convert_to_tensor reads the variable here: a custom gradient must not see one.
-        outputs = _conv2d_transpose(inputs, tf.convert_to_tensor(self.kernel), self.strides[0])
+        kernel = tf.convert_to_tensor(self.kernel)  # a custom gradient must not see a variable
+        size, stride = kernel.shape[0], self.strides[0]
+        outputs = keras.ops.conv_transpose(inputs, tf.stop_gradient(kernel), stride, "same")
+        outputs = _with_filter_gradient(
+            outputs, kernel, lambda dy: _filter_gradient(dy, inputs, size, stride)
+        )
         return outputs + tf.convert_to_tensor(self.bias)
 
 
@@ -233,28 +228,11 @@ class AnnealedMean(keras.layers.Layer):
     is desaturated, and the most likely bin, which jumps from pixel to pixel. Takes logits
     (..., 484) for the bins of `metrics.chroma_histogram` and returns chroma, (a, b) / 128,
     (..., 2).
-
-    Args:
-        temperature: above 0; 1 is the mean, and toward 0 the most likely bin. They use 0.38.
     """
 
-    def __init__(self, temperature: float = 0.38, **options) -> None:
-        super().__init__(**options)
-        self.temperature = temperature
-
     def call(self, inputs):
-        shares = tf.nn.softmax(tf.cast(inputs, tf.float32) / self.temperature)
-        return tf.linalg.matmul(shares, tf.constant(self._bin_centers() / color.CHROMA_SCALE))
-
-    @staticmethod
-    def _bin_centers() -> np.ndarray:
-        """Returns (a, b) of the bin centers, float32 (484, 2), with b varying fastest."""
-        ends = np.arange(-color.CHROMA_LIMIT, color.CHROMA_LIMIT, color.CHROMA_BIN)
-        middles = ends.astype(np.float32) + color.CHROMA_BIN / 2
-        return np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], 2)
-
-    def get_config(self):
-        return super().get_config() | {"temperature": self.temperature}
+        shares = tf.nn.softmax(tf.cast(inputs, tf.float32) / _TEMPERATURE)
+        middles = np.arange(-color.CHROMA_LIMIT, color.CHROMA_LIMIT, color.CHROMA_BIN)
+        middles = (middles + color.CHROMA_BIN / 2).astype(np.float32)
+        centers = np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
+        return tf.linalg.matmul(shares, tf.constant(centers / np.float32(color.CHROMA_SCALE)))

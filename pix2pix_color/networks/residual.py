@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+from keras import layers
 
 from .layer_maker import LayerMaker
 
@@ -21,48 +22,59 @@ def residual_unet(
     block of its own. Guide features (batch, n) are added to every pixel of the coarsest maps (the
     fusion layer of Iizuka et al. 2016, without its nonlinearity).
     """
-    config, skips = make.config, {}
-    kernel, skip_levels = config.kernel_size, config.skip_levels()
-    x = make.convolution(config.channels(0), stride=1, kernel=kernel, name="stem_conv")(x)
+    config, skips, style = make.config, {}, None
+    x = make.convolution(x, config.channels(0), "stem_conv")
     for level in range(config.depth + 1):
         if level:
             x = _halve(make, x, config.channels(level), f"down{level}")
         x = skips[level] = _block(make, x, None, None, f"down{level}_block1")
     if guide is not None:
-        x = make.fuse(x, guide, "guide")
-    style = None
+        projected = _to_maps(make.dense(guide, x.shape[-1], "guide_dense"), "guide")
+        x = layers.Add(name="guide_add")([x, projected])
     if config.modulation:
-        style = make.style(_activate(make, x, "style_source"), x.shape[-1], "style")
+        style = _activate(make, x, "style_source")
+        style = layers.GlobalAveragePooling2D(name="style_mean")(style)
+        style = make.dense(style, x.shape[-1], "style_dense")
+        style = make.leaky_relu(style, "style_leaky_relu")
     for level in range(config.depth - 1, -1, -1):
-        x = make.double(x, config.channels(level), kernel, f"up{level}")
-        skip = skips[level] if level in skip_levels else None
+        x = make.double(x, config.channels(level), f"up{level}")
+        skip = skips[level] if level in config.skip_levels() else None
         x = _block(make, x, skip, style, f"up{level}_block1")
     x = _activate(make, x, "chroma")
-    return make.convolution(colors, stride=1, kernel=kernel, name="chroma_conv", gain=_OUTPUT_GAIN)(
-        x
-    )
+    return make.convolution(x, colors, "chroma_conv", gain=_OUTPUT_GAIN)
 
 
 def _halve(make: LayerMaker, x, filters: int, name: str):
     """Halves the size by the stride or by max pooling."""
-    pooling, kernel = make.config.downsampling == "pooling", make.config.kernel_size
-    x = make.convolution(filters, stride=1 if pooling else 2, kernel=kernel, name=f"{name}_conv")(x)
-    return make.max_pooling(x, f"{name}_pool") if pooling else x
+    pooling = make.config.downsampling == "pooling"
+    x = make.convolution(x, filters, f"{name}_conv", stride=1 if pooling else 2)
+    return layers.MaxPooling2D(name=f"{name}_pool")(x) if pooling else x
 
 
 def _block(make: LayerMaker, x, skip, style, name: str):
-    """Adds two convolutions to the identity; the encoder's maps enter the convolutions only."""
-    filters, kernel = x.shape[-1], make.config.kernel_size
-    branch = x if skip is None else make.concatenate(x, skip, f"{name}_skip")
+    """Adds two convolutions to the identity; the encoder's maps enter the convolutions only.
+
+    A style scales the maps between them, channel by channel, by factors initially about 1.
+    """
+    filters, branch = x.shape[-1], x
+    if skip is not None:
+        branch = layers.Concatenate(name=f"{name}_skip")([x, skip])
     branch = _activate(make, branch, f"{name}_1")
-    branch = make.convolution(filters, stride=1, kernel=kernel, name=f"{name}_1_conv")(branch)
+    branch = make.convolution(branch, filters, f"{name}_1_conv")
     branch = _activate(make, branch, f"{name}_2")
     if style is not None:
-        branch = make.modulate(branch, style, f"{name}_modulate")
+        scale = make.dense(style, filters, f"{name}_modulate_dense", gain=0.01, bias="ones")
+        scale = _to_maps(scale, f"{name}_modulate")
+        branch = layers.Multiply(name=f"{name}_modulate")([branch, scale])
     branch = make.dropout(branch, f"{name}_dropout")
-    branch = make.convolution(filters, stride=1, kernel=kernel, name=f"{name}_2_conv")(branch)
-    return make.add(x, branch, f"{name}_add")
+    branch = make.convolution(branch, filters, f"{name}_2_conv")
+    return layers.Add(name=f"{name}_add")([x, branch])
 
 
 def _activate(make: LayerMaker, x, name: str):
     return make.leaky_relu(make.normalize(x, f"{name}_norm"), f"{name}_leaky_relu")
+
+
+def _to_maps(vector, name: str):
+    """Returns (batch, channels) as (batch, 1, 1, channels), which broadcasts over all pixels."""
+    return layers.Reshape((1, 1, -1), name=f"{name}_reshape")(vector)

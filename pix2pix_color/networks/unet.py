@@ -13,25 +13,23 @@ __all__ = ["unet"]
 def unet(make: LayerMaker, x: keras.KerasTensor, colors: int) -> keras.KerasTensor:
     """Returns colors (before the tanh) for (rescaled) lightness."""
     config, skips = make.config, {}
-    kernel, skip_levels = config.kernel_size, config.skip_levels()
     for level in range(1, config.depth + 1):  # level n has size / 2**n pixels per side
-        x = _down(make, x, config.channels(level), kernel, f"down{level}")
-        skips[level] = x
+        x = skips[level] = _down(make, x, config.channels(level), f"down{level}")
     for level in range(config.depth - 1, 0, -1):
-        x = make.double(x, config.channels(level), kernel, f"up{level}")
+        x = make.double(x, config.channels(level), f"up{level}")
         x = make.normalize(x, f"up{level}_norm")
         if config.depth - 1 - level < 3:
             x = make.dropout(x, f"up{level}_dropout")
-        x = layers.ReLU(dtype=make.precision, name=f"up{level}_relu")(x)
-        if level in skip_levels:
-            x = make.concatenate(x, skips[level], f"skip{level}")
-    return make.double(x, colors, kernel, "chroma")
+        x = layers.ReLU(name=f"up{level}_relu")(x)
+        if level in config.skip_levels():
+            x = layers.Concatenate(name=f"skip{level}")([x, skips[level]])
+    return make.double(x, colors, "chroma")
 
 
-def _down(make: LayerMaker, x, filters: int, kernel: int, name: str):
+def _down(make: LayerMaker, x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     """Halves the size by the stride or by max pooling."""
     pooling = make.config.downsampling == "pooling"
-    x = make.convolution(filters, stride=1 if pooling else 2, kernel=kernel, name=f"{name}_conv")(x)
+    x = make.convolution(x, filters, f"{name}_conv", stride=1 if pooling else 2)
     x = make.normalize(x, f"{name}_norm")
     x = make.leaky_relu(x, f"{name}_leaky_relu")
-    return make.max_pooling(x, f"{name}_pool") if pooling else x
+    return layers.MaxPooling2D(name=f"{name}_pool")(x) if pooling else x

@@ -8,8 +8,7 @@
 plots or saves runs between calls of `train_steps`.
 """
 
-from .optimizers import Schedule
 from .step import METRICS, TrainingStep
 from .trainer import Trainer
 
-__all__ = ["METRICS", "Schedule", "Trainer", "TrainingStep"]
+__all__ = ["METRICS", "Trainer", "TrainingStep"]

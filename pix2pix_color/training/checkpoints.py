@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import tempfile
 import warnings
 from pathlib import Path
@@ -19,36 +18,23 @@ class Checkpoints:
     """Saves and restores the state of a trainer.
 
     Args:
-        state: everything that the next step depends on.
-        step: int64 variable, the number of steps taken, which numbers the checkpoints.
-        folder: the run folder; `None` saves nothing.
+        state: everything that the next step depends on, with the number of steps as `step`.
+        run: the run folder; `None` saves nothing.
         keep: number of most recent checkpoints to keep.
         is_chief: whether this process writes to the run folder. All workers take part in saving,
             but only the chief's files are kept.
     """
 
     def __init__(
-        self,
-        state: tf.train.Checkpoint,
-        step: tf.Variable,
-        folder: Path | None,
-        keep: int,
-        is_chief: bool,
+        self, state: tf.train.Checkpoint, run: Path | None, keep: int, is_chief: bool
     ) -> None:
-        self.state, self.step, self.keep, self.is_chief = state, step, keep, is_chief
-        self.run = folder
-        self.saved = 0
-
-    @functools.cached_property
-    def _manager(self) -> tf.train.CheckpointManager:
-        folder = str(self.run / CHECKPOINTS) if self.is_chief else tempfile.mkdtemp()
-        return tf.train.CheckpointManager(
-            self.state,
-            folder,
-            max_to_keep=self.keep,
-            checkpoint_name="step",
-            step_counter=self.step,
-        )
+        self.state, self.run = state, run
+        self.saved = 0  # the step of the newest one
+        if run is not None:
+            folder = str(run / CHECKPOINTS) if is_chief else tempfile.mkdtemp()
+            self._manager = tf.train.CheckpointManager(
+                state, folder, max_to_keep=keep, checkpoint_name="step"
+            )
 
     @property
     def paths(self) -> list[str]:
@@ -63,15 +49,13 @@ class Checkpoints:
         """
         if self.run is None:
             raise TrainingError("This trainer has no run folder to save to.")
-        step = int(self.step.numpy())
+        self.saved = int(self.state.step.numpy())
         try:
-            path = self._manager.save(checkpoint_number=step)
+            return self._manager.save(checkpoint_number=self.saved)
         except (tf.errors.OpError, OSError) as error:
             raise TrainingError(
                 f"Could not write a checkpoint to {self.run / CHECKPOINTS}: {error}"
             ) from error
-        self.saved = step
-        return path
 
     def restore(self) -> None:
         """Restores the newest readable checkpoint; a damaged one is skipped with a warning.
@@ -79,8 +63,6 @@ class Checkpoints:
         Raises:
             TrainingError: there is no readable checkpoint, or it is of other networks.
         """
-        if not self.paths:
-            raise TrainingError(f"{self.run} holds no checkpoint to resume from.")
         for path in reversed(self.paths):
             try:
                 reader = tf.train.load_checkpoint(path)
@@ -99,6 +81,6 @@ class Checkpoints:
                     f"The checkpoint {path} belongs to other networks than this configuration "
                     "describes: resume with the run's own config.json."
                 ) from error
-            self.saved = int(self.step.numpy())
+            self.saved = int(self.state.step.numpy())
             return
         raise TrainingError(f"None of the checkpoints in {self.run / CHECKPOINTS} can be read.")

@@ -1,58 +1,20 @@
-"""What surrounds the steps: Keras callbacks, and an orderly stop on a signal."""
+"""What surrounds the steps: a line of progress, and an orderly stop on a signal."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import keras
 
-__all__ = ["make_callback_list", "stop_on_signal"]
+__all__ = ["Progress", "stop_on_signal"]
 
 
-def make_callback_list(
-    generator: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    callbacks: Sequence[keras.callbacks.Callback],
-    *,
-    logs: Path | None,
-    verbose: int | str,
-    end: int,
-    steps: int,
-) -> keras.callbacks.CallbackList:
-    """Returns the callbacks of a run; `stop_training` of their `model` asks it to stop.
-
-    Args:
-        generator, optimizer: what callbacks may ask about.
-        callbacks: the caller's.
-        logs: the folder for TensorBoard; `None` writes no logs.
-        verbose: as in `Trainer.fit`.
-        end: the last step of the run.
-        steps: per epoch.
-    """
-    if verbose == "auto":
-        verbose = 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
-    own = [keras.callbacks.TensorBoard(str(logs), write_graph=False)] if logs else []
-    # Callbacks ask a model for its optimizer; a second model over the same layers, since the
-    # generator itself must not track (and so checkpoint) its optimizer twice.
-    model = keras.Model(generator.inputs, generator.outputs, name="generator")
-    model.optimizer, model.stop_training = optimizer, False
-    return keras.callbacks.CallbackList(
-        [*own, *([_Progress(end, steps, verbose == 1)] if verbose else []), *callbacks],
-        model=model,
-        verbose=verbose,
-        epochs=-(-end // steps),
-        steps=steps,
-    )
-
-
-class _Progress(keras.callbacks.Callback):
-    """Prints the step, the metrics and the time left, and once when the run will end.
+class Progress(keras.callbacks.Callback):
+    """Prints the step, the metrics and the time left.
 
     Args:
         end: the last step of the run.
@@ -63,7 +25,7 @@ class _Progress(keras.callbacks.Callback):
     def __init__(self, end: int, steps: int, live: bool) -> None:
         super().__init__()
         self.end, self.steps, self.live = end, steps, live
-        self.epoch, self.start, self.shown, self.planned = 0, None, 0.0, False
+        self.epoch, self.start, self.shown = 0, None, 0.0
         self.line, self.width = "", 0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -74,42 +36,35 @@ class _Progress(keras.callbacks.Callback):
         if self.start is None:  # the first steps trace the graph and say nothing of the rest
             self.start = step, now
         left = ""
-        if step > self.start[0]:
+        if self.start[0] < step < self.end:
             seconds = (self.end - step) * (now - self.start[1]) / (step - self.start[0])
-            left = f", {_duration(seconds)} left" if step < self.end else ""
-            if not self.planned and now - self.start[1] > 5:
-                self.planned = True
-                planned = datetime.datetime.now() + datetime.timedelta(seconds=seconds)
-                self._show(f"Planned end: {planned:%a %d %b %Y, %H:%M}{left}.", "\n")
+            left = f", {_duration(seconds)} left"
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
         epochs = f"epoch {self.epoch + 1:,} of {-(-self.end // self.steps):,}"
         self.line = f"Step {step:,} of {self.end:,} ({epochs}): {numbers}{left}"
-        if self.live and now - self.shown > 0.5:
-            self._show(self.line)
+        first = not self.shown and now - self.start[1] > 5  # a run's end is known early
+        if first or (self.live and now - self.shown > 0.5):
+            self._show("" if self.live else "\n")
 
     def on_epoch_end(self, epoch, logs=None):
         if not self.live and time.monotonic() - self.shown > 10:
-            self._show(self.line, "\n")
+            self._show("\n")
 
     def on_train_end(self, logs=None):
         if self.line:
-            self._show(self.line, "\n")
+            self._show("\n")
 
-    def _show(self, line: str, end: str = "") -> None:
+    def _show(self, end: str) -> None:
         # Padded, so that nothing of a longer line before it stays.
-        print(f"\r{line:<{self.width}}" if self.live else line, end=end, flush=True)
-        self.width = 0 if end else len(line)
-        self.shown, self.line = time.monotonic(), "" if end else self.line
+        print(f"\r{self.line:<{self.width}}" if self.live else self.line, end=end, flush=True)
+        self.width, self.shown = len(self.line), time.monotonic()
+        if end:
+            self.line = ""
 
 
 def _duration(seconds: float) -> str:
-    """Returns a time such as `"3 h 5 min"`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    days, minutes = divmod(min(round(seconds / 60), 10**9), 24 * 60)
-    if days:
-        return f"{days:,} d {minutes // 60} h"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+    """Returns a time such as `"3:05:00"`, or `"2 days, 7:00:00"`."""
+    return str(datetime.timedelta(seconds=min(round(seconds), 10**12)))
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import keras
@@ -10,33 +9,7 @@ import tensorflow as tf
 
 from ..config import TrainingConfig
 
-__all__ = ["Schedule", "apply_gradients", "has_schedule", "make_optimizer"]
-
-
-class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear warm-up, then a constant rate or a cosine decay to zero at `steps`."""
-
-    def __init__(self, peak: float, kind: str, warmup_steps: int, steps: int) -> None:
-        self.peak, self.kind, self.warmup_steps, self.steps = peak, kind, warmup_steps, steps
-
-    def __call__(self, step):
-        step = tf.cast(step, tf.float32)
-        factor = tf.ones_like(step)
-        if self.kind == "cosine":
-            span = max(1, self.steps - self.warmup_steps)
-            done = tf.clip_by_value((step - self.warmup_steps) / span, 0.0, 1.0)
-            factor = 0.5 * (1.0 + tf.cos(math.pi * done))
-        if self.warmup_steps:
-            factor *= tf.minimum(1.0, (step + 1.0) / self.warmup_steps)
-        return self.peak * factor
-
-    def get_config(self) -> dict:
-        return {
-            "peak": self.peak,
-            "kind": self.kind,
-            "warmup_steps": self.warmup_steps,
-            "steps": self.steps,
-        }
+__all__ = ["apply_gradients", "has_schedule", "make_optimizer"]
 
 
 def has_schedule(training: TrainingConfig) -> bool:
@@ -45,19 +18,28 @@ def has_schedule(training: TrainingConfig) -> bool:
 
 
 def make_optimizer(
-    training: TrainingConfig, learning_rate: float, ema_momentum: float = 0.0
+    training: TrainingConfig,
+    network: keras.Model,
+    learning_rate: float,
+    ema_momentum: float = 0.0,
 ) -> keras.optimizers.Optimizer:
-    """Returns the Adam optimizer of one network (report section 3.3), unbuilt.
+    """Returns the Adam optimizer of one network (report section 3.3), built.
 
     Args:
         training: betas, decay, schedule and precision.
-        learning_rate: constant, or the peak of the schedule.
+        network: whose variables it is for.
+        learning_rate: constant, or the peak of the schedule: a linear warm-up, then constant or a
+            cosine decay to zero at the last step.
         ema_momentum: of a moving average of the weights, kept by the optimizer; 0 is off.
     """
-    rate: float | Schedule = learning_rate
+    rate, warmup_steps = learning_rate, training.warmup_steps
     if has_schedule(training):
-        rate = Schedule(
-            learning_rate, training.learning_rate_schedule, training.warmup_steps, training.steps
+        rate = keras.optimizers.schedules.CosineDecay(
+            learning_rate / max(1, warmup_steps),  # so that the first step is one, too
+            max(1, training.steps - warmup_steps),
+            alpha=0.0 if training.learning_rate_schedule == "cosine" else 1.0,
+            warmup_target=learning_rate,
+            warmup_steps=warmup_steps,
         )
     optimizer = keras.optimizers.Adam(
         rate,
@@ -70,7 +52,8 @@ def make_optimizer(
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     if training.precision == "mixed_float16":
         # One each: the two losses differ in scale and would halve each other's.
-        return keras.mixed_precision.LossScaleOptimizer(optimizer)
+        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+    optimizer.build(network.trainable_variables)
     return optimizer
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import keras
 import tensorflow as tf
 
 from .. import losses, metrics
 from ..config import Config
-from .optimizers import apply_gradients
-from .terms import Examples, Predict, Term
+from .optimizers import apply_gradients, make_optimizer
+from .terms import Predict, generator_terms
 
 __all__ = ["METRICS", "TrainingStep"]
 
@@ -30,36 +28,28 @@ METRICS = (
 class TrainingStep:
     """Updates both networks from one forward pass of a replica's share of a batch.
 
-    Args:
-        config: the run.
-        generator, discriminator: the networks being trained.
-        generator_optimizer, discriminator_optimizer: one each, built.
-        predict: runs both networks on a batch (see `terms.Predict`).
-        terms: further losses of the generator beyond the report's two, as (weight, function).
+    To be made under the strategy's scope: it makes the optimizers.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        generator: keras.Model,
-        discriminator: keras.Model,
-        generator_optimizer: keras.optimizers.Optimizer,
-        discriminator_optimizer: keras.optimizers.Optimizer,
-        predict: Predict,
-        terms: Sequence[Term] = (),
-    ) -> None:
-        self.config, self.predict, self.terms = config, predict, tuple(terms)
-        self.generator, self.generator_optimizer = generator, generator_optimizer
-        self.discriminator, self.discriminator_optimizer = discriminator, discriminator_optimizer
-        compiled = config.training.xla
-        self._gradients = tf.function(self.gradients, jit_compile=True) if compiled else None
+    def __init__(self, config: Config, generator: keras.Model, discriminator: keras.Model) -> None:
+        training = config.training
+        self.config, self.generator, self.discriminator = config, generator, discriminator
+        self.generator_optimizer = make_optimizer(
+            training, generator, training.generator_learning_rate, training.ema_momentum
+        )
+        self.discriminator_optimizer = make_optimizer(
+            training, discriminator, training.discriminator_learning_rate
+        )
+        self.predict = Predict(config, generator, discriminator)
+        self.terms = generator_terms(config)  # the losses beyond the report's two
+        self._compiled = tf.function(self.gradients, jit_compile=True) if training.xla else None
 
     def __call__(self, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
         """Takes one step in a replica and returns its share of `METRICS`, (5,)."""
         global_batch_size = tf.distribute.get_replica_context().all_reduce(
             tf.distribute.ReduceOp.SUM, tf.cast(tf.shape(lightness)[0], tf.float32)
         )
-        gradients = self._gradients or self.gradients
+        gradients = self._compiled or self.gradients
         row, for_generator, for_discriminator = gradients(lightness, chroma, global_batch_size)
         apply_gradients(self.generator_optimizer, for_generator, self.generator)
         if self.config.training.adversarial_weight:
@@ -83,11 +73,11 @@ class TrainingStep:
             return tf.reduce_sum(per_example) / global_batch_size
 
         with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
-            examples: Examples = self.predict(lightness, chroma)
+            examples = self.predict(lightness, chroma)
             l1_loss = mean(losses.l1_loss(examples.real, examples.fake, examples.pixel_weights))
             generator_loss = training.l1_weight * l1_loss
             if training.adversarial_weight:
-                real_logits, fake_logits = examples.real_logits, examples.fake_logits
+                real_logits, fake_logits = examples.real_outputs[-1], examples.fake_outputs[-1]
                 kind = training.adversarial_loss
                 adversarial_loss = mean(losses.adversarial_loss(fake_logits, kind))
                 generator_loss += training.adversarial_weight * adversarial_loss

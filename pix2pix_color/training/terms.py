@@ -15,12 +15,18 @@ import numpy as np
 import tensorflow as tf
 
 from .. import color, losses, metrics
+from ..classifier import load_classifier
 from ..config import Config
 from ..data import ImageDataset
-from ..networks import color_generator, distribution_generator
-from ..networks.layers import RGBToChroma
+from ..errors import TrainingError
+from ..files import shipped_folder
+from ..networks import color_generator
+from ..networks.layers import RGBToChroma, copy_at_precision
 
-__all__ = ["ColorRebalancing", "Examples", "Predict", "Term", "generator_terms"]
+__all__ = ["Examples", "Predict", "Term", "generator_terms", "load_perceptual_network"]
+
+_REFERENCE = "classifier"  # the one that scores
+_STAGES = ("stage1_conv2_relu", "stage2_conv2_relu", "stage3_conv2_relu")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,22 +37,20 @@ class Examples:
         lightness, chroma: the real images, (batch, size, size, 1) and (..., 2).
         real, fake: real and generated colors as the discriminator sees them, (batch, size, size,
             2): (a, b) / 128; or (..., 3): RGB in [-1, 1].
+        distribution: logits (batch, size, size, 484) of the color bins, if they are predicted.
         pixel_weights: (batch, size, size), or `None`: all pixels count equally.
-        distribution: logits (batch, size, size, 484) of the color bins, or `None`.
-        real_logits, fake_logits: of the discriminator; `None` without an adversarial loss.
-        real_features, fake_features: of the discriminator's layers, if they are compared.
+        real_outputs, fake_outputs: of the discriminator: the maps of its layers, if they are
+            compared, then its logits; empty without an adversarial loss.
     """
 
     lightness: tf.Tensor
     chroma: tf.Tensor
     real: tf.Tensor
     fake: tf.Tensor
+    distribution: Sequence[tf.Tensor] = ()
     pixel_weights: tf.Tensor | None = None
-    distribution: tf.Tensor | None = None
-    real_logits: tf.Tensor | None = None
-    fake_logits: tf.Tensor | None = None
-    real_features: Sequence[tf.Tensor] = ()
-    fake_features: Sequence[tf.Tensor] = ()
+    real_outputs: Sequence[tf.Tensor] = ()
+    fake_outputs: Sequence[tf.Tensor] = ()
 
     @functools.cached_property
     def real_rgb(self) -> tf.Tensor:
@@ -60,136 +64,127 @@ class Examples:
         chroma = RGBToChroma(dtype="float32")(self.fake) if is_rgb else self.fake
         return color.merge(self.lightness, chroma, straight_through=True)
 
-    @functools.cached_property
-    def lab(self) -> tf.Tensor:
-        """The real images in Lab."""
-        return _lab(self.lightness, self.chroma)
-
 
 Term = tuple[float, Callable[[Examples], tf.Tensor]]
 """A loss of the generator: its weight, and a function that gives one value per example."""
 
 
-def generator_terms(config: Config, perceptual_network: keras.Model | None = None) -> list[Term]:
+def generator_terms(config: Config) -> list[Term]:
     """Returns the losses of a run beyond L1 and the adversarial loss.
 
-    Args:
-        config: the run.
-        perceptual_network: from RGB, 0 to 255, to a list of feature maps, where
-            `training.perceptual_weight` is not 0.
+    Raises:
+        TrainingError, ClassifierError: the network of the perceptual loss cannot be used.
     """
+    training = config.training
+    network = load_perceptual_network(config) if training.perceptual_weight else None
 
     def perceptual(examples: Examples) -> tf.Tensor:
-        real, fake = (
-            perceptual_network(255.0 * rgb, training=False)
-            for rgb in (examples.real_rgb, examples.fake_rgb)
-        )
-        return losses.perceptual_loss(real, fake)
+        rgbs = (examples.real_rgb, examples.fake_rgb)
+        return losses.perceptual_loss(*(network(255.0 * rgb, training=False) for rgb in rgbs))
 
     def distribution(examples: Examples) -> tf.Tensor:
-        bins = metrics.chroma_bins(examples.lab)
-        return losses.distribution_loss(bins, examples.distribution, examples.pixel_weights)
+        bins = metrics.chroma_bins(_lab(examples.lightness, examples.chroma))
+        return losses.distribution_loss(bins, *examples.distribution, examples.pixel_weights)
 
-    training = config.training
+    def feature_matching(examples: Examples) -> tf.Tensor:
+        real, fake = examples.real_outputs[:-1], examples.fake_outputs[:-1]
+        return losses.feature_matching_loss(real, fake)
+
     terms = [
         (training.rgb_weight, lambda e: losses.rgb_loss(e.real_rgb, e.fake_rgb)),
         (training.perceptual_weight, perceptual),
         (training.distribution_weight, distribution),
-        (
-            training.feature_matching_weight,
-            lambda e: losses.feature_matching_loss(e.real_features, e.fake_features),
-        ),
+        (training.feature_matching_weight, feature_matching),
     ]
     return [(weight, term) for weight, term in terms if weight]
 
 
-class Predict:
-    """Runs both networks on a batch, in training mode.
+def load_perceptual_network(config: Config) -> keras.Model:
+    """Loads a classifier up to the maps that images are compared by, frozen (Johnson et al. 2016).
 
-    Args:
-        config: the run.
-        generator, discriminator: the networks being trained.
-        rebalancing: weights the pixels; `None` counts all equally.
+    Returns:
+        A model from RGB (batch, size, size, 3), 0 to 255, to the last map after ReLU of each of
+        the three stages. To be called with `training=False`.
+
+    Raises:
+        ClassifierError: `training.perceptual_network` is not there or cannot be read.
+        TrainingError: it takes images of another size, or is the one that scores.
     """
+    name, size = config.training.perceptual_network, config.data.image_size
+    classifier = load_classifier(name)
+    if name != _REFERENCE and classifier.folder.samefile(shipped_folder() / _REFERENCE):
+        # By another name it would score what it taught, and no model card would say so.
+        raise TrainingError(
+            f"training.perceptual_network={name} is the classifier that scores: call it "
+            f"{_REFERENCE}."
+        )
+    if classifier.image_size != size:
+        raise TrainingError(
+            f"training.perceptual_weight needs images of {classifier.image_size} pixels, on which "
+            f"the classifier was trained: data.image_size is {size}."
+        )
+    network = classifier.network()
+    features = keras.Model(network.input, [network.get_layer(x).output for x in _STAGES])
+    at_precision = functools.partial(copy_at_precision, precision=config.training.precision)
+    frozen = keras.models.clone_model(features, clone_function=at_precision)
+    frozen.set_weights(features.get_weights())
+    frozen.trainable = False
+    return frozen
 
-    def __init__(
-        self,
-        config: Config,
-        generator: keras.Model,
-        discriminator: keras.Model,
-        rebalancing: ColorRebalancing | None = None,
-    ) -> None:
-        self.config, self.rebalancing = config, rebalancing
-        self.has_distribution = bool(config.training.distribution_weight)
-        make = distribution_generator if self.has_distribution else color_generator
-        self.generate = make(generator)
+
+class Predict:
+    """Runs both networks on a batch, in training mode. To be made under the strategy's scope."""
+
+    def __init__(self, config: Config, generator: keras.Model, discriminator: keras.Model) -> None:
+        self.config = config
+        self.generate = color_generator(generator)
         self.discriminate = discriminator
         if config.training.feature_matching_weight:
             maps = [x.output for x in discriminator.layers if "leaky_relu" in x.name]
             self.discriminate = keras.Model(discriminator.input, [*maps, discriminator.output])
+        self._bin_weights = None
+        if config.training.rebalance:
+            bins = metrics.chroma_histogram(tf.zeros([1, 1, 1, 3]))[0]
+            self._bin_weights = tf.Variable(tf.ones_like(bins), trainable=False)
+
+    def count_colors(self, dataset: ImageDataset) -> None:
+        """Weights each color by how rare it is in the training images (Zhang et al. 2016).
+
+        `training.rebalance` says how much: 0 weights all equally, 1 inversely to their frequency.
+        """
+        if self._bin_weights is None:
+            return
+        histogram = 0.0
+        for lightness, chroma in dataset.batches():
+            counts = metrics.chroma_histogram(_lab(lightness, chroma))
+            histogram = histogram + np.sum(counts, 0, np.float64)
+        weights = metrics.class_rebalancing(histogram, 1.0 - self.config.training.rebalance)
+        self._bin_weights.assign(np.float32(weights))
 
     def __call__(self, lightness: tf.Tensor, chroma: tf.Tensor) -> Examples:
         """Returns what the losses compare."""
-        distribution, fake = None, self.generate(lightness, training=True)
-        if self.has_distribution:
-            distribution, fake = fake
+        fake, *distribution = _as_list(self.generate(lightness, training=True))
         real = chroma
         if self.config.data.color_space == "rgb":
             real = 2.0 * color.merge(lightness, chroma) - 1.0
-        rebalancing = self.rebalancing
-        examples = Examples(
-            lightness,
-            chroma,
-            real,
-            fake,
-            pixel_weights=rebalancing(_lab(lightness, chroma)) if rebalancing else None,
-            distribution=distribution,
-        )
-        if not self.config.training.adversarial_weight:
-            return examples
-        *real_features, real_logits = self._discriminate(lightness, real)
-        *fake_features, fake_logits = self._discriminate(lightness, fake)
-        return dataclasses.replace(
-            examples,
-            real_logits=real_logits,
-            fake_logits=fake_logits,
-            real_features=real_features,
-            fake_features=fake_features,
+        weights, real_outputs, fake_outputs = None, [], []
+        if self._bin_weights is not None:
+            weights = metrics.pixel_weights(_lab(lightness, chroma), self._bin_weights)
+        if self.config.training.adversarial_weight:
+            real_outputs = self._discriminate(lightness, real)
+            fake_outputs = self._discriminate(lightness, fake)
+        return Examples(
+            lightness, chroma, real, fake, distribution, weights, real_outputs, fake_outputs
         )
 
     def _discriminate(self, lightness: tf.Tensor, colors: tf.Tensor) -> list[tf.Tensor]:
         conditional = self.config.discriminator.conditional
         image = tf.concat([lightness, colors], axis=-1) if conditional else colors
-        outputs = self.discriminate(image, training=True)
-        return outputs if isinstance(outputs, list) else [outputs]
+        return _as_list(self.discriminate(image, training=True))
 
 
-class ColorRebalancing:
-    """Weights each pixel by how rare its color is in the training images (Zhang et al. 2016).
-
-    To be created under the strategy's scope.
-
-    Args:
-        share: 0 weights all colors equally, 1 inversely to their frequency.
-    """
-
-    def __init__(self, share: float) -> None:
-        self.share = share
-        bins = metrics.chroma_histogram(tf.zeros([1, 1, 1, 3]))[0]
-        self._bin_weights = tf.Variable(tf.ones_like(bins), trainable=False)
-
-    def count(self, dataset: ImageDataset) -> None:
-        """Counts the colors of the training images."""
-        histogram = 0.0
-        for lightness, chroma in dataset.batches():
-            counts = metrics.chroma_histogram(_lab(lightness, chroma))
-            histogram = histogram + np.sum(counts, 0, np.float64)
-        weights = metrics.class_rebalancing(histogram, 1.0 - self.share)
-        self._bin_weights.assign(np.float32(weights))
-
-    def __call__(self, lab: tf.Tensor) -> tf.Tensor:
-        """Returns the weight of each pixel, (batch, height, width), with a mean of about 1."""
-        return metrics.pixel_weights(lab, self._bin_weights)
+def _as_list(outputs: tf.Tensor | list[tf.Tensor]) -> list[tf.Tensor]:
+    return outputs if isinstance(outputs, list) else [outputs]
 
 
 def _lab(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:

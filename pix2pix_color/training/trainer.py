@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -25,14 +25,12 @@ from ..model_folder import (
     for_inference,
 )
 from ..networks import build_discriminator, build_generator
+from ..networks.packing import require_same_network
 from .checkpoints import Checkpoints
-from .initial import start_from
-from .loop import make_callback_list, stop_on_signal
-from .optimizers import has_schedule, make_optimizer
-from .perceptual import load_perceptual_network
+from .loop import Progress, stop_on_signal
+from .optimizers import has_schedule
 from .step import METRICS, TrainingStep
-from .terms import ColorRebalancing, Predict, generator_terms
-from .writers import HistoryWriter, SampleWriter, write_description
+from .writers import append_history, start_history, write_description, write_samples
 
 __all__ = ["Trainer"]
 
@@ -76,21 +74,27 @@ class Trainer:
             tf.config.experimental.enable_op_determinism()
         guide = config.generator.guide
         self._guide = load_classifier(guide) if guide else None
+        self._guide_network = self._guide and self._guide.network()
         with self.strategy.scope():
             self._build_networks()
-            self._build_step()
-        self._initial: keras.Model | None = None
+            self.replica_step = TrainingStep(config, self.generator, self.discriminator)
+            self.step = tf.Variable(
+                0,
+                dtype=tf.int64,
+                name="step",
+                trainable=False,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+        self.generator_optimizer = self.replica_step.generator_optimizer
+        self.discriminator_optimizer = self.replica_step.discriminator_optimizer
+        self._initial = None
         if config.training.initial_generator:
-            self._initial = build_for_inference(config, self._guide_network())
+            self._initial = build_for_inference(config, self._guide_network)
             if self.folder is None or not checkpoint_paths(self.folder):  # else it is restored
-                start_from(config, self.generator, self._initial)
-        self.checkpoints = Checkpoints(
-            self._state(),
-            self.step,
-            self.folder,
-            config.training.keep_checkpoints,
-            is_chief(self.strategy),
-        )
+                self._start_from_initial_generator()
+        keep, chief = config.training.keep_checkpoints, is_chief(self.strategy)
+        self.checkpoints = Checkpoints(self._state(), self.folder, keep, chief)
+        self._writes = chief and self.folder is not None
 
     def _build_networks(self) -> None:
         config, training = self.config, self.config.training
@@ -104,53 +108,28 @@ class Trainer:
             and device_kind(self.strategy) == "CPU",
             "synchronized": training.synchronized_batch_norm,
         }
-        size = config.data.image_size
+        size, seed = config.data.image_size, 2 * training.seed
         self.generator = build_generator(
-            config.generator,
-            size,
-            guide=self._guide_network(),
-            seed=2 * training.seed,
-            **options,
+            config.generator, size, guide=self._guide_network, seed=seed, **options
         )
         self.discriminator = build_discriminator(
-            config.discriminator, size, seed=2 * training.seed + 1, **options
+            config.discriminator, size, seed=seed + 1, **options
         )
 
-    def _build_step(self) -> None:
-        config, training = self.config, self.config.training
-        self.generator_optimizer = make_optimizer(
-            training, training.generator_learning_rate, training.ema_momentum
-        )
-        self.discriminator_optimizer = make_optimizer(
-            training, training.discriminator_learning_rate
-        )
-        self.generator_optimizer.build(self.generator.trainable_variables)
-        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
-        perceptual_network = None
-        if training.perceptual_weight:
-            perceptual_network = load_perceptual_network(
-                config.data.image_size, training.precision, training.perceptual_network
-            )
-        self._rebalancing = ColorRebalancing(training.rebalance) if training.rebalance else None
-        self.replica_step = TrainingStep(
-            config,
-            self.generator,
-            self.discriminator,
-            self.generator_optimizer,
-            self.discriminator_optimizer,
-            Predict(config, self.generator, self.discriminator, self._rebalancing),
-            generator_terms(config, perceptual_network),
-        )
-        self.step = tf.Variable(
-            0,
-            dtype=tf.int64,
-            name="step",
-            trainable=False,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
-
-    def _guide_network(self) -> keras.Model | None:
-        return self._guide and self._guide.network()
+    def _start_from_initial_generator(self) -> None:
+        """Gives both the generator and the other end of its dial the weights of the named one."""
+        name = self.config.training.initial_generator
+        source = ModelFolder(name).generator()
+        try:
+            require_same_network(source, self._initial)
+        except ValueError as error:
+            raise TrainingError(
+                f"training.initial_generator {name} is another network than this configuration "
+                "describes: its generator, data.lightness_scale and data.color_space must be the "
+                "same."
+            ) from error
+        for network in (self.generator, self._initial):
+            network.set_weights(source.get_weights())
 
     def _state(self) -> tf.train.Checkpoint:
         state = tf.train.Checkpoint(
@@ -185,6 +164,17 @@ class Trainer:
     def current_step(self) -> int:
         """The number of steps taken so far."""
         return int(self.step.numpy())
+
+    def inference_generator(self) -> keras.Model:
+        """Returns a float32 copy of the generator from plain Keras layers.
+
+        It holds the moving average of the weights where `training.ema_momentum` is on, and
+        depends neither on the strategy nor on the precision of the training.
+        """
+        average = self._average() if self.config.training.ema_momentum else None
+        return for_inference(
+            self.config, self.generator, self._guide_network, self.current_step, average
+        )
 
     # The step ---------------------------------------------------------------------------
 
@@ -239,22 +229,12 @@ class Trainer:
         """
         end = steps or self.config.training.steps
         batches, epoch_steps = self._batches(dataset)
-        if self._rebalancing is not None:
-            self._rebalancing.count(dataset)
+        self.replica_step.predict.count_colors(dataset)
         if self._writes:
             self._prepare_folder(dataset)
-        callback_list = make_callback_list(
-            self.generator,
-            self.generator_optimizer,
-            callbacks,
-            logs=self.folder / "logs" if self._writes else None,
-            verbose=verbose,
-            end=end,
-            steps=epoch_steps,
-        )
-        stops = callback_list.model
-        logs: dict[str, float] = {}
-        with self._writers(dataset) as write, stop_on_signal() as stop:
+        callback_list = self._callback_list(callbacks, verbose, end, epoch_steps)
+        stops, logs = callback_list.model, {}
+        with stop_on_signal() as stop:
             callback_list.on_train_begin()
             while self.current_step < end and not (stop or stops.stop_training):
                 epoch = self.current_step // epoch_steps
@@ -267,7 +247,7 @@ class Trainer:
                     seen.append(rows)
                     means = np.concatenate(seen).mean(axis=0, dtype=np.float64)
                     logs = dict(zip(METRICS, means.tolist(), strict=True))
-                    write(first, epoch, rows)
+                    self._write(dataset, first, epoch, rows)
                     last = (self.current_step - 1) % epoch_steps
                     callback_list.on_train_batch_end(last, logs)
                 callback_list.on_epoch_end(epoch, logs)
@@ -299,9 +279,35 @@ class Trainer:
         distributed = self.strategy.experimental_distribute_dataset(batches)
         return iter(distributed), dataset.steps_per_epoch(training.batch_size, drop_remainder)
 
-    @property
-    def _writes(self) -> bool:
-        return self.folder is not None and is_chief(self.strategy)
+    def _prepare_folder(self, dataset: ImageDataset) -> None:
+        if not self.current_step and self.checkpoints.paths:
+            raise TrainingError(
+                f"{self.folder} already holds a run. Resume it (pix2pix-color train --resume "
+                f"{self.folder}) or choose another folder."
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / "config.json", self.config.to_json())
+        write_description(self.folder, self._guide and self._guide.description, dataset)
+        start_history(self.folder / "history.csv", self.current_step)
+
+    def _callback_list(
+        self,
+        callbacks: Sequence[keras.callbacks.Callback],
+        verbose: int | str,
+        end: int,
+        epoch_steps: int,
+    ) -> keras.callbacks.CallbackList:
+        """Returns the callbacks of a run; `stop_training` of their `model` asks it to stop."""
+        if verbose == "auto":
+            verbose = 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
+        own = [Progress(end, epoch_steps, live=verbose == 1)] if verbose else []
+        if self._writes:
+            own.append(keras.callbacks.TensorBoard(str(self.folder / "logs"), write_graph=False))
+        # Callbacks ask a model for its optimizer; a second model over the same layers, since the
+        # generator itself must not track (and so checkpoint) its optimizer twice.
+        model = keras.Model(self.generator.inputs, self.generator.outputs, name="generator")
+        model.optimizer, model.stop_training = self.generator_optimizer, False
+        return keras.callbacks.CallbackList([*own, *callbacks], model=model)
 
     def _take_steps(self, batches: Iterator, epoch_end: int) -> np.ndarray:
         """Runs to the next row of the history or the end of the epoch; returns the metrics."""
@@ -314,28 +320,17 @@ class Trainer:
             self._raise_non_finite(first + int(step), f"{METRICS[column]} is {rows[tuple(bad[0])]}")
         return rows
 
-    @contextlib.contextmanager
-    def _writers(self, dataset: ImageDataset) -> Iterator[Callable[[int, int, np.ndarray], None]]:
-        """Yields a function of (first step, epoch, metrics) that writes what is due."""
-        training, samples = self.config.training, None
-        if not self._writes:
-            yield lambda first, epoch, rows: self._save_if_due(training.checkpoint_every)
-            return
-        history = HistoryWriter(self.folder / "history.csv", training.log_every, self.current_step)
-        if training.sample_every:
-            samples = SampleWriter(self.folder, dataset, self.inference_generator)
-
-        def write(first: int, epoch: int, rows: np.ndarray) -> None:
-            history.write(first, epoch, rows)
-            step, every = self.current_step, training.sample_every
-            if samples and step // every > first // every:
-                samples.write(step)
-            self._save_if_due(training.checkpoint_every)
-
-        try:
-            yield write
-        finally:
-            history.close()
+    def _write(self, dataset: ImageDataset, first: int, epoch: int, rows: np.ndarray) -> None:
+        """Writes what is due after some steps, of which `first` was the first."""
+        training, step = self.config.training, self.current_step
+        if self._writes:
+            path = self.folder / "history.csv"
+            append_history(path, first, epoch, rows, training.log_every)
+            every = training.sample_every
+            if every and step // every > first // every:
+                path = self.folder / "samples" / f"step-{step:06d}.png"
+                write_samples(path, self.inference_generator(), dataset)
+        self._save_if_due(training.checkpoint_every)
 
     def _save_if_due(self, every: int) -> None:
         if self.folder and self.current_step // every > self.checkpoints.saved // every:
@@ -352,18 +347,6 @@ class Trainer:
 
     # Saving and resuming ----------------------------------------------------------------
 
-    def _prepare_folder(self, dataset: ImageDataset) -> None:
-        if not self.current_step and not self._resumed and (self.folder / "config.json").exists():
-            raise TrainingError(
-                f"{self.folder} already holds a run. Resume it (pix2pix-color train --resume "
-                f"{self.folder}) or choose another folder."
-            )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.folder / "config.json", self.config.to_json())
-        write_description(self.folder, self._guide and self._guide.description, dataset)
-
-    _resumed = False
-
     def save(self) -> str:
         """Writes a checkpoint of everything that the next step depends on, and returns its path.
 
@@ -371,20 +354,10 @@ class Trainer:
             NonFiniteLossError: a weight is not finite; nothing is written.
             TrainingError: the checkpoint could not be written.
         """
-        for network in (self.generator, self.discriminator):
-            for variable in network.weights:
-                if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
-                    self._raise_non_finite(self.current_step, f"{variable.path} is not finite")
+        for variable in [*self.generator.weights, *self.discriminator.weights]:
+            if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+                self._raise_non_finite(self.current_step, f"{variable.path} is not finite")
         return self.checkpoints.save()
-
-    def restore(self) -> int:
-        """Restores the newest readable checkpoint of the run folder and returns its step.
-
-        Raises:
-            TrainingError: there is no readable checkpoint, or it is of other networks.
-        """
-        self.checkpoints.restore()
-        return self.current_step
 
     @classmethod
     def resume(
@@ -404,40 +377,18 @@ class Trainer:
             strategy: from `make_strategy`; it may differ from the first run's.
 
         Raises:
-            TrainingError: not a run folder, or no readable checkpoint.
+            ModelError: not a run folder.
+            ConfigError: a change is not valid, or one of the networks.
+            TrainingError: no readable checkpoint.
         """
-        before = ModelFolder(folder).config
-        config = before.override(*changes)
-        for name in ("color_space", "lightness_scale"):  # other networks of the same shapes
-            if getattr(config.data, name) != getattr(before.data, name):
-                raise TrainingError(
-                    f"data.{name} is part of the networks and cannot change on resuming: start "
-                    "another run."
-                )
+        config = ModelFolder(folder).run_config(*changes)
         trainer = cls(config, folder, strategy)
-        trainer._resumed = True
-        if trainer.checkpoints.paths:
-            trainer.restore()
-            trainer._change_learning_rates(before)
-        else:
+        if not trainer.checkpoints.paths:
             warnings.warn(f"{folder} holds no checkpoint yet: it starts at step 0.", stacklevel=2)
+            return trainer
+        trainer.checkpoints.restore()
+        training = config.training
+        if not has_schedule(training):  # a checkpoint holds the rates, which may have changed
+            trainer.generator_optimizer.learning_rate = training.generator_learning_rate
+            trainer.discriminator_optimizer.learning_rate = training.discriminator_learning_rate
         return trainer
-
-    def _change_learning_rates(self, before: Config) -> None:
-        """Sets the constant rates that differ from `before`: a checkpoint holds the old ones."""
-        for network in ("generator", "discriminator"):
-            name, optimizer = f"{network}_learning_rate", getattr(self, f"{network}_optimizer")
-            rate = getattr(self.config.training, name)
-            if rate != getattr(before.training, name) and not has_schedule(self.config.training):
-                optimizer.learning_rate = rate
-
-    def inference_generator(self) -> keras.Model:
-        """Returns a float32 copy of the generator from plain Keras layers.
-
-        It holds the moving average of the weights where `training.ema_momentum` is on, and
-        depends neither on the strategy nor on the precision of the training.
-        """
-        average = self._average() if self.config.training.ema_momentum else None
-        return for_inference(
-            self.config, self.generator, self._guide_network(), self.current_step, average
-        )

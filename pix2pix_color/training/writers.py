@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,72 +18,44 @@ from ..files import write_atomically
 from ..model_folder import MODEL_FILE
 from .step import METRICS
 
-__all__ = ["HistoryWriter", "SampleWriter", "write_description"]
+__all__ = ["append_history", "start_history", "write_description", "write_samples"]
 
 
-class HistoryWriter:
-    """Appends the metrics of every `every`-th step, from step 0 on, to `history.csv`.
+def start_history(path: Path, step: int) -> None:
+    """Writes the header of `history.csv`, and keeps the rows of an earlier session before `step`.
+
+    The rows from there on will be written again.
+    """
+    rows = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
+    kept = [row for row in rows if int(row.partition(",")[0]) < step]
+    write_atomically(path, "\n".join([",".join(("step", "epoch", *METRICS)), *kept]) + "\n")
+
+
+def append_history(path: Path, first: int, epoch: int, rows: np.ndarray, every: int) -> None:
+    """Appends the metrics of every `every`-th step, counted from step 0.
 
     A row holds the values of that very step, as in the report's Figures 4 and 5, not an average.
 
     Args:
         path: the file.
+        first: the number of the first step.
+        epoch: of these steps.
+        rows: (steps, 5), the `METRICS` of consecutive steps.
         every: steps between two rows.
-        step: the current step. On resuming, rows from here on are dropped: they will be
-            written again.
     """
-
-    def __init__(self, path: Path, every: int, step: int) -> None:
-        self.every = every
-        header = ",".join(("step", "epoch", *METRICS))
-        rows = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
-        kept = [row for row in rows if int(row.partition(",")[0]) < step]
-        write_atomically(path, "\n".join([header, *kept]) + "\n")
-        self._file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115
-
-    def write(self, first: int, epoch: int, rows: np.ndarray) -> None:
-        """Writes the due ones of consecutive steps.
-
-        Args:
-            first: the number of the first step.
-            epoch: of these steps.
-            rows: (steps, 5), the `METRICS` of each step.
-        """
-        writer = csv.writer(self._file, lineterminator="\n")
-        for offset in range(-first % self.every, len(rows), self.every):
-            writer.writerow([first + offset, epoch, *(f"{v:.6g}" for v in rows[offset])])
-        self._file.flush()
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+    with open(path, "a", encoding="utf-8", newline="") as file:
+        for offset in range(-first % every, len(rows), every):
+            values = ",".join(f"{value:.6g}" for value in rows[offset])
+            file.write(f"{first + offset},{epoch},{values}\n")
 
 
-class SampleWriter:
-    """Writes `samples/step-N.png`: gray, real and colorized rows of eight fixed images.
-
-    Args:
-        folder: the run folder.
-        dataset: the training images; the first eight are used.
-        generator: returns the generator for inference.
-    """
-
-    def __init__(
-        self, folder: Path, dataset: ImageDataset, generator: Callable[[], keras.Model]
-    ) -> None:
-        self._folder, self._generator = folder / "samples", generator
-        self._lightness, self._chroma = next(iter(dataset.batches(8)))
-
-    def write(self, step: int) -> None:
-        """Writes the grid of a step."""
-        fake = self._generator()(self._lightness, training=False)
-        rows = [
-            color.merge(self._lightness, chroma)
-            for chroma in (tf.zeros_like(fake), self._chroma, fake)
-        ]
-        grid = tf.concat([tf.concat(tf.unstack(row), axis=1) for row in rows], axis=0)
-        png = tf.io.encode_png(color.to_uint8(grid)).numpy()
-        write_atomically(self._folder / f"step-{step:06d}.png", png)
+def write_samples(path: Path, generator: keras.Model, dataset: ImageDataset) -> None:
+    """Writes a PNG with gray, real and colorized rows of the first eight training images."""
+    lightness, chroma = next(iter(dataset.batches(8)))
+    fake = generator(lightness, training=False)
+    rows = [color.merge(lightness, colors) for colors in (tf.zeros_like(fake), chroma, fake)]
+    grid = tf.concat([tf.concat(tf.unstack(row), axis=1) for row in rows], axis=0)
+    write_atomically(path, tf.io.encode_png(color.to_uint8(grid)).numpy())
 
 
 def write_description(folder: Path, guide: dict[str, Any] | None, dataset: ImageDataset) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...config import PRESETS, Config
-from ...errors import CommandError, ConfigError, UsageError
+from ...errors import CommandError, UsageError
 from ...model_folder import ModelFolder, absolute_paths
 from ...startup import start_tensorflow
 from .console import EXIT_CODES, say
@@ -119,7 +118,8 @@ def _configure(options: argparse.Namespace) -> tuple[Config, Path, list[str]]:
     if options.resume is not None:
         if options.preset:
             raise UsageError("--preset starts a run and --resume continues one: use only one.")
-        return _resumed_config(options.resume, changes), options.resume, changes
+        config = ModelFolder(options.resume).run_config(*changes)
+        return config, options.resume, changes
     preset = options.preset or "report"
     config = Config.preset(preset).override(*changes)
     folder = options.run or Path("runs") / preset
@@ -129,18 +129,6 @@ def _configure(options: argparse.Namespace) -> tuple[Config, Path, list[str]]:
             "or choose another folder with --run."
         )
     return config, folder, changes
-
-
-def _resumed_config(folder: Path, changes: Sequence[str]) -> Config:
-    """Returns a run's configuration with changes that its checkpoints allow."""
-    for change in changes:
-        name = change.partition("=")[0].strip()
-        if name.startswith(("generator.", "discriminator.")) or name == "data.image_size":
-            raise ConfigError(
-                f"{name} determines the networks' weights and cannot change on --resume: start "
-                "another run."
-            )
-    return ModelFolder(folder).config.override(*changes)
 
 
 def _load(config: Config) -> ImageDataset:
