@@ -3,7 +3,7 @@
 | | a run | an export, or a shipped model |
 | --- | --- | --- |
 | configuration | `config.json` | `config.json` |
-| weights | `checkpoints/`, finished or not | `saved_model/` |
+| weights | `checkpoints/`, finished or not | `saved_model/`, perhaps `discriminator/` |
 | steps taken | the newest checkpoint's number | `model.json` |
 | the guide's architecture | `model.json` | `model.json` |
 | integrity | none | `SHA256SUMS` |
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHECKPOINTS",
+    "DISCRIMINATOR",
     "MODEL_FILE",
     "ModelFolder",
     "absolute_paths",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 CHECKPOINTS = "checkpoints"
+DISCRIMINATOR = "discriminator"
 MODEL_FILE = "model.json"
 """What `config.json` does not say: `step` (of an export), and the `guide`'s own configuration."""
 _OF_THE_NETWORKS = (
@@ -211,6 +213,42 @@ class ModelFolder:
             for one, other in zip(self.generator(0.0).weights, generator.weights, strict=True):
                 other.assign((1.0 - vividness) * one + vividness * other)
         return generator
+
+    def discriminator(self, step: int | None = None) -> keras.Model:
+        """Returns the discriminator, as `build_discriminator` does, with its trained weights.
+
+        Args:
+            step: as in `generator`.
+
+        Raises:
+            ModelError: the folder holds none.
+        """
+        import tensorflow as tf
+
+        from .networks import build_discriminator
+        from .networks.packing import unpack_weights
+
+        config = self.config
+        network = build_discriminator(
+            config.discriminator,
+            config.data.image_size,
+            color_space=config.data.color_space,
+            lightness_scale=config.data.lightness_scale,
+        )
+        folder = self.path / DISCRIMINATOR
+        source = str(folder) if self.saved_model is not None else self._checkpoint(step)
+        try:
+            if self.saved_model is not None:
+                unpack_weights(tf.saved_model.load(source).network, network)
+            else:
+                restored = tf.train.Checkpoint(discriminator=network).restore(source)
+                restored.assert_existing_objects_matched().expect_partial()
+        except (AssertionError, AttributeError, OSError, ValueError, tf.errors.OpError) as error:
+            raise ModelError(
+                f"{self.name} does not hold the discriminator that config.json describes: "
+                f"{one_line(error)[:200]}"
+            ) from error
+        return network
 
     def _load(self, initial: bool, step: int | None) -> keras.Model:
         import tensorflow as tf

@@ -11,10 +11,10 @@ from pathlib import Path
 from ..errors import ExportError
 from ..files import replacing, write_atomically
 from ..inference import size_multiple
-from ..model_folder import MODEL_FILE, ModelFolder
+from ..model_folder import DISCRIMINATOR, MODEL_FILE, ModelFolder
 from .cards import write_card
 from .portable import convert_to_lite, convert_to_onnx
-from .saved_model import MAX_PIXELS, export_saved_model, refuse_existing
+from .saved_model import MAX_PIXELS, export_discriminator, export_saved_model, refuse_existing
 
 __all__ = ["FORMATS", "export_model"]
 
@@ -29,6 +29,7 @@ def export_model(
     quantization: str = "float32",
     render_size: int | None = None,
     vividness: float = 1.0,
+    discriminator: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Makes a folder that ships a model, in the requested formats.
@@ -45,6 +46,7 @@ def export_model(
         destination: the folder to make.
         formats: some of `FORMATS`.
         quantization: of the format `lite`, see `convert_to_lite`.
+        discriminator: also ship the discriminator, as `discriminator/`.
         render_size, vividness: of the SavedModel, see `export_saved_model`.
         overwrite: replace an existing destination; it may be `source` itself.
 
@@ -85,6 +87,8 @@ def export_model(
             )
             guide = _serving_guide(destination.name, size_multiple(generator))
             write_atomically(temporary / "SERVING.md", guide)
+        if discriminator or (model.path / DISCRIMINATOR).is_dir():
+            export_discriminator(model.discriminator(), temporary / DISCRIMINATOR)
         if "onnx" in formats:
             write_atomically(temporary / "generator.onnx", convert_to_onnx(generator))
         if "lite" in formats:

@@ -27,7 +27,7 @@ from ..files import replacing
 from ..inference import any_size, colorize_images, render_sizes, size_multiple
 from ..networks.packing import PackedNetwork
 
-__all__ = ["MAX_PIXELS", "export_saved_model", "refuse_existing"]
+__all__ = ["MAX_PIXELS", "export_discriminator", "export_saved_model", "refuse_existing"]
 
 MAX_PIXELS = 1 << 26
 """Largest image in a file for `from_bytes`: a kilobyte can claim to be gigabytes."""
@@ -104,6 +104,31 @@ def export_saved_model(
     with replacing(path) as temporary:
         tf.saved_model.save(module, str(temporary), signatures)
     return path
+
+
+def export_discriminator(discriminator: keras.Model, path: Path) -> None:
+    """Writes a SavedModel that judges colors (report section 3.2).
+
+    Its signature `serving_default` takes `lightness` (n, size, size, 1), L in [0, 100], and
+    `chroma` (n, size, size, 2), (a, b) / 128, and returns `probability`, that of each patch to be
+    real, such as (n, 4, 4, 1).
+    """
+    size = discriminator.input_shape[1]
+    module = tf.Module()
+    module.network = PackedNetwork(discriminator)
+
+    def spec(channels: int, name: str) -> tf.TensorSpec:
+        return tf.TensorSpec([None, size, size, channels], tf.float32, name)
+
+    colors = discriminator.input_shape[-1] - 1
+
+    @tf.function(input_signature=[spec(1, "lightness"), spec(colors, "chroma")], autograph=False)
+    def judge(lightness, chroma):
+        image = tf.concat([lightness, chroma], axis=-1)
+        logits = module.network.predict(module.network.weights(), image)
+        return {"probability": tf.sigmoid(logits)}
+
+    tf.saved_model.save(module, str(path), {"serving_default": judge})
 
 
 def _signatures(

@@ -53,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default vividness of the SavedModel, 0 to 1, for a run that started from another "
         "generator (default: 1)",
     )
+    parser.add_argument(
+        "--discriminator", action="store_true", help="also export the discriminator"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace DEST if it exists")
 
 
@@ -74,6 +77,7 @@ def run(options: argparse.Namespace) -> None:
         quantization=options.quantization,
         render_size=options.render_size,
         vividness=options.vividness,
+        discriminator=options.discriminator,
         overwrite=options.overwrite,
     )
     for path in sorted(destination.rglob("*")):
