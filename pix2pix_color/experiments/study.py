@@ -64,6 +64,7 @@ SECTIONS = {
     "discriminator": "4.2.1",
     "hyperparameters": "4.2.2",
     "ablations": "4.2.4",
+    "awake": "4.2.1 and 4.2.4",
     "beyond": "5.3",
 }
 """The groups of studies, and their sections in the report."""
