@@ -19,6 +19,8 @@ from .saved_model import MAX_PIXELS, export_discriminator, export_saved_model, r
 __all__ = ["FORMATS", "export_model"]
 
 FORMATS = ("saved_model", "onnx", "lite")
+_KEPT = ("config.json", "history.csv", "metrics.json", "samples.png", "evaluation")
+_KEPT += ("by_step.csv", "by_step.png")  # of the report's model
 
 
 def export_model(
@@ -35,7 +37,7 @@ def export_model(
     """Makes a folder that ships a model, in the requested formats.
 
     It holds `config.json`, `history.csv`, `model.json`, a model card `README.md`, `SHA256SUMS`;
-    `metrics.json`, `samples.png` and `evaluation/` if they have been made; and per format
+    `metrics.json`, `samples.png`, `evaluation/` and `by_step.*` if they have been made; and per format
     `saved_model/` with `SERVING.md`, `generator.onnx`, or `generator.tflite`
     (`generator-float16.tflite`, `generator-int8.tflite`).
 
@@ -71,7 +73,7 @@ def export_model(
     generator = model.generator()
     with replacing(destination) as temporary:
         temporary.mkdir()
-        for name in ("config.json", "history.csv", "metrics.json", "samples.png", "evaluation"):
+        for name in _KEPT:
             if (model.path / name).exists():
                 copy = shutil.copytree if (model.path / name).is_dir() else shutil.copyfile
                 copy(model.path / name, temporary / name)
