@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
+from pathlib import Path
 
 import tensorflow as tf
 
 from .config import nearest
 from .errors import DistributeError, in_words
 
-__all__ = ["describe_strategy", "device_kind", "is_chief", "make_strategy"]
+__all__ = ["describe_strategy", "device_kind", "fastest_precision", "is_chief", "make_strategy"]
 
 STRATEGIES = ("auto", "cpu", "gpu", "mirrored", "multi_worker", "tpu")
 
@@ -24,7 +26,7 @@ def make_strategy(
         name: `"auto"`, `"cpu"`, `"gpu"` (the first), `"mirrored"` (all GPUs, or `devices`),
             `"tpu"` or `"multi_worker"` (from the environment variable `TF_CONFIG`). `"auto"`
             uses several workers if TF_CONFIG names them, else a TPU, else all GPUs, else the
-            CPU.
+            CPU; where there is a TPU that TensorFlow cannot use, it warns.
         tpu: address of the TPU; `"local"` on a TPU VM or Colab.
         devices: device names for `"mirrored"`, for example two logical CPUs.
 
@@ -45,8 +47,13 @@ def make_strategy(
                 'addresses of all workers ("cluster") and the index of this one ("task").'
             )
         return tf.distribute.MultiWorkerMirroredStrategy()
-    if name == "tpu" or (name == "auto" and _tpu_is_present()):
+    if name == "tpu":
         return _tpu_strategy(tpu)
+    if name == "auto" and _tpu_is_present():
+        try:
+            return _tpu_strategy(tpu)
+        except DistributeError as error:
+            warnings.warn(f"Training without the TPU. {error}", stacklevel=2)
     gpus = tf.config.list_logical_devices("GPU")
     if name == "auto":
         name = "mirrored" if len(gpus) > 1 else "gpu" if gpus else "cpu"
@@ -72,7 +79,7 @@ def _worker_count() -> int:
 
 def _tpu_is_present() -> bool:
     # Colab and Cloud TPU VMs set one of these; looking for a TPU elsewhere can hang.
-    names = ("TPU_NAME", "COLAB_TPU_ADDR", "TPU_ACCELERATOR_TYPE")
+    names = ("TPU_NAME", "COLAB_TPU_ADDR", "COLAB_TPU_1VM", "TPU_ACCELERATOR_TYPE")
     return any(os.environ.get(name) for name in names)
 
 
@@ -84,7 +91,10 @@ def _tpu_strategy(address: str) -> tf.distribute.Strategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     except (ValueError, tf.errors.OpError) as error:
-        raise DistributeError(f"No TPU responds at {address!r}: {in_words(error)}") from error
+        raise DistributeError(
+            f"No TPU responds at {address!r}: {in_words(error)} TensorFlow needs its TPU build: "
+            f"pip install tensorflow-tpu=={tf.__version__}"
+        ) from error
 
 
 def device_kind(strategy: tf.distribute.Strategy) -> str:
@@ -100,6 +110,33 @@ def describe_strategy(strategy: tf.distribute.Strategy) -> str:
     count, kind = strategy.num_replicas_in_sync, device_kind(strategy)
     name = type(strategy).__name__.replace("CollectiveAllReduce", "MultiWorkerMirrored")
     return f"{name} on {count} {kind} replica{'s' if count > 1 else ''}"
+
+
+def fastest_precision(strategy: tf.distribute.Strategy) -> str:
+    """Returns the `training.precision` in which a strategy's devices train fastest.
+
+    That is bfloat16 on a TPU, on a GPU of compute capability 8.0 or more, and on a processor that
+    multiplies it (without AVX512-BF16 or AMX it takes twice as long as float32); float16 on a GPU
+    from 7.0 on, such as Colab's T4; and float32 elsewhere.
+    """
+    kind = device_kind(strategy)
+    if kind == "CPU":
+        fast = {"avx512_bf16", "amx_bf16"} & _processor_flags()
+    elif kind == "GPU":
+        devices = tf.config.list_physical_devices("GPU")
+        details = [tf.config.experimental.get_device_details(device) for device in devices]
+        capability = min((d.get("compute_capability") or (0, 0) for d in details), default=(0, 0))
+        if (7, 0) <= capability < (8, 0):
+            return "mixed_float16"
+        fast = capability >= (8, 0)
+    return "mixed_bfloat16" if kind == "TPU" or fast else "float32"
+
+
+def _processor_flags() -> set[str]:
+    try:
+        return set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:  # not Linux
+        return set()
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

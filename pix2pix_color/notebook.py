@@ -7,11 +7,16 @@ settings.show(figures.image_grid([...]), "01-samples")
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import importlib.metadata
 import io
+import json
 import os
 import shutil
+import subprocess
 import sysconfig
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .data import ImageDataset
+    from .training import Trainer
 
 __all__ = ["Settings", "plot_network", "say", "setup"]
 
@@ -85,6 +91,50 @@ class Settings:
             write_atomically(self.output / f"{name}.png", png)
         display(Image(data=png, format="png", width=width))
 
+    def live_figures(
+        self, trainer: Trainer, dataset: ImageDataset, every: int = 1_000
+    ) -> keras.callbacks.Callback:
+        """Returns a callback that redraws the report's Figures 4 and 5 while a run is trained.
+
+        Args:
+            trainer: of a run with a folder.
+            dataset: eight uncurated images of it are colorized as well.
+            every: steps between two drawings.
+        """
+        import keras
+        import numpy as np
+        from IPython.display import clear_output
+
+        from . import color, figures
+        from .evaluation import sample_images
+
+        real = sample_images(dataset, 8)
+        lightness, chroma = color.split(real)
+        start, first = time.monotonic(), trainer.current_step
+        drawn = first // every
+
+        def draw(_logs=None) -> None:
+            history = np.genfromtxt(trainer.folder / "history.csv", delimiter=",", names=True)
+            fake = trainer.inference_generator()(lightness, training=False)
+            rows = [color.merge(lightness, ab) for ab in (0 * chroma, chroma, fake)]
+            step, end = trainer.current_step, trainer.config.training.steps
+            minutes = (end - step) * (time.monotonic() - start) / max(1, step - first) / 60
+            clear_output(wait=True)
+            say(f"Step {step:,} of {end:,}, about {minutes:.0f} minutes left.")
+            self.show(figures.loss_curves(history, x_max=None), "10-losses")
+            self.show(figures.accuracy_curve(history, x_max=None), "10-accuracy")
+            self.show(
+                figures.image_grid(rows, row_titles=["gray", "real", "colorized"]), "10-images"
+            )
+
+        def draw_if_due(_batch, _logs=None) -> None:
+            nonlocal drawn
+            if trainer.current_step // every > drawn:
+                drawn = trainer.current_step // every
+                draw()
+
+        return keras.callbacks.LambdaCallback(on_train_batch_end=draw_if_due, on_train_end=draw)
+
 
 def setup(
     *, dataset: str | None = None, fast: bool | None = None, shows_results: bool = False
@@ -107,9 +157,15 @@ def setup(
     )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with without_stderr():
+        import keras
         import tensorflow as tf
 
         tf.zeros(()).numpy()  # initializes the devices, which log too
+    devices = [device.device_type for device in tf.config.list_logical_devices()]
+    say(
+        f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {', '.join(devices)}; "
+        f"pix2pix_color {_commit()}."
+    )
     if shows_results:
         say(
             "> **Nothing is trained here.** The results below come with the package; they were "
@@ -124,6 +180,20 @@ def setup(
     if settings.fast:
         say("> **Fast mode:** tiny sizes that show that everything runs. Draw no conclusions.")
     return settings
+
+
+def _commit() -> str:
+    """Returns the commit of the checkout, or of the installation from a repository."""
+    folder = Path(__file__).parent
+    command = ["git", "-C", str(folder), "rev-parse", "--short", "HEAD"]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        if (folder.parent / ".git").exists():
+            return subprocess.check_output(command, text=True).strip()
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError, KeyError, TypeError):
+        package = importlib.metadata.distribution("pix2pix_color")
+        origin = json.loads(package.read_text("direct_url.json") or "null")
+        return origin["vcs_info"]["commit_id"][:7]
+    return "of an unknown commit"
 
 
 def say(markdown: str) -> None:

@@ -39,6 +39,7 @@ TINY = (
     "training.batch_size=8",
     "training.steps=8",
     "training.log_every=2",
+    "training.precision=float32",
     "training.sample_every=0",
 )
 """Changes that make a run of 8x8 images train in a second or two."""

@@ -17,7 +17,7 @@ import skimage.data
 import skimage.transform
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 
 from pix2pix_color import Colorizer, color
 from pix2pix_color.files import write_atomically
@@ -63,12 +63,9 @@ def draw() -> bytes:
     axes.text(66.5, 17.5, "sees L with\neither (a, b)", ha="center", va="center", size=8)
     for i in range(4):
         for j in range(4):
-            axes.add_patch(
-                Polygon(
-                    [(80 + 3 * i + x, 11.5 + 3 * j + y) for x, y in ((0, 0), (3, 0), (3, 3), (0, 3))],
-                    fc=str(0.95 - 0.35 * ((3 * i + 5 * j) % 7) / 6), ec="white", lw=1,
-                )
-            )  # fmt: skip
+            shade = str(0.95 - 0.35 * ((3 * i + 5 * j) % 7) / 6)
+            cell = Rectangle((80 + 3 * i, 11.5 + 3 * j), 3, 3, fc=shade, ec="white", lw=1)
+            axes.add_patch(cell)
     axes.text(86, 24.4, "p(real) of\n16 patches", ha="center", va="bottom", size=9, color=_INK)
     _arrow(axes, (13, 19), (16.4, 19))
     _arrow(axes, (31.6, 20), (35.4, 25))

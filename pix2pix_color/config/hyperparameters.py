@@ -207,14 +207,13 @@ class TrainingConfig(Section):
         weight_decay: decoupled, on both networks' kernels (report: 0).
         ema_momentum: of an exponential moving average of the generator's weights, which is then
             what is exported; 0 is off (report).
-        precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"` (with loss scaling). Which
-            of the first two is faster on a CPU depends on the processor.
+        precision: `"float32"`, `"mixed_bfloat16"`, `"mixed_float16"` (with loss scaling), or
+            `"auto"`, which a run replaces by what its device is fastest in.
         synchronized_batch_norm: share batch statistics between replicas.
         xla: compile the forward and backward pass (slower for convolutions on a CPU).
         deterministic: ask TensorFlow for bitwise reproducible operations.
         seed: of the initial weights, the shuffling, the augmentation and the dropout.
-        log_every: steps between two rows of `history.csv`, and steps per call of the training
-            function.
+        log_every: steps between two rows of `history.csv`.
         checkpoint_every: steps between two checkpoints.
         keep_checkpoints: number of most recent checkpoints to keep.
         sample_every: steps between two grids of sample images; 0 is off.
@@ -240,7 +239,7 @@ class TrainingConfig(Section):
     warmup_steps: _StepsOrOff = 0
     weight_decay: _Share = 0.0
     ema_momentum: _BelowOne = 0.0
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     synchronized_batch_norm: bool = False
     xla: bool = False
     deterministic: bool = False

@@ -100,6 +100,7 @@ class Config:
                 warmup_steps=500,
                 weight_decay=0.02,
                 ema_momentum=0.999,
+                precision="float32",  # as published
             ),
         )
 
@@ -126,6 +127,7 @@ class Config:
                 learning_rate_schedule="cosine",
                 warmup_steps=100,
                 ema_momentum=0.999,
+                precision="float32",  # as published
             ),
         )
 

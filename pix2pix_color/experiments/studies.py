@@ -236,8 +236,9 @@ STUDIES = (
 
 
 def _as_changes(preset: Config) -> tuple[str, ...]:
-    """Returns what a preset changes in the report's configuration."""
-    return tuple(f"{field}={value}" for field, value in changed_fields(preset).items())
+    """Returns what a preset changes in the report's configuration, but for the precision."""
+    changes = {k: v for k, v in changed_fields(preset).items() if k != "training.precision"}
+    return tuple(f"{field}={value}" for field, value in changes.items())
 
 
 # A short run warms up for a tenth of its steps, averages over fewer, and sees no image twice.

@@ -36,8 +36,8 @@ def export_model(
 ) -> Path:
     """Makes a folder that ships a model, in the requested formats.
 
-    It holds `config.json`, `history.csv`, `model.json`, a model card `README.md`, `SHA256SUMS`;
-    `metrics.json`, `samples.png`, `evaluation/` and `by_step.*` if they have been made; and per format
+    It holds `config.json`, `history.csv`, `model.json`, a card `README.md` and `SHA256SUMS`;
+    `metrics.json`, `samples.png`, `evaluation/` and `by_step.*` if they were made; and per format
     `saved_model/` with `SERVING.md`, `generator.onnx`, or `generator.tflite`
     (`generator-float16.tflite`, `generator-int8.tflite`).
 

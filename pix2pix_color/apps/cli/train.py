@@ -88,7 +88,8 @@ def run(options: argparse.Namespace) -> None:
         trainer = Trainer(config, folder, strategy)
     say(
         f"Networks: generator {trainer.generator.count_params():,} parameters, "
-        f"discriminator {trainer.discriminator.count_params():,}."
+        f"discriminator {trainer.discriminator.count_params():,}, in "
+        f"{trainer.config.training.precision}."
     )
     steps = config.training.steps
     if trainer.current_step < steps:
