@@ -113,7 +113,7 @@ class Settings:
         start, first = time.monotonic(), trainer.current_step
         drawn = first // every
 
-        def draw(_logs=None) -> None:
+        def draw(logs=None) -> None:
             history = np.genfromtxt(trainer.folder / "history.csv", delimiter=",", names=True)
             fake = trainer.inference_generator()(lightness, training=False)
             rows = [color.merge(lightness, ab) for ab in (0 * chroma, chroma, fake)]
@@ -127,7 +127,7 @@ class Settings:
                 figures.image_grid(rows, row_titles=["gray", "real", "colorized"]), "10-images"
             )
 
-        def draw_if_due(_batch, _logs=None) -> None:
+        def draw_if_due(batch, logs=None) -> None:
             nonlocal drawn
             if trainer.current_step // every > drawn:
                 drawn = trainer.current_step // every
