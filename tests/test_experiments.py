@@ -293,7 +293,7 @@ class TestCommand:
             (("run",), "needs the name of a study"),
             (("run", "skip-conections"), "did you mean 'skip-connections'"),
             (("report", "all", "--folder", "no-such-folder"), "run a study first"),
-            (("run", "all", "--budget", "0"), "positive whole number"),
+            (("run", "all", "--budget", "0"), "whole number from 1"),
         ],
     )
     def test_a_mistake_is_one_line(self, words, message, capsys):
