@@ -7,14 +7,27 @@ import pytest
 import tensorflow as tf
 from conftest import as_dataset, python_process, random_images, tiny_config
 
-from pix2pix_color.distribute import describe_strategy, is_chief, make_strategy
+from pix2pix_color import distribute
+from pix2pix_color.distribute import (
+    describe_strategy,
+    device_kind,
+    fastest_precision,
+    is_chief,
+    make_strategy,
+)
 from pix2pix_color.errors import DistributeError
 from pix2pix_color.training import Trainer
 
 
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch):
-    for name in ("TF_CONFIG", "TPU_NAME", "COLAB_TPU_ADDR", "TPU_ACCELERATOR_TYPE"):
+    for name in (
+        "TF_CONFIG",
+        "TPU_NAME",
+        "COLAB_TPU_ADDR",
+        "COLAB_TPU_1VM",
+        "TPU_ACCELERATOR_TYPE",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -67,11 +80,39 @@ class TestMakeStrategy:
         pretend_gpus(monkeypatch, 0)
         make_strategy("auto")
         assert asked == []
-        monkeypatch.setenv("TPU_NAME", "local")
-        for name, address in (("auto", "10.0.0.2:8470"), ("tpu", "local")):
-            with pytest.raises(DistributeError, match=f"No TPU responds at '{address}': .*nothing"):
-                make_strategy(name, tpu=address)
-        assert asked == ["10.0.0.2:8470", "local"]
+        monkeypatch.setenv("COLAB_TPU_1VM", "1")
+        with pytest.raises(DistributeError, match="No TPU responds at 'local': .*nothing"):
+            make_strategy("tpu")
+        with pytest.warns(UserWarning, match="without the TPU.*10.0.0.2:8470.*tensorflow-tpu=="):
+            strategy = make_strategy("auto", tpu="10.0.0.2:8470")
+        assert device_kind(strategy) == "CPU"
+        assert asked == ["local", "10.0.0.2:8470"]
+
+
+class TestFastestPrecision:
+    @pytest.mark.parametrize(
+        ("flags", "precision"),
+        [("avx2 avx512f", "float32"), ("avx512_bf16", "mixed_bfloat16"), ("", "float32")],
+    )
+    def test_of_a_processor_is_what_it_multiplies(self, monkeypatch, flags, precision):
+        monkeypatch.setattr(distribute, "_processor_flags", lambda: set(flags.split()))
+        assert fastest_precision(make_strategy("cpu")) == precision
+
+    @pytest.mark.parametrize(
+        ("capability", "precision"),
+        [((6, 1), "float32"), ((7, 5), "mixed_float16"), ((8, 0), "mixed_bfloat16")],
+    )
+    def test_of_a_gpu_follows_its_compute_capability(self, monkeypatch, capability, precision):
+        monkeypatch.setattr(distribute, "device_kind", lambda _: "GPU")
+        details = {"compute_capability": capability}
+        monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda _: details)
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["a GPU"])
+        assert fastest_precision(make_strategy("cpu")) == precision
+
+    def test_is_what_a_run_with_auto_is_stored_with(self, monkeypatch):
+        monkeypatch.setattr(distribute, "_processor_flags", lambda: {"amx_bf16"})
+        config = tiny_config("training.precision=auto")
+        assert Trainer(config).config.training.precision == "mixed_bfloat16"
 
 
 class TestTfConfig:
@@ -107,7 +148,14 @@ WORKER = """
 import json, sys
 import numpy as np
 from conftest import as_dataset, random_images, tiny_config
-from pix2pix_color.distribute import describe_strategy, is_chief, make_strategy
+from pix2pix_color import distribute
+from pix2pix_color.distribute import (
+    describe_strategy,
+    device_kind,
+    fastest_precision,
+    is_chief,
+    make_strategy,
+)
 from pix2pix_color.training import Trainer
 
 strategy = make_strategy("auto")

@@ -16,10 +16,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 from pix2pix_color import color
 from pix2pix_color.colorizer import Colorizer
 from pix2pix_color.config import GeneratorConfig
-from pix2pix_color.errors import ColorizerError, ExportError
-from pix2pix_color.export import export_saved_model
+from pix2pix_color.errors import ColorizerError, ExportError, ModelError
+from pix2pix_color.export import export_model, export_saved_model
 from pix2pix_color.inference import any_size, colorize_images
-from pix2pix_color.model_folder import shipped_models
+from pix2pix_color.model_folder import ModelFolder, shipped_models
 from pix2pix_color.networks import build_generator
 
 LEVEL = 100 / 255
@@ -41,6 +41,21 @@ def assert_same_luminance(image: np.ndarray, colored: np.ndarray) -> None:
     before = color.rgb_to_lab(np.broadcast_to(image, colored.shape))[..., 0]
     after = color.rgb_to_lab(colored)[..., 0]
     np.testing.assert_array_less(np.abs(before - after), LEVEL)
+
+
+def test_the_discriminator_is_shipped_on_request_and_stays(tiny_run, tiny_export, tmp_path):
+    first = export_model(tiny_run, tmp_path / "first", discriminator=True)
+    again = export_model(first, tmp_path / "again")
+    expected = ModelFolder(tiny_run).discriminator()
+    image = tf.random.stateless_uniform((2, 8, 8, 3), [0, 0]) * [100.0, 0.5, 0.5]
+    logits = expected(image, training=False)
+    found = ModelFolder(again).discriminator()(image, training=False)
+    np.testing.assert_allclose(found, logits, atol=0.01)  # large kernels are stored as float16
+    judge = tf.saved_model.load(str(again / "discriminator")).signatures["serving_default"]
+    probability = judge(lightness=image[..., :1], chroma=image[..., 1:])["probability"]
+    np.testing.assert_allclose(probability, tf.sigmoid(found), atol=1e-5)
+    with pytest.raises(ModelError, match="does not hold the discriminator"):
+        ModelFolder(tiny_export).discriminator()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (31, 47), (320, 213), (8, 8), (5, 400)])
