@@ -53,7 +53,7 @@ def test_the_report_has_its_values():
     assert training.discriminator_learning_rate == 2.5e-5
     assert (training.batch_size, training.beta_1) == (64, 0.5)
     assert (training.l1_weight, training.adversarial_weight) == (100, 1)
-    assert (training.real_label, training.precision) == (0.9, "float32")
+    assert (training.real_label, training.precision) == (0.9, "auto")
     assert training.learning_rate_schedule == "constant"
     off = ("warmup_steps", "weight_decay", "ema_momentum", "xla")
     assert not any(getattr(training, name) for name in off)
