@@ -46,9 +46,8 @@ def assert_same_luminance(image: np.ndarray, colored: np.ndarray) -> None:
 def test_the_discriminator_is_shipped_on_request_and_stays(tiny_run, tiny_export, tmp_path):
     first = export_model(tiny_run, tmp_path / "first", discriminator=True)
     again = export_model(first, tmp_path / "again")
-    expected = ModelFolder(tiny_run).discriminator()
     image = tf.random.stateless_uniform((2, 8, 8, 3), [0, 0]) * [100.0, 0.5, 0.5]
-    logits = expected(image, training=False)
+    logits = ModelFolder(tiny_run).discriminator()(image, training=False)
     found = ModelFolder(again).discriminator()(image, training=False)
     np.testing.assert_allclose(found, logits, atol=0.01)  # large kernels are stored as float16
     judge = tf.saved_model.load(str(again / "discriminator")).signatures["serving_default"]

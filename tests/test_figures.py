@@ -106,18 +106,6 @@ def test_heat_maps_leave_zeros_white():
     assert [image.count() for image in drawn_images(figure)] == [4, 4]
 
 
-def test_comparison_table_shows_three_images_and_every_score_a_row():
-    gray, real, fake = random_images(3, 4)
-    columns = {"theirs": ["1", "2", "3", "4"], "ours": ["5", "6", "7", "8"]}
-    figure = figures.comparison_table(gray, real, fake, row_titles=list("abcd"), columns=columns)
-    assert len(figure.axes) == 4 * 5
-    np.testing.assert_array_equal(drawn_images(figure)[3:6], [gray[1], real[1], fake[1]])
-    texts = [axes.texts[0].get_text() for axes in figure.axes if axes.texts]
-    assert texts == ["1", "5", "2", "6", "3", "7", "4", "8"]
-    titles = [axes.get_title() for axes in figure.axes[:5]]
-    assert titles == ["gray", "real", "colorized", "theirs", "ours"]
-
-
 def test_curves_draw_the_history_on_the_axes_of_figures_4_and_5(history):
     figure = figures.loss_curves(history)
     axes = figure.axes[0]
@@ -325,9 +313,6 @@ def test_figures_can_be_saved_without_warnings_and_leave_nothing_with_pyplot(his
 # What cannot be drawn -------------------------------------------------------------------------
 
 
-IMAGES = random_images(2)
-
-
 @pytest.mark.parametrize(
     ("draw", "arguments", "options"),
     [
@@ -339,8 +324,6 @@ IMAGES = random_images(2)
         (figures.lab_planes, [np.zeros((8, 8), np.uint8)], {}),
         (figures.chroma_histogram, [np.zeros((4, 3))], {}),
         (figures.heat_maps, [{}], {}),
-        (figures.comparison_table, [IMAGES, IMAGES, IMAGES[:1]], {"columns": {}}),
-        (figures.comparison_table, [IMAGES] * 3, {"columns": {"PSNR": ["1"]}}),
         (figures.quality_curves, [{}], {"goals": {}, "goal_title": ""}),
         (figures.psnr_scatter, [[1, 2], [1, 2, 3]], {}),
         (figures.psnr_scatter, [[1, np.inf], [1, 2]], {}),

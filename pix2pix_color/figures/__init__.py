@@ -5,7 +5,7 @@ Save a figure with `figure.savefig(path)`; notebooks use `pix2pix_color.notebook
 """
 
 from .color_space import chroma_histogram, lab_planes
-from .images import comparison_table, heat_maps, image_grid
+from .images import heat_maps, image_grid
 from .scores import (
     best_median_worst,
     psnr_scatter,
@@ -23,7 +23,6 @@ __all__ = [
     "accuracy_curve",
     "best_median_worst",
     "chroma_histogram",
-    "comparison_table",
     "heat_maps",
     "image_grid",
     "lab_planes",

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from .style import GRAY, SMALL, draw_image
 
-__all__ = ["comparison_table", "heat_maps", "image_grid"]
+__all__ = ["heat_maps", "image_grid"]
 
 
 def image_grid(
-    rows: Sequence[Sequence[np.ndarray | str]],
+    rows: Sequence[Sequence[np.ndarray]],
     *,
     row_titles: Sequence[str] = (),
     column_titles: Sequence[str] = (),
@@ -23,7 +23,7 @@ def image_grid(
     """Draws rows of images.
 
     Args:
-        rows: images, (h, w), (h, w, 1) or (h, w, 3), uint8 or float in [0, 1], or texts; an array
+        rows: images, (h, w), (h, w, 1) or (h, w, 3), uint8 or float in [0, 1]; an array
             (rows, columns, h, w, 3) works too. Rows may differ in length.
         row_titles: to the left of each row.
         column_titles: above each column.
@@ -45,11 +45,7 @@ def image_grid(
         for axes in line[len(row) :]:
             axes.set_axis_off()
         for axes, cell in zip(line, row, strict=False):
-            if isinstance(cell, str):
-                axes.set_axis_off()
-                axes.text(0.5, 0.5, cell, ha="center", va="center", fontsize=SMALL)
-            else:
-                draw_image(axes, cell)
+            draw_image(axes, cell)
     style = {"rotation": 0, "ha": "right", "va": "center", "fontsize": SMALL, "labelpad": 6}
     for axes, title in zip(grid[:, 0] if row_titles else (), row_titles, strict=True):
         axes.set_ylabel(title, **style)
@@ -80,29 +76,3 @@ def heat_maps(maps: Mapping[str, np.ndarray]) -> Figure:
         axes.set_yticks([])
         axes.spines[:].set_color(GRAY)
     return figure
-
-
-def comparison_table(
-    gray: np.ndarray,
-    real: np.ndarray,
-    fake: np.ndarray,
-    *,
-    row_titles: Sequence[str] = (),
-    columns: Mapping[str, Sequence[str]],
-) -> Figure:
-    """Draws the report's Figure 3: gray, real and colorized images with their scores.
-
-    Args:
-        gray, real, fake: (count, h, w, 3) or (count, h, w, 1), uint8 or float in [0, 1].
-        row_titles: to the left of each row.
-        columns: heading to one text per row, such as the scores in both protocols.
-
-    Raises:
-        ValueError: the three differ in length, or a title or text is missing.
-    """
-    return image_grid(
-        list(zip(gray, real, fake, *columns.values(), strict=True)),
-        row_titles=row_titles,
-        column_titles=["gray", "real", "colorized", *columns],
-        inches=1.35,
-    )
