@@ -160,6 +160,7 @@ def setup(
         import keras
         import tensorflow as tf
 
+        tf.get_logger().setLevel("ERROR")
         tf.zeros(()).numpy()  # initializes the devices, which log too
     devices = [device.device_type for device in tf.config.list_logical_devices()]
     say(

@@ -24,7 +24,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.ipynb")))
 # These show the results that come with the package, whatever the settings.
 OF_RESULTS = ("06_architecture_and_hyperparameters", "07_ablations")
-OF_MANY_IMAGES = (*OF_RESULTS, "09_beyond_the_report")
+OF_MANY_IMAGES = (*OF_RESULTS, "08_colorize_your_photos", "09_beyond_the_report")
 MACHINE_PATH = re.compile(r"/(?:root|tmp|home|work|var|Users|content)/|[A-Z]:\\Users")
 
 
