@@ -208,14 +208,14 @@ def test_a_study_that_was_killed_and_stopped_ends_with_the_same_table(rows, tmp_
 
     baseline = study("first")
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        at_step(patch, 7, kill)  # its last checkpoint is of step 6
+        at_step(patch, 8, kill)
         run(tmp_path, baseline)
     with monkeypatch.context() as patch:
-        at_step(patch, 15, lambda: signal.raise_signal(signal.SIGTERM))
+        at_step(patch, 14, lambda: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(Interrupted) as stop:
             run(tmp_path, baseline)
     assert str(stop.value) == (
-        "first / report, seed 0: Stopped at step 15 and saved. To resume, run the same command "
+        "first / report, seed 0: Stopped at step 14 and saved. To resume, run the same command "
         "again."
     )
     assert not (tmp_path / "experiments.csv").exists()
