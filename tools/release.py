@@ -6,6 +6,7 @@
     python -m tools.release readme              # fill the README's table of scores again
     python -m tools.release notebooks           # run the committed notebooks again
 
+Notebook 10 trains for hours, unless `notebooks/runs/report` is a link to a finished run.
 Works from the root of a checkout. NAME is `report` if it is not given.
 """
 

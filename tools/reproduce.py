@@ -57,7 +57,8 @@ def reproduce(folder: str | Path = "reproduced", *, checkout: str | Path = ".") 
     """
     checkout, folder = Path(checkout).resolve(), Path(folder).resolve()
     start = time.monotonic()
-    notebooks = sorted((checkout / "notebooks").glob("*.ipynb"))
+    # Number 10 trains the report's model, for hours.
+    notebooks = [p for p in sorted((checkout / "notebooks").glob("*.ipynb")) if p.name[:2] != "10"]
     model = checkout / "saved_models" / MODEL
     if not (notebooks and model.is_dir()):
         raise ReproductionError(
