@@ -30,7 +30,7 @@ __all__ = [
     "MODEL_FILE",
     "ModelFolder",
     "absolute_paths",
-    "build_for_inference",
+    "build_network",
     "checkpoint_paths",
     "for_inference",
     "shipped_models",
@@ -208,7 +208,7 @@ class ModelFolder:
             raise ValueError(f"The vividness must be from 0 to 1, not {vividness}.")
         if vividness < 1.0 and not self.has_dial:
             raise ModelError(f"{self.name} was not fine-tuned from another model.")
-        generator = self._load(initial=vividness == 0.0, step=step)
+        generator = self._load("generator" if vividness else "initial_generator", step)
         if 0.0 < vividness < 1.0:
             for one, other in zip(self.generator(0.0).weights, generator.weights, strict=True):
                 other.assign((1.0 - vividness) * one + vividness * other)
@@ -223,60 +223,48 @@ class ModelFolder:
         Raises:
             ModelError: the folder holds none.
         """
-        import tensorflow as tf
+        return self._load(DISCRIMINATOR, step)
 
-        from .networks import build_discriminator
-        from .networks.packing import unpack_weights
-
-        config = self.config
-        network = build_discriminator(
-            config.discriminator,
-            config.data.image_size,
-            color_space=config.data.color_space,
-            lightness_scale=config.data.lightness_scale,
-        )
-        folder = self.path / DISCRIMINATOR
-        source = str(folder) if self.saved_model is not None else self._checkpoint(step)
-        try:
-            if self.saved_model is not None:
-                unpack_weights(tf.saved_model.load(source).network, network)
-            else:
-                restored = tf.train.Checkpoint(discriminator=network).restore(source)
-                restored.assert_existing_objects_matched().expect_partial()
-        except (AssertionError, AttributeError, OSError, ValueError, tf.errors.OpError) as error:
-            raise ModelError(
-                f"{self.name} does not hold the discriminator that config.json describes: "
-                f"{one_line(error)[:200]}"
-            ) from error
-        return network
-
-    def _load(self, initial: bool, step: int | None) -> keras.Model:
+    def _load(self, name: str, step: int | None) -> keras.Model:
+        """Returns a network in float32, by the name that checkpoints give it."""
         import tensorflow as tf
 
         from .networks.packing import unpack_weights
 
-        config = self.config
-        source = self.saved_model or self._checkpoint(step)
-        guide = self._guide_network()
-        network = build_for_inference(config, guide)
-        state: dict[str, Any] = {"initial_generator" if initial else "generator": network}
-        if config.training.ema_momentum and not initial:
+        config, saved_model = self.config, self.saved_model
+        kind = name.removeprefix("initial_")
+        pretrained = self._pretrained_network() if kind == "generator" else None
+        precision = "float32"
+        if saved_model is None:
+            source = self._checkpoint(step)
+            if name == kind:  # as it was trained: older Keras versions number its layers by it
+                precision = config.training.precision
+        else:
+            source = self.path / DISCRIMINATOR if kind == DISCRIMINATOR else saved_model
+        network = build_network(config, kind, pretrained, precision=precision)
+        state: dict[str, Any] = {name: network}
+        if config.training.ema_momentum and name == "generator":
             state["average"] = [tf.Variable(v) for v in network.trainable_variables]
         try:
-            if self.saved_model is not None:
-                loaded = tf.saved_model.load(str(source))
-                unpack_weights(loaded.generator, network, stable=initial)
-            else:
+            if saved_model is None:
                 restored = tf.train.Checkpoint(**state).restore(source)
                 restored.assert_existing_objects_matched().expect_partial()
+            else:
+                loaded = tf.saved_model.load(str(source))
+                packed = loaded.network if kind == DISCRIMINATOR else loaded.generator
+                unpack_weights(packed, network, stable=name != kind)
         except (AssertionError, AttributeError, OSError, ValueError, tf.errors.OpError) as error:
             raise ModelError(
-                f"{source} does not hold the generator that config.json describes: "
+                f"{source} does not hold the {kind} that config.json describes: "
                 f"{one_line(error)[:200]}"
             ) from error
-        if initial or self.saved_model is not None:
+        if saved_model is None and name == "generator":
+            return for_inference(config, network, pretrained, _step(source), state.get("average"))
+        if precision == "float32":
             return network
-        return for_inference(config, network, guide, _step(source), state.get("average"))
+        plain = build_network(config, kind, pretrained)
+        plain.set_weights(network.get_weights())
+        return plain
 
     def _checkpoint(self, step: int | None) -> str:
         paths = [path for path in checkpoint_paths(self.path) if step in (None, _step(path))]
@@ -288,8 +276,12 @@ class ModelFolder:
             )
         return paths[-1]
 
-    def _guide_network(self) -> keras.Model | None:
-        """Returns the guide's network, untrained: its weights come with the generator's."""
+    def _pretrained_network(self) -> keras.Model | None:
+        """Returns the guide or the encoder, untrained: its weights come with the generator's."""
+        if encoder := self.config.generator.encoder:
+            from .networks.encoders import build_encoder
+
+            return build_encoder(encoder)
         if not self.config.generator.guide:
             return None
         from .classifier import build_described
@@ -303,28 +295,30 @@ def _step(checkpoint: str) -> int:
     return int(checkpoint.rpartition("-")[2])
 
 
-def build_for_inference(config: Config, guide: keras.Model | None = None) -> keras.Model:
-    """Returns a configuration's generator in float32 and plain Keras layers, untrained.
+def build_network(
+    config: Config, kind: str, pretrained: keras.Model | None = None, **options: Any
+) -> keras.Model:
+    """Returns one of a configuration's networks, untrained.
 
     Args:
         config: the run.
-        guide: the network of `config.generator.guide`.
+        kind: `"generator"` or `"discriminator"`.
+        pretrained: the network that `config.generator.pretrained` names, for a generator.
+        **options: of `LayerMaker`; the default is float32 and plain Keras layers.
     """
-    from .networks import build_generator
+    from .networks import build_discriminator, build_generator
 
-    return build_generator(
-        config.generator,
-        config.data.image_size,
-        guide=guide,
-        color_space=config.data.color_space,
-        lightness_scale=config.data.lightness_scale,
-    )
+    data = config.data
+    options |= {"color_space": data.color_space, "lightness_scale": data.lightness_scale}
+    if kind == DISCRIMINATOR:
+        return build_discriminator(config.discriminator, config.chroma_size, **options)
+    return build_generator(config.generator, data.image_size, pretrained=pretrained, **options)
 
 
 def for_inference(
     config: Config,
     trained: keras.Model,
-    guide: keras.Model | None,
+    pretrained: keras.Model | None,
     step: int,
     average: Sequence[Any] | None = None,
 ) -> keras.Model:
@@ -337,13 +331,13 @@ def for_inference(
     Args:
         config: the run.
         trained: the generator being trained, of any precision, or a copy.
-        guide: the network of `config.generator.guide`.
+        pretrained: the network that `config.generator.pretrained` names.
         step: the number of steps taken.
         average: the moving averages of the trainable variables, where there are any.
     """
     import keras
 
-    generator = build_for_inference(config, guide)
+    generator = build_network(config, "generator", pretrained)
     generator.set_weights(trained.get_weights())
     if not step:  # nothing is averaged yet
         return generator
@@ -353,7 +347,7 @@ def for_inference(
             variable.assign(value)
     if config.training.initial_generator:  # it started with statistics of its own
         return generator
-    for layer in generator.layers:
+    for layer in generator._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
             start = layer.momentum**step
             layer.moving_mean.assign(layer.moving_mean / (1 - start))

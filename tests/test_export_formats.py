@@ -38,7 +38,7 @@ def guided() -> keras.Model:
         guide="classifier",
         self_ensemble=True,
     )
-    return build_generator(config, 16, guide=guide, lightness_scale="unit", seed=0)
+    return build_generator(config, 16, pretrained=guide, lightness_scale="unit", seed=0)
 
 
 @functools.cache

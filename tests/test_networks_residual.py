@@ -84,7 +84,7 @@ class TestModulation:
 @pytest.fixture(scope="module")
 def guided():
     guide = load_classifier().network()
-    return build_generator(residual(guide="classifier"), 32, guide=guide, seed=0)
+    return build_generator(residual(guide="classifier"), 32, pretrained=guide, seed=0)
 
 
 class TestGuide:
@@ -156,7 +156,7 @@ class TestGuide:
             np.testing.assert_array_equal(one, other)
 
     def test_that_is_not_there(self):
-        with pytest.raises(ConfigError, match="guide=nowhere needs the classifier's network"):
+        with pytest.raises(ConfigError, match="guide=nowhere needs that network"):
             build_generator(residual(guide="nowhere"), 32)
         with pytest.raises(ClassifierError, match="nowhere"):
             Trainer(Config.stable().override("generator.guide=nowhere"))

@@ -59,11 +59,12 @@ class DataConfig(Section):
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorConfig(Section):
-    """The U-Net of report section 3.1, its variants of section 4.2.1, and a residual U-Net.
+    """The U-Net of report section 3.1, its variants of section 4.2.1, and two other U-Nets.
 
     Attributes:
         kind: `"unet"` (Figure 1), or `"residual"`: a U-Net of residual blocks that also has
-            blocks at full resolution (He et al. 2016, "Identity mappings").
+            blocks at full resolution (He et al. 2016, "Identity mappings"), or `"pretrained"`: a
+            decoder of such blocks on an encoder trained for another task (report section 5.3).
         depth: number of halvings on the way down (Figure 1: 5, so 32x32 becomes 1x1).
         filters: channels of the first level; each level down doubles them (Figure 1: 32).
         max_filters: where the doubling ends; 0 is never (Figure 1).
@@ -83,11 +84,15 @@ class GeneratorConfig(Section):
             feature maps of a residual generator (Iizuka et al. 2016): the shipped
             `"gray_classifier"` or `"classifier"`, or a folder written by `pix2pix-color
             train-classifier`; empty is off. It stays frozen and ships with the generator.
+        encoder: of a generator of kind `pretrained`: `"efficientnet_lite0"`, or a network of
+            `keras.applications` such as `"MobileNetV2"`. It ships with the generator.
+        encoder_rate: learning rate of the encoder's stages beyond stride 8, as a share of the
+            generator's; 0 freezes it whole, and its first stages always are.
         self_ensemble: flip test-time augmentation (Lim et al. 2017): inference returns the mean
             of an image and its mirror image, at twice the operations. Lab only.
     """
 
-    kind: Literal["unet", "residual"] = "unet"
+    kind: Literal["unet", "residual", "pretrained"] = "unet"
     depth: Annotated[int, 1, _DEEPEST] = 5
     filters: Annotated[int, 1, _MOST] = 32
     max_filters: Annotated[int, 0, _MOST] = 0
@@ -99,6 +104,8 @@ class GeneratorConfig(Section):
     dropout: _BelowOne = 0.0
     modulation: bool = False
     guide: str = ""
+    encoder: str = ""
+    encoder_rate: _Share = 0.0
     self_ensemble: bool = False
 
     def __post_init__(self) -> None:
@@ -114,14 +121,29 @@ class GeneratorConfig(Section):
             self.kind == "residual" or not (self.modulation or self.guide),
             "generator.modulation and generator.guide need generator.kind=residual.",
         )
+        require(
+            (self.kind == "pretrained") == bool(self.encoder),
+            "generator.kind=pretrained needs a generator.encoder, and no other kind takes one.",
+        )
+        require(
+            self.kind != "pretrained" or (self.depth == 5 and not self.self_ensemble),
+            "generator.kind=pretrained needs generator.depth=5 and no generator.self_ensemble.",
+        )
+
+    @property
+    def pretrained(self) -> str:
+        """The option that names a network trained for another task, and its value; or nothing."""
+        named = {"guide": self.guide, "encoder": self.encoder}
+        return next((f"{option}={name}" for option, name in named.items() if name), "")
 
     def channels(self, level: int) -> int:
         """Returns the channels of a level: 0 is the full resolution, `depth` the coarsest.
 
-        A U-Net's levels start at 1, with as many channels as a residual one's level 0.
+        The first level has `filters`: 0 in a residual generator, 1 in a U-Net, and 2 on a
+        pretrained encoder.
         """
-        doublings = level - 1 if self.kind == "unet" else level
-        channels = self.filters * 2**doublings
+        first = {"residual": 0, "unet": 1, "pretrained": 2}[self.kind]
+        channels = self.filters * 2 ** (level - first)
         return min(channels, self.max_filters) if self.max_filters else channels
 
     def skip_levels(self) -> tuple[int, ...]:

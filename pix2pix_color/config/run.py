@@ -55,21 +55,28 @@ class Config:
 
     def __post_init__(self) -> None:
         size = self.data.image_size
-        for network in ("generator", "discriminator"):
+        for network, size in (("generator", size), ("discriminator", self.chroma_size)):
             depth = getattr(self, network).depth
+            multiple = 2**depth * self.data.image_size // size
             require(
                 size % 2**depth == 0,
                 f"A {network} of depth {depth} halves an image {depth} times: data.image_size must "
-                f"be a multiple of {2**depth}, not {size}.",
+                f"be a multiple of {multiple}, not {self.data.image_size}.",
             )
         require(
             not self.training.distribution_weight or self.data.color_space == "distribution",
             "training.distribution_weight needs data.color_space=distribution.",
         )
         require(
-            not self.generator.self_ensemble or self.data.color_space == "lab",
-            "generator.self_ensemble needs data.color_space=lab.",
+            self.data.color_space == "lab"
+            or not (self.generator.self_ensemble or self.generator.encoder),
+            "generator.self_ensemble and generator.kind=pretrained need data.color_space=lab.",
         )
+
+    @property
+    def chroma_size(self) -> int:
+        """Height and width, in pixels, at which colors are predicted, compared and judged."""
+        return self.data.image_size // (4 if self.generator.kind == "pretrained" else 1)
 
     @classmethod
     def report(cls) -> Config:

@@ -58,7 +58,7 @@ def _cost(
 ) -> Cost:
     if isinstance(network, GeneratorConfig):
         guide = load_classifier(network.guide).network() if network.guide else None
-        model = build_generator(network, image_size, guide=guide, color_space=color_space)
+        model = build_generator(network, image_size, pretrained=guide, color_space=color_space)
     else:
         model = build_discriminator(network, image_size, color_space=color_space)
     frozen = sum(_layer_flops(layer) for layer in model.layers if not layer.trainable)

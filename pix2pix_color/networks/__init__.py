@@ -6,6 +6,7 @@ defaults they are Figure 1 (6,268,610 parameters) and Figure 2 (2,768,577) of th
 
 from ..config import DiscriminatorConfig, GeneratorConfig
 from .discriminator import build_discriminator, discriminator_layers, receptive_field
+from .encoder_unet import split_generator
 from .generator import build_generator, color_generator
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "color_generator",
     "discriminator_layers",
     "receptive_field",
+    "split_generator",
 ]

@@ -10,6 +10,7 @@ from keras import layers
 from ..color import CHROMA_BIN, CHROMA_LIMIT
 from ..config import GeneratorConfig
 from ..errors import ConfigError
+from .encoder_unet import encoder_unet
 from .layer_maker import LayerMaker, rescale_lightness
 from .layers import (
     AnnealedMean,
@@ -31,18 +32,18 @@ def build_generator(
     config: GeneratorConfig | None = None,
     image_size: int | None = 32,
     *,
-    guide: keras.Model | None = None,
+    pretrained: keras.Model | None = None,
     color_space: str = "lab",
     lightness_scale: str = "report",
     **options: Any,
 ) -> keras.Model:
-    """Builds the U-Net of report section 3.1 (Figure 1), or a residual one.
+    """Builds the U-Net of report section 3.1 (Figure 1), a residual one, or one on an encoder.
 
     Args:
         config: its shape; the default is Figure 1.
         image_size: height and width in pixels, a multiple of 2**depth; `None` accepts any.
-        guide: the network of the classifier that `config.guide` names; its layers up to
-            `features` are copied, frozen.
+        pretrained: the network of the classifier that `config.guide` names, whose layers up to
+            `features` are copied, frozen; or the encoder that `config.encoder` names.
         color_space, lightness_scale: as in `DataConfig`; inputs and outputs stay the same.
         **options: `seed`, `precision` and the further ones of `LayerMaker`.
 
@@ -51,17 +52,19 @@ def build_generator(
         (batch, size, size, 2), (a, b) / 128 in [-1, 1].
 
     Raises:
-        ConfigError: the guide is missing.
+        ConfigError: the pretrained network is missing.
     """
     config = config or GeneratorConfig()
-    if config.guide and guide is None:
-        raise ConfigError(f"generator.guide={config.guide} needs the classifier's network.")
+    if config.pretrained and pretrained is None:
+        raise ConfigError(f"generator.{config.pretrained} needs that network.")
     make, features = LayerMaker(config, **options), None
     lightness = x = keras.Input((image_size, image_size, 1), name="lightness")
+    if config.kind == "pretrained":
+        return keras.Model(lightness, encoder_unet(make, lightness, pretrained), name="generator")
     if config.self_ensemble:
         x = WithMirrored(dtype="float32", name="with_mirrored")(x)
     if config.guide:
-        features = _guide_features(x, guide, make.precision)
+        features = _guide_features(x, pretrained, make.precision)
     if lightness_scale == "unit":
         x = rescale_lightness(x)
     with make.in_precision():

@@ -179,22 +179,24 @@ class RGBToChroma(keras.layers.Layer):
 
 
 class LightnessToGray(keras.layers.Layer):
-    """Converts L in [0, 100], (batch, rows, columns, 1), to gray RGB, 0 to 255, of a fixed size.
+    """Converts L in [0, 100], (batch, rows, columns, 1), to gray RGB, 0 to 255.
 
     It resizes itself, because Keras's `Resizing` puts the layers after it into training mode
     where the caller does not pass `training`.
 
     Args:
-        size: rows and columns of the result, (batch, size, size, 3).
+        size: rows and columns of the result, (batch, size, size, 3); `None` is those of L.
     """
 
-    def __init__(self, size: int, **options) -> None:
+    def __init__(self, size: int | None = None, **options) -> None:
         super().__init__(**options)
         self.size = size
 
     def call(self, inputs):
         no_color = tf.concat([tf.zeros_like(inputs)] * 2, axis=-1)
         gray = 255.0 * color.merge(inputs, no_color)
+        if self.size is None:
+            return gray
         # Not antialiased, which ONNX and LiteRT lack; halving the size is exact all the same.
         return tf.image.resize(gray, (self.size, self.size))
 

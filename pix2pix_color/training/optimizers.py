@@ -17,11 +17,24 @@ def has_schedule(training: TrainingConfig) -> bool:
     return training.learning_rate_schedule != "constant" or training.warmup_steps > 0
 
 
+class _Adam(keras.optimizers.Adam):
+    """Adam with a share of the learning rate for each variable."""
+
+    def __init__(self, shares: Sequence[float], *args, **options) -> None:
+        super().__init__(*args, name="adam", **options)
+        self._shares = tuple(shares)
+
+    def update_step(self, gradient, variable, learning_rate):
+        share = self._shares[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate * share)
+
+
 def make_optimizer(
     training: TrainingConfig,
     network: keras.Model,
     learning_rate: float,
     ema_momentum: float = 0.0,
+    encoder_rate: float = 1.0,
 ) -> keras.optimizers.Optimizer:
     """Returns the Adam optimizer of one network (report section 3.3), built.
 
@@ -31,6 +44,7 @@ def make_optimizer(
         learning_rate: constant, or the peak of the schedule: a linear warm-up, then constant or a
             cosine decay to zero at the last step.
         ema_momentum: of a moving average of the weights, kept by the optimizer; 0 is off.
+        encoder_rate: of the weights of a pretrained encoder, as a share of the learning rate.
     """
     rate, warmup_steps = learning_rate, training.warmup_steps
     if has_schedule(training):
@@ -41,7 +55,9 @@ def make_optimizer(
             warmup_target=learning_rate,
             warmup_steps=warmup_steps,
         )
-    optimizer = keras.optimizers.Adam(
+    encoder = {v.path for x in network.layers if x.name == "encoder" for v in x.weights}
+    optimizer = _Adam(
+        [encoder_rate if v.path in encoder else 1.0 for v in network.trainable_variables],
         rate,
         beta_1=training.beta_1,
         weight_decay=training.weight_decay or None,

@@ -35,7 +35,11 @@ class TrainingStep:
         training = config.training
         self.config, self.generator, self.discriminator = config, generator, discriminator
         self.generator_optimizer = make_optimizer(
-            training, generator, training.generator_learning_rate, training.ema_momentum
+            training,
+            generator,
+            training.generator_learning_rate,
+            training.ema_momentum,
+            config.generator.encoder_rate,
         )
         self.discriminator_optimizer = make_optimizer(
             training, discriminator, training.discriminator_learning_rate
@@ -44,20 +48,24 @@ class TrainingStep:
         self.terms = generator_terms(config)  # the losses beyond the report's two
         self._compiled = tf.function(self.gradients, jit_compile=True) if training.xla else None
 
-    def __call__(self, lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
+    def __call__(self, lightness: tf.Tensor, chroma: tf.Tensor, *shown: tf.Tensor) -> tf.Tensor:
         """Takes one step in a replica and returns its share of `METRICS`, (5,)."""
         global_batch_size = tf.distribute.get_replica_context().all_reduce(
             tf.distribute.ReduceOp.SUM, tf.cast(tf.shape(lightness)[0], tf.float32)
         )
         gradients = self._compiled or self.gradients
-        row, for_generator, for_discriminator = gradients(lightness, chroma, global_batch_size)
+        row, for_generator, for_discriminator = gradients(lightness, chroma, global_batch_size, *shown)
         apply_gradients(self.generator_optimizer, for_generator, self.generator)
         if self.config.training.adversarial_weight:
             apply_gradients(self.discriminator_optimizer, for_discriminator, self.discriminator)
         return row
 
     def gradients(
-        self, lightness: tf.Tensor, chroma: tf.Tensor, global_batch_size: tf.Tensor
+        self,
+        lightness: tf.Tensor,
+        chroma: tf.Tensor,
+        global_batch_size: tf.Tensor,
+        *shown: tf.Tensor,
     ) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
         """Returns `METRICS` and the (scaled) gradients of the generator and the discriminator.
 
@@ -65,6 +73,7 @@ class TrainingStep:
             lightness, chroma: a replica's share of a batch.
             global_batch_size: over all replicas; every loss is divided by it, once, so that the
                 replicas' sums are means.
+            *shown: what of the true colors a generator that takes hints is shown.
         """
         training = self.config.training
         adversarial_loss = discriminator_loss = accuracy = tf.constant(0.0)
@@ -73,7 +82,7 @@ class TrainingStep:
             return tf.reduce_sum(per_example) / global_batch_size
 
         with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
-            examples = self.predict(lightness, chroma)
+            examples = self.predict(lightness, chroma, *shown)
             l1_loss = mean(losses.l1_loss(examples.real, examples.fake, examples.pixel_weights))
             generator_loss = training.l1_weight * l1_loss
             if training.adversarial_weight:

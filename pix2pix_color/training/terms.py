@@ -20,7 +20,8 @@ from ..config import Config
 from ..data import ImageDataset
 from ..errors import TrainingError
 from ..files import shipped_folder
-from ..networks import color_generator
+from ..networks import color_generator, split_generator
+from ..networks.encoder_unet import CHROMA_STRIDE
 from ..networks.layers import RGBToChroma, copy_at_precision
 
 __all__ = ["Examples", "Predict", "Term", "generator_terms", "load_perceptual_network"]
@@ -34,7 +35,8 @@ class Examples:
     """A replica's share of a batch, as the losses see it.
 
     Attributes:
-        lightness, chroma: the real images, (batch, size, size, 1) and (..., 2).
+        lightness, chroma: the real images, (batch, size, size, 1) and (..., 2), at the resolution
+            at which colors are predicted.
         real, fake: real and generated colors as the discriminator sees them, (batch, size, size,
             2): (a, b) / 128; or (..., 3): RGB in [-1, 1].
         distribution: logits (batch, size, size, 484) of the color bins, if they are predicted.
@@ -137,7 +139,11 @@ class Predict:
 
     def __init__(self, config: Config, generator: keras.Model, discriminator: keras.Model) -> None:
         self.config = config
-        self.generate = color_generator(generator)
+        self.encode = self.decode = self.generate = None
+        if config.generator.kind == "pretrained":
+            self.encode, self.decode = split_generator(generator, enlarged=False)
+        else:
+            self.generate = color_generator(generator)
         self.discriminate = discriminator
         if config.training.feature_matching_weight:
             maps = [x.output for x in discriminator.layers if "leaky_relu" in x.name]
@@ -161,9 +167,31 @@ class Predict:
         weights = metrics.class_rebalancing(histogram, 1.0 - self.config.training.rebalance)
         self._bin_weights.assign(np.float32(weights))
 
-    def __call__(self, lightness: tf.Tensor, chroma: tf.Tensor) -> Examples:
-        """Returns what the losses compare."""
-        fake, *distribution = _as_list(self.generate(lightness, training=True))
+    def __call__(
+        self,
+        lightness: tf.Tensor,
+        chroma: tf.Tensor,
+        revealed: tf.Tensor | None = None,
+        palette_shown: tf.Tensor | None = None,
+    ) -> Examples:
+        """Returns what the losses compare.
+
+        Args:
+            lightness, chroma: as in `ImageDataset.training_batches`.
+            revealed, palette_shown: as in `RecordDataset.training_batches`: what of the true
+                colors the generator is shown.
+        """
+        distribution = []
+        if self.encode is None:
+            fake, *distribution = _as_list(self.generate(lightness, training=True))
+        else:
+            maps = self.encode(lightness, training=True)
+            lightness, chroma = (
+                tf.nn.avg_pool2d(x, CHROMA_STRIDE, CHROMA_STRIDE, "VALID")
+                for x in (lightness, chroma)
+            )
+            guidance = _guidance(lightness, chroma, revealed, palette_shown)
+            fake = self.decode([*maps, *guidance], training=True)
         real = chroma
         if self.config.data.color_space == "rgb":
             real = 2.0 * color.merge(lightness, chroma) - 1.0
@@ -185,6 +213,21 @@ class Predict:
 
 def _as_list(outputs: tf.Tensor | list[tf.Tensor]) -> list[tf.Tensor]:
     return outputs if isinstance(outputs, list) else [outputs]
+
+
+def _guidance(
+    lightness: tf.Tensor,
+    chroma: tf.Tensor,
+    revealed: tf.Tensor | None,
+    palette_shown: tf.Tensor | None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns hints and palettes, as `networks.split_generator` describes them."""
+    if revealed is None:
+        revealed, palette_shown = tf.zeros_like(lightness), tf.zeros_like(lightness[:, 0, 0, 0])
+    counts = tf.cast(metrics.chroma_histogram(_lab(lightness, chroma)), tf.float32)
+    shares = counts / tf.reduce_sum(counts, axis=-1, keepdims=True)
+    palette = tf.pad(shares, [[0, 0], [0, 1]], constant_values=1.0) * palette_shown[:, None]
+    return tf.concat([chroma * revealed, revealed], axis=-1), palette
 
 
 def _lab(lightness: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:

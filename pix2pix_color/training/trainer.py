@@ -20,12 +20,12 @@ from ..files import write_atomically
 from ..model_folder import (
     ModelFolder,
     absolute_paths,
-    build_for_inference,
+    build_network,
     checkpoint_paths,
     for_inference,
 )
-from ..networks import build_discriminator, build_generator
 from ..networks.packing import require_same_network
+from ..pretrained import load_encoder
 from .checkpoints import Checkpoints
 from .loop import Progress, stop_on_signal
 from .optimizers import has_schedule
@@ -53,7 +53,8 @@ class Trainer:
     Raises:
         TrainingError: the batch does not divide among the replicas, or a trained network that
             the configuration names cannot be used.
-        ClassifierError: the classifier that guides the generator cannot be loaded.
+        ClassifierError, ModelError: the classifier that guides the generator, or its encoder,
+            cannot be loaded.
     """
 
     def __init__(
@@ -75,9 +76,9 @@ class Trainer:
             self.config = config
         if config.training.deterministic:
             tf.config.experimental.enable_op_determinism()
-        guide = config.generator.guide
+        guide, encoder = config.generator.guide, config.generator.encoder
         self._guide = load_classifier(guide) if guide else None
-        self._guide_network = self._guide and self._guide.network()
+        self._pretrained = load_encoder(encoder) if encoder else self._guide and self._guide.network()
         with self.strategy.scope():
             self._build_networks()
             self.replica_step = TrainingStep(config, self.generator, self.discriminator)
@@ -92,7 +93,7 @@ class Trainer:
         self.discriminator_optimizer = self.replica_step.discriminator_optimizer
         self._initial = None
         if config.training.initial_generator:
-            self._initial = build_for_inference(config, self._guide_network)
+            self._initial = build_network(config, "generator", self._pretrained)
             if self.folder is None or not checkpoint_paths(self.folder):  # else it is restored
                 self._start_from_initial_generator()
         keep, chief = config.training.keep_checkpoints, is_chief(self.strategy)
@@ -100,10 +101,8 @@ class Trainer:
         self._writes = chief and self.folder is not None
 
     def _build_networks(self) -> None:
-        config, training = self.config, self.config.training
+        training = self.config.training
         options = {
-            "color_space": config.data.color_space,
-            "lightness_scale": config.data.lightness_scale,
             "precision": training.precision,
             "fused_batch_norm": True,
             # Faster in bfloat16 on a CPU only.
@@ -111,12 +110,9 @@ class Trainer:
             and device_kind(self.strategy) == "CPU",
             "synchronized": training.synchronized_batch_norm,
         }
-        size, seed = config.data.image_size, 2 * training.seed
-        self.generator = build_generator(
-            config.generator, size, guide=self._guide_network, seed=seed, **options
-        )
-        self.discriminator = build_discriminator(
-            config.discriminator, size, seed=seed + 1, **options
+        self.generator, self.discriminator = (
+            build_network(self.config, kind, self._pretrained, seed=seed, **options)
+            for seed, kind in enumerate(("generator", "discriminator"), start=2 * training.seed)
         )
 
     def _start_from_initial_generator(self) -> None:
@@ -146,7 +142,7 @@ class Trainer:
         random_states = [
             layer.seed_generator.state
             for network in (self.generator, self.discriminator)
-            for layer in network.layers
+            for layer in network._flatten_layers()
             if isinstance(layer, keras.layers.Dropout)
         ]
         if random_states:
@@ -176,7 +172,7 @@ class Trainer:
         """
         average = self._average() if self.config.training.ema_momentum else None
         return for_inference(
-            self.config, self.generator, self._guide_network, self.current_step, average
+            self.config, self.generator, self._pretrained, self.current_step, average
         )
 
     # The step ---------------------------------------------------------------------------
