@@ -30,7 +30,7 @@ __all__ = [
     "MODEL_FILE",
     "ModelFolder",
     "absolute_paths",
-    "build_for_inference",
+    "build_network",
     "checkpoint_paths",
     "for_inference",
     "shipped_models",
@@ -208,7 +208,7 @@ class ModelFolder:
             raise ValueError(f"The vividness must be from 0 to 1, not {vividness}.")
         if vividness < 1.0 and not self.has_dial:
             raise ModelError(f"{self.name} was not fine-tuned from another model.")
-        generator = self._load(initial=vividness == 0.0, step=step)
+        generator = self._load("generator" if vividness else "initial_generator", step)
         if 0.0 < vividness < 1.0:
             for one, other in zip(self.generator(0.0).weights, generator.weights, strict=True):
                 other.assign((1.0 - vividness) * one + vividness * other)
@@ -223,60 +223,48 @@ class ModelFolder:
         Raises:
             ModelError: the folder holds none.
         """
-        import tensorflow as tf
+        return self._load(DISCRIMINATOR, step)
 
-        from .networks import build_discriminator
-        from .networks.packing import unpack_weights
-
-        config = self.config
-        network = build_discriminator(
-            config.discriminator,
-            config.data.image_size,
-            color_space=config.data.color_space,
-            lightness_scale=config.data.lightness_scale,
-        )
-        folder = self.path / DISCRIMINATOR
-        source = str(folder) if self.saved_model is not None else self._checkpoint(step)
-        try:
-            if self.saved_model is not None:
-                unpack_weights(tf.saved_model.load(source).network, network)
-            else:
-                restored = tf.train.Checkpoint(discriminator=network).restore(source)
-                restored.assert_existing_objects_matched().expect_partial()
-        except (AssertionError, AttributeError, OSError, ValueError, tf.errors.OpError) as error:
-            raise ModelError(
-                f"{self.name} does not hold the discriminator that config.json describes: "
-                f"{one_line(error)[:200]}"
-            ) from error
-        return network
-
-    def _load(self, initial: bool, step: int | None) -> keras.Model:
+    def _load(self, name: str, step: int | None) -> keras.Model:
+        """Returns a network in float32, by the name that checkpoints give it."""
         import tensorflow as tf
 
         from .networks.packing import unpack_weights
 
-        config = self.config
-        source = self.saved_model or self._checkpoint(step)
-        guide = self._guide_network()
-        network = build_for_inference(config, guide)
-        state: dict[str, Any] = {"initial_generator" if initial else "generator": network}
-        if config.training.ema_momentum and not initial:
+        config, saved_model = self.config, self.saved_model
+        kind = name.removeprefix("initial_")
+        guide = self._guide_network() if kind == "generator" else None
+        precision = "float32"
+        if saved_model is None:
+            source = self._checkpoint(step)
+            if name == kind:  # Keras 3.6 numbers the layers differently in each precision
+                precision = config.training.precision
+        else:
+            source = self.path / DISCRIMINATOR if kind == DISCRIMINATOR else saved_model
+        network = build_network(config, kind, guide, precision=precision)
+        state: dict[str, Any] = {name: network}
+        if config.training.ema_momentum and name == "generator":
             state["average"] = [tf.Variable(v) for v in network.trainable_variables]
         try:
-            if self.saved_model is not None:
-                loaded = tf.saved_model.load(str(source))
-                unpack_weights(loaded.generator, network, stable=initial)
-            else:
+            if saved_model is None:
                 restored = tf.train.Checkpoint(**state).restore(source)
                 restored.assert_existing_objects_matched().expect_partial()
+            else:
+                loaded = tf.saved_model.load(str(source))
+                packed = loaded.network if kind == DISCRIMINATOR else loaded.generator
+                unpack_weights(packed, network, stable=name != kind)
         except (AssertionError, AttributeError, OSError, ValueError, tf.errors.OpError) as error:
             raise ModelError(
-                f"{source} does not hold the generator that config.json describes: "
+                f"{source} does not hold the {kind} that config.json describes: "
                 f"{one_line(error)[:200]}"
             ) from error
-        if initial or self.saved_model is not None:
+        if saved_model is None and name == "generator":
+            return for_inference(config, network, guide, _step(source), state.get("average"))
+        if precision == "float32":
             return network
-        return for_inference(config, network, guide, _step(source), state.get("average"))
+        plain = build_network(config, kind, guide)
+        plain.set_weights(network.get_weights())
+        return plain
 
     def _checkpoint(self, step: int | None) -> str:
         paths = [path for path in checkpoint_paths(self.path) if step in (None, _step(path))]
@@ -303,22 +291,24 @@ def _step(checkpoint: str) -> int:
     return int(checkpoint.rpartition("-")[2])
 
 
-def build_for_inference(config: Config, guide: keras.Model | None = None) -> keras.Model:
-    """Returns a configuration's generator in float32 and plain Keras layers, untrained.
+def build_network(
+    config: Config, kind: str, guide: keras.Model | None = None, **options: Any
+) -> keras.Model:
+    """Returns one of a configuration's networks, untrained.
 
     Args:
         config: the run.
-        guide: the network of `config.generator.guide`.
+        kind: `"generator"` or `"discriminator"`.
+        guide: the network of `config.generator.guide`, for a generator.
+        **options: of `LayerMaker`; the default is float32 and plain Keras layers.
     """
-    from .networks import build_generator
+    from .networks import build_discriminator, build_generator
 
-    return build_generator(
-        config.generator,
-        config.data.image_size,
-        guide=guide,
-        color_space=config.data.color_space,
-        lightness_scale=config.data.lightness_scale,
-    )
+    data = config.data
+    options |= {"color_space": data.color_space, "lightness_scale": data.lightness_scale}
+    if kind == DISCRIMINATOR:
+        return build_discriminator(config.discriminator, data.image_size, **options)
+    return build_generator(config.generator, data.image_size, guide=guide, **options)
 
 
 def for_inference(
@@ -343,7 +333,7 @@ def for_inference(
     """
     import keras
 
-    generator = build_for_inference(config, guide)
+    generator = build_network(config, "generator", guide)
     generator.set_weights(trained.get_weights())
     if not step:  # nothing is averaged yet
         return generator

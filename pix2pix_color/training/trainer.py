@@ -20,11 +20,10 @@ from ..files import write_atomically
 from ..model_folder import (
     ModelFolder,
     absolute_paths,
-    build_for_inference,
+    build_network,
     checkpoint_paths,
     for_inference,
 )
-from ..networks import build_discriminator, build_generator
 from ..networks.packing import require_same_network
 from .checkpoints import Checkpoints
 from .loop import Progress, stop_on_signal
@@ -92,7 +91,7 @@ class Trainer:
         self.discriminator_optimizer = self.replica_step.discriminator_optimizer
         self._initial = None
         if config.training.initial_generator:
-            self._initial = build_for_inference(config, self._guide_network)
+            self._initial = build_network(config, "generator", self._guide_network)
             if self.folder is None or not checkpoint_paths(self.folder):  # else it is restored
                 self._start_from_initial_generator()
         keep, chief = config.training.keep_checkpoints, is_chief(self.strategy)
@@ -100,10 +99,8 @@ class Trainer:
         self._writes = chief and self.folder is not None
 
     def _build_networks(self) -> None:
-        config, training = self.config, self.config.training
+        training = self.config.training
         options = {
-            "color_space": config.data.color_space,
-            "lightness_scale": config.data.lightness_scale,
             "precision": training.precision,
             "fused_batch_norm": True,
             # Faster in bfloat16 on a CPU only.
@@ -111,12 +108,9 @@ class Trainer:
             and device_kind(self.strategy) == "CPU",
             "synchronized": training.synchronized_batch_norm,
         }
-        size, seed = config.data.image_size, 2 * training.seed
-        self.generator = build_generator(
-            config.generator, size, guide=self._guide_network, seed=seed, **options
-        )
-        self.discriminator = build_discriminator(
-            config.discriminator, size, seed=seed + 1, **options
+        self.generator, self.discriminator = (
+            build_network(self.config, kind, self._guide_network, seed=seed, **options)
+            for seed, kind in enumerate(("generator", "discriminator"), start=2 * training.seed)
         )
 
     def _start_from_initial_generator(self) -> None:
