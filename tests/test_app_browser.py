@@ -184,7 +184,7 @@ def saved(path: Path, size: tuple[int, int]) -> Path:
 
 
 def test_a_program_gets_the_librarys_file(predict, tiny_colorizer, photograph, tmp_path):
-    _, result, text = predict(photograph)
+    _, result, text, _ = predict(photograph)
     expected = tiny_colorizer.colorize_file(photograph, tmp_path / "expected.png")
     assert Path(result).read_bytes() == expected.read_bytes()
     assert "301 x 200" in text
@@ -206,7 +206,7 @@ def test_settings_that_the_page_does_not_offer_are_refused(predict, photograph, 
 def test_files_over_the_limits_are_refused(predict, server, tmp_path):
     large = tmp_path / "large.png"
     Image.new("L", (1001, 1000)).save(large)
-    _, result, text = predict(large)
+    _, result, text, _ = predict(large)
     assert result is None
     assert "1001 x 1000 pixels" in text
 
@@ -236,7 +236,7 @@ def test_the_servers_own_files_and_other_addresses_are_not_read(server, tiny_exp
     def ask(path: str) -> str:
         """Sends a request as the page does and returns what the server has to say about it."""
         sent = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        data = [sent, str(tiny_export), 1.0, 1.0, 0, []]
+        data = [sent, str(tiny_export), 1.0, 1.0, 0, None, []]
         body = {"fn_index": function, "data": data, "session_hash": os.urandom(5).hex()}
         with httpx.Client(base_url=api, timeout=30) as http:
             answer = http.post("queue/join", json=body)
