@@ -28,8 +28,7 @@ def chroma_of(text: str) -> np.ndarray:
     return color.split(np.uint8([list(bytes.fromhex(text[1:]))]))[1].numpy()[0]
 
 
-@pytest.fixture(scope="module")
-def photo(tiny_colorizer) -> Colorizer:
+def guided(colorizer: Colorizer) -> Colorizer:
     """A colorizer that paints hints where they are, and else follows the lightness or palette."""
 
     def encode(lightness):
@@ -45,9 +44,14 @@ def photo(tiny_colorizer) -> Colorizer:
         return tf.concat([lightness, 100.0 - lightness], -1) / 400.0
 
     encode.calls = 0
-    made = copy.copy(tiny_colorizer)
+    made = copy.copy(colorizer)
     made._network, made.render_size = GuidedNetwork(predict, encode, decode), 64
     return made
+
+
+@pytest.fixture(scope="module")
+def photo(tiny_colorizer) -> Colorizer:
+    return guided(tiny_colorizer)
 
 
 @pytest.fixture
