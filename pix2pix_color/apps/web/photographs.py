@@ -95,7 +95,10 @@ def open_photograph(
     with warnings.catch_warnings(action="ignore", category=ImageFileWarning):
         image = read_image_file(source, max_pixels=max_pixels)
     prepared = colorizer.prepare(image.pixels, render_size=render_size)
-    return prepared, _preview(image.pixels, image.alpha)
+    preview = _preview(image.pixels, image.alpha)
+    # Runs the encoder, and the decoder once: the first click will be as fast as the others.
+    prepared.color(preview[:1, :1], [(0, 0, "#808080")])
+    return prepared, preview
 
 
 def marked(preview: np.ndarray, hints: Hints, size: tuple[int, int]) -> Image.Image:
