@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -206,6 +207,9 @@ def test_a_click_gives_a_place_its_color(tiny_export, tiny_colorizer, photograph
             page.get_by_role("tab", name="Color hints").click()
             name, saved = download(page, "#hint-save")
             assert changed(page, lambda: page.click("#hint-undo")) == automatic
+            (tmp_path / name).write_bytes(saved)
+            load = functools.partial(page.set_input_files, "input[accept='.json']", tmp_path / name)
+            assert changed(page, load) == hinted
         finally:
             server.stop()
     assert name == "cat-hints.json"

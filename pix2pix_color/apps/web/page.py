@@ -246,7 +246,7 @@ def _add_hints() -> list[gr.components.Component]:
             gr.Button("Undo", elem_id="hint-undo", **options),
             gr.Button("Clear", elem_id="hint-clear", **options),
             gr.DownloadButton("Save hints", elem_id="hint-save", **options),
-            gr.UploadButton("Load hints", elem_id="hint-load", **options),
+            gr.UploadButton("Load hints", file_types=[".json"], elem_id="hint-load", **options),
         ]
     picture = gr.Image(
         label="Choose a color and click where it belongs",
