@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections.abc import Sequence
@@ -70,9 +71,9 @@ def checkpoint_paths(run: Path) -> list[str]:
 
 
 def absolute_paths(config: Config) -> Config:
-    """Returns a configuration whose folders are absolute, `~` expanded, to resume from anywhere.
+    """Returns a configuration whose paths are absolute, `~` expanded, to resume from anywhere.
 
-    A name that is not an existing folder, or is that of a data set or a shipped network, stays.
+    A name that no existing path or pattern has, or that of a data set or a shipped network, stays.
     """
     values = config.to_dict()
     values["data"]["dataset"] = _absolute_data(config.data.dataset)
@@ -97,7 +98,11 @@ def _absolute(name: str) -> str:
     if name in ("", "cifar10", "photographs"):
         return name
     path = os.path.expanduser(name)
-    return os.path.abspath(path) if os.path.isdir(path) else name
+    if os.path.exists(path):
+        return os.path.abspath(path)
+    if glob.has_magic(path) and glob.glob(path, recursive=True):
+        return os.path.join(glob.escape(os.getcwd()), path)
+    return name
 
 
 class ModelFolder:

@@ -25,14 +25,21 @@ class DataConfig(Section):
 
     Attributes:
         dataset: `"cifar10"` (through TFDS; report section 4.1), `"photographs"` (crops of the
-            photographs inside scikit-image), `"tfds:NAME"`, the path of a folder of images, or a
-            weighted mixture such as `"cifar10=4,photographs=1"`; see `load_dataset`.
+            photographs inside scikit-image), `"tfds:NAME"`, the path of a folder of images or of
+            TFRecords, or a weighted mixture such as `"cifar10=4,photographs=1"`; see
+            `load_dataset`.
         image_size: height and width of a training image in pixels (report: 32).
         drop_gray: leave out images whose three channels are equal at every pixel
             (report section 4.1: "we removed black and white images").
         flip: mirror half of the training images left to right (not in the report).
         shift: translate each training image at random by up to this many pixels in each
             direction, with mirrored borders (not in the report).
+        crop: the smallest share of the shorter side that a random training crop takes; 1 takes
+            the central square. This and the next two need TFRecords.
+        aged: share of training images whose lightness is that of an old photograph: emulsion,
+            blur, grain, fading; see `data.aging`.
+        hinted: share of training images that are shown some of their true colors, as a user
+            would give them (Zhang et al. 2017, "Real-time user-guided").
         color_space: what the generator predicts, and what L1 and the discriminator see:
             `"lab"` chroma (report section 4.1); `"rgb"` in [-1, 1] (Isola et al. 2017), which
             the generator itself converts to chroma; or `"distribution"`: probabilities of 484
@@ -46,6 +53,9 @@ class DataConfig(Section):
     drop_gray: bool = True
     flip: bool = False
     shift: Annotated[int, 0, 4_095] = 0
+    crop: _Share = 1.0
+    aged: _Share = 0.0
+    hinted: _Share = 0.0
     color_space: Literal["lab", "rgb", "distribution"] = "lab"
     lightness_scale: Literal["report", "unit"] = "report"
 
@@ -54,6 +64,10 @@ class DataConfig(Section):
         require(
             self.shift < self.image_size,
             f"data.shift must be from 0 to {self.image_size - 1} pixels, not {self.shift}.",
+        )
+        require(
+            not self.hinted or self.image_size % 4 == 0,
+            f"data.hinted needs a data.image_size that is a multiple of 4, not {self.image_size}.",
         )
 
 

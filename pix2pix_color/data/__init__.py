@@ -4,8 +4,9 @@
 data set that cannot be found is an error that says how to get it.
 """
 
-from .dataset import ImageDataset
-from .loading import is_gray, load_dataset
+from .dataset import ImageDataset, is_gray
+from .loading import load_dataset
+from .records import RecordDataset
 from .sources import photographs
 
-__all__ = ["ImageDataset", "is_gray", "load_dataset", "photographs"]
+__all__ = ["ImageDataset", "RecordDataset", "is_gray", "load_dataset", "photographs"]

@@ -13,10 +13,10 @@ import tensorflow as tf
 from .. import color
 from ..errors import DataError
 
-__all__ = ["ImageDataset"]
+__all__ = ["ImageDataset", "central_square", "is_gray", "served", "shifted", "split_compiled"]
 
 # Compiled into one pass over the pixels: three times as fast as operation by operation.
-_split = tf.function(color.split, jit_compile=True, reduce_retracing=True)
+split_compiled = tf.function(color.split, jit_compile=True, reduce_retracing=True)
 
 _PREFETCHED = 4  # batches prepared ahead of the training step
 
@@ -58,7 +58,7 @@ class ImageDataset:
         """Returns (lightness, chroma) batches in order, for evaluation; ranges as in `color`."""
         return (
             self.images.batch(batch_size)
-            .map(_split, num_parallel_calls=tf.data.AUTOTUNE)
+            .map(split_compiled, num_parallel_calls=tf.data.AUTOTUNE)
             .prefetch(tf.data.AUTOTUNE)
         )
 
@@ -81,6 +81,9 @@ class ImageDataset:
         start_step: int = 0,
         flip: bool = False,
         shift: int = 0,
+        crop: float = 1.0,
+        aged: float = 0.0,
+        hinted: float = 0.0,
         drop_remainder: bool = False,
     ) -> tf.data.Dataset:
         """Returns endless shuffled (lightness, chroma) batches, starting at step `start_step`.
@@ -96,18 +99,18 @@ class ImageDataset:
             flip: mirror each image left to right with probability one half.
             shift: move each image by up to this many pixels in each direction, less than its
                 size; the border is filled by reflection.
+            crop, aged, hinted: of records only; see `RecordDataset`.
             drop_remainder: leave out the last, smaller batch of each epoch.
 
         Raises:
-            DataError: there are fewer images than one batch.
+            DataError: there are fewer images than one batch, or an option is of records only.
         """
-        steps = self.steps_per_epoch(batch_size, drop_remainder)
-        if steps == 0:
+        if crop < 1 or aged or hinted:
             raise DataError(
-                f"{self.name} ({self.split}) has {self.count} images, fewer than one batch of "
-                f"{batch_size}: choose a smaller training.batch_size."
+                f"data.crop, data.aged and data.hinted need TFRecords of JPEG files, which "
+                f"{self.name} is not: leave them at 1, 0 and 0."
             )
-        start_epoch, start_batch = divmod(start_step, steps)
+        start_epoch, start_batch = self._start(batch_size, start_step, drop_remainder)
 
         def one_epoch(epoch: tf.Tensor, examples: tuple[tf.Tensor, tf.Tensor]) -> tf.data.Dataset:
             # Stateless operations: the order and the flips of an epoch are functions of its
@@ -131,7 +134,7 @@ class ImageDataset:
                     batch = tuple(tf.where(side, tf.reverse(part, [2]), part) for part in batch)
                 if shift:
                     move = tf.gather(moves, chosen)
-                    batch = tuple(_shifted(part, move) for part in batch)
+                    batch = tuple(shifted(part, move) for part in batch)
                 return batch
 
             chosen = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder)
@@ -140,13 +143,17 @@ class ImageDataset:
 
         epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max)
         both = tf.data.Dataset.zip(epochs, self._examples.repeat())
-        options = tf.data.Options()
-        # Workers must divide each batch; sharded by file, each would see only some of the images.
-        by_data = tf.data.experimental.AutoShardPolicy.DATA
-        options.experimental_distribute.auto_shard_policy = by_data
-        # Closing an iterator waits for the autotuner, which sleeps for up to a minute.
-        options.autotune.enabled = False
-        return both.flat_map(one_epoch).prefetch(_PREFETCHED).with_options(options)
+        return served(both.flat_map(one_epoch))
+
+    def _start(self, batch_size: int, start_step: int, drop_remainder: bool) -> tuple[int, int]:
+        """Returns the epoch of a step, and the step's number in it."""
+        steps = self.steps_per_epoch(batch_size, drop_remainder)
+        if steps == 0:
+            raise DataError(
+                f"{self.name} ({self.split}) has {self.count} images, fewer than one batch of "
+                f"{batch_size}: choose a smaller training.batch_size."
+            )
+        return divmod(start_step, steps)
 
     def _draw(self, seed: int, epoch: tf.Tensor) -> tf.Tensor:
         """Returns the numbers of a mixture's images in an epoch, int32 (count,)."""
@@ -158,7 +165,34 @@ class ImageDataset:
         return tf.searchsorted(ends[:-1], places, side="right")
 
 
-def _shifted(images: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
+def served(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns training batches, some prepared ahead, ready to be divided among workers."""
+    options = tf.data.Options()
+    # Workers must divide each batch; sharded by file, each would see only some of the images.
+    by_data = tf.data.experimental.AutoShardPolicy.DATA
+    options.experimental_distribute.auto_shard_policy = by_data
+    # Closing an iterator waits for the autotuner, which sleeps for up to a minute.
+    options.autotune.enabled = False
+    return batches.prefetch(_PREFETCHED).with_options(options)
+
+
+def is_gray(image: tf.Tensor) -> tf.Tensor:
+    """Returns whether R == G == B at every pixel of an image (..., height, width, 3)."""
+    return tf.reduce_all(tf.equal(image, image[..., :1]), axis=[-3, -2, -1])
+
+
+def central_square(image: tf.Tensor, size: int) -> tf.Tensor:
+    """Returns the central square of an image, scaled, in color: uint8 (size, size, 3)."""
+    if image.shape != (size, size, 3):
+        shape = tf.shape(image)[:2]
+        side = tf.reduce_min(shape)
+        top, left = tf.unstack((shape - side) // 2)
+        image = image[top : top + side, left : left + side]
+        image = tf.cast(tf.round(tf.image.resize(image, [size, size], "area")), tf.uint8)
+    return tf.broadcast_to(image, [size, size, 3])
+
+
+def shifted(images: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
     """Returns images (batch, size, size, channels), each shifted by its (rows, columns)."""
     size = images.shape[1]
     for axis in (1, 2):

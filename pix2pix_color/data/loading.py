@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import glob
 import math
 import os
 import warnings
@@ -15,18 +16,14 @@ import tensorflow as tf
 from ..config import nearest
 from ..errors import DataError
 from ..image_files import ImageFileWarning
-from .dataset import ImageDataset
+from .dataset import ImageDataset, central_square, is_gray
+from .records import find_records, load_records
 from .sources import Source, open_folder, open_photographs, open_tfds
 
-__all__ = ["is_gray", "load_dataset"]
+__all__ = ["load_dataset"]
 
 _NAMES = ("cifar10", "photographs")
 _SPLITS = ("train", "test")
-
-
-def is_gray(image: tf.Tensor) -> tf.Tensor:
-    """Returns whether R == G == B at every pixel of an image (..., height, width, 3)."""
-    return tf.reduce_all(tf.equal(image, image[..., :1]), axis=[-3, -2, -1])
 
 
 def load_dataset(
@@ -48,6 +45,9 @@ def load_dataset(
             `"tfds:NAME"` or `"tfds:NAME/CONFIG"`: any TFDS data set with an `image` feature;
             a folder of images, searched and read as `colorize` does (an existing folder takes
             precedence over any other reading of its name);
+            a folder that holds `*.tfrecord*` files, one such file, or a pattern such as
+            `"photos/*.tfrecord"`: records that are JPEG files; training images only, and no part
+            of a mixture;
             `"NAME=WEIGHT,NAME=WEIGHT"`: a mixture. The weights, of any sum, are the parts'
             shares of every training epoch, which is as long as all parts together. Its `images`,
             which evaluation uses, are all images of all parts, part by part, regardless of the
@@ -74,6 +74,8 @@ def load_dataset(
         raise DataError(f"Unknown split {split!r}: {nearest(split, _SPLITS)}")
     name = os.path.expanduser(dataset)
     options = {"image_size": image_size, "drop_gray": drop_gray}
+    if find_records(name):
+        return load_records(name, split, limit, **options)
     if {"=", ","} & {*name} and not os.path.exists(name):
         return _load_mixture(name, split, limit, options)
     return _load_single(name, split, limit, options)
@@ -118,12 +120,14 @@ def _parse_mixture(text: str) -> list[tuple[str, float]]:
 
 
 def _load_single(name: str, split: str, limit: int | None, options: dict[str, Any]) -> ImageDataset:
+    if find_records(name):
+        raise DataError(f"{name} holds TFRecords, which cannot be part of a mixture.")
     source = _open(name, split, limit)
     examples = source.examples if limit is None else source.examples.take(limit)
     total = int(examples.cardinality())
 
     def prepare(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return _square(image, options["image_size"]), label
+        return central_square(image, options["image_size"]), label
 
     examples = examples.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     if options["drop_gray"]:
@@ -167,18 +171,9 @@ def _open(name: str, split: str, limit: int | None) -> Source:
         return open_tfds(name.removeprefix("tfds:"), split)
     if os.path.isdir(name):
         return open_folder(Path(name), split, limit)
+    if glob.has_magic(name):
+        raise DataError(f"No TFRecord file (*.tfrecord*) matches {name!r}.")
     raise DataError(
         f"There is no data set or folder named {name!r}: {nearest(name, _NAMES)} "
-        "Or use tfds:NAME or the path of a folder of images."
+        "Or use tfds:NAME or the path of a folder of images or TFRecords."
     )
-
-
-def _square(image: tf.Tensor, size: int) -> tf.Tensor:
-    """Returns the central square of an image, scaled, in color: uint8 (size, size, 3)."""
-    if image.shape != (size, size, 3):
-        shape = tf.shape(image)[:2]
-        side = tf.reduce_min(shape)
-        top, left = tf.unstack((shape - side) // 2)
-        image = image[top : top + side, left : left + side]
-        image = tf.cast(tf.round(tf.image.resize(image, [size, size], "area")), tf.uint8)
-    return tf.broadcast_to(image, [size, size, 3])

@@ -22,7 +22,7 @@ import tensorflow as tf
 from ..errors import DataError, ImageFileError, one_line
 from ..image_files import SUFFIXES, find_images, in_numbers, read_image_file
 
-__all__ = ["Source", "open_folder", "open_photographs", "open_tfds", "photographs"]
+__all__ = ["Source", "name_in", "open_folder", "open_photographs", "open_tfds", "photographs"]
 
 _NO_LABEL = np.int64(-1)
 _SPLIT_FOLDERS = {  # in upper or lower case; the first that exists
@@ -124,7 +124,7 @@ def open_folder(folder: Path, split: str, limit: int | None = None) -> Source:
     return Source(
         encoded.map(decode, num_parallel_calls=tf.data.AUTOTUNE),
         notes,
-        files={_name_in(folder, p): p.stat().st_size if p.exists() else 0 for p in paths},
+        files={name_in(folder, p): p.stat().st_size if p.exists() else 0 for p in paths},
         unreadable=unreadable,
     )
 
@@ -163,7 +163,7 @@ def _find_split(folder: Path, split: str) -> tuple[list[Path], tuple[str, ...]]:
     return chosen, (f"{folder}: {note}.", *left_out)
 
 
-def _name_in(folder: Path, path: Path) -> str:
+def name_in(folder: Path, path: Path) -> str:
     """Returns a file's name in a folder, the same on every system."""
     name = path.relative_to(folder).as_posix()
     printable = name.encode("utf-8", "backslashreplace").decode()  # also if it is not UTF-8
@@ -171,7 +171,7 @@ def _name_in(folder: Path, path: Path) -> str:
 
 
 def _is_test(folder: Path, path: Path) -> bool:
-    digest = hashlib.sha256(_name_in(folder, path).encode()).digest()
+    digest = hashlib.sha256(name_in(folder, path).encode()).digest()
     return int.from_bytes(digest[:8], "big") % _TEST_EVERY == 0
 
 

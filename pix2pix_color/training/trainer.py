@@ -271,6 +271,9 @@ class Trainer:
             start_step=self.current_step,
             flip=data.flip,
             shift=data.shift,
+            crop=data.crop,
+            aged=data.aged,
+            hinted=data.hinted,
             drop_remainder=drop_remainder,
         )
         distributed = self.strategy.experimental_distribute_dataset(batches)

@@ -10,7 +10,8 @@ __all__ = ["DATASETS", "MODELS", "between", "hint", "positive"]
 
 DATASETS = (
     "cifar10, photographs (included in scikit-image, no download), tfds:NAME (TensorFlow "
-    "Datasets), a folder of images, or a weighted mixture such as cifar10=4,photographs=1"
+    "Datasets), a folder of images, or a weighted mixture such as cifar10=4,photographs=1; to "
+    "train also TFRecords of JPEG files: a folder, a file, or a pattern"
 )
 MODELS = "name of a shipped model, or folder of an exported model or of a run"
 
