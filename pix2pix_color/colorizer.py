@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -22,6 +22,7 @@ import tensorflow as tf
 from .config import Config
 from .errors import ColorizerError, ModelError
 from .files import DEFAULT_MODEL
+from .hints import GuidedNetwork, Hints, PreparedImage, compiled, palette_of
 from .image_files import ImageFile, read_frames, write_image_file
 from .inference import (
     any_size,
@@ -83,21 +84,20 @@ class Colorizer:
         if model.saved_model is None:
             generator = model.generator()
             self.multiple = self.render_size = size_multiple(generator)
-            network = any_size(generator)
-            self._predict = _compiled(lambda lightness: network(lightness, training=False))
+            self._network = GuidedNetwork.of(any_size(generator), model.config)
             return
         try:
             self._loaded = loaded = tf.saved_model.load(str(model.saved_model))
             self.multiple, self.render_size = int(loaded.multiple), int(loaded.render_size)
             if hasattr(loaded, "vividness"):
                 self.vividness = float(loaded.vividness)
-            self._predict = self._at(self.vividness)
+            self._network = self._at(self.vividness)
         except (OSError, KeyError, ValueError, AttributeError, tf.errors.OpError) as error:
             raise ModelError(
                 f"{model.saved_model} is not a SavedModel that can be loaded: {error}"
             ) from error
 
-    def _at(self, vividness: float | None) -> Callable[[tf.Tensor], tf.Tensor]:
+    def _at(self, vividness: float | None) -> GuidedNetwork:
         """Returns the network with its weights cast, and mixed, once and for all."""
         loaded = self._loaded
 
@@ -113,7 +113,25 @@ class Colorizer:
                 read(loaded.generator.stable),
                 learned,
             )
-        return _compiled(lambda lightness: loaded.predict((learned, frozen), lightness))
+        weights = learned, frozen
+        halves = [getattr(loaded, half, None) for half in ("encode", "decode")]
+        return GuidedNetwork(
+            compiled(lambda lightness: loaded.predict(weights, lightness)),
+            *(half and functools.partial(half, weights) for half in halves),
+        )
+
+    @property
+    def takes_hints(self) -> bool:
+        """Whether the model takes hints and a reference image."""
+        return self._network.decode is not None
+
+    def require_hints(self) -> None:
+        """Raises a `ColorizerError` unless the model takes hints and a reference image."""
+        if not self.takes_hints:
+            raise ColorizerError(
+                f"The model {self.name} takes neither hints nor a reference image: use photo, "
+                "which does."
+            )
 
     @classmethod
     def load(cls, name_or_path: str | Path = DEFAULT_MODEL) -> Colorizer:
@@ -148,7 +166,24 @@ class Colorizer:
         check_settings(self.multiple, vividness=vividness)
         other = copy.copy(self)
         other.__dict__.pop("generator", None)  # at the dial's old position
-        other.vividness, other._predict = float(vividness), self._at(vividness)
+        other.vividness = float(vividness)
+        palette = self._network.palette
+        other._network = dataclasses.replace(self._at(vividness), palette=palette)
+        return other
+
+    def like(self, reference: np.ndarray) -> Colorizer:
+        """Returns the same model with the palette of a reference image.
+
+        Args:
+            reference: uint8 or uint16 RGB (height, width, 3), any size.
+
+        Raises:
+            ColorizerError: the model takes no reference image, or this one is gray or no image.
+        """
+        self.require_hints()
+        self._check(reference[None], reference, None, 1.0)
+        other = copy.copy(self)
+        other._network = dataclasses.replace(self._network, palette=palette_of(reference))
         return other
 
     @functools.cached_property
@@ -168,6 +203,7 @@ class Colorizer:
         *,
         render_size: int | None = None,
         strength: float = 1.0,
+        hints: Hints | Iterable[tuple[int, int, str]] = (),
         threads: int | None = None,
     ) -> np.ndarray:
         """Colorizes one image or a batch, of any size.
@@ -180,6 +216,7 @@ class Colorizer:
                 at the cost of context.
             strength: color strength: 0 keeps the image gray, 1 is what the model predicts; up
                 to 4.
+            hints: colors of places of a single image, as (x, y, "#rrggbb") in its pixels.
             threads: number of threads per image; the default is the number of cores.
 
         Returns:
@@ -187,19 +224,39 @@ class Colorizer:
             input's within one 8-bit level, and an image's colors do not depend on the batch.
 
         Raises:
-            ColorizerError: wrong type or shape, or a setting out of range.
+            ColorizerError: wrong type or shape, a setting out of range, or hints that cannot be
+                used.
         """
-        images = np.asarray(images)
+        images, hints = np.asarray(images), Hints.of(hints)
         single = images.ndim in (2, 3)
         batch = images[None, :, :, None] if images.ndim == 2 else images[None] if single else images
         self._check(batch, images, render_size, strength)
-        shape = working_shape(*batch.shape[1:3], render_size or self.render_size, self.multiple)
+        if hints.points:
+            self.require_hints()
+            if not single:
+                raise ColorizerError("Hints are for a single image, not for a batch.")
         rgb = np.empty((*batch.shape[:3], 3), batch.dtype)
         for image, colored in zip(batch, rgb, strict=True):
-            small = shrink_lightness(image, shape, threads)
-            chroma = self._predict(tf.constant(small[None])).numpy()[0]
-            colored[:] = apply_chroma(image, chroma, strength, threads)
+            prepared = self.prepare(image, render_size=render_size, threads=threads)
+            colored[:] = prepared.color(image, hints, strength, threads)
         return rgb[0] if single else rgb
+
+    def prepare(
+        self, image: np.ndarray, *, render_size: int | None = None, threads: int | None = None
+    ) -> PreparedImage:
+        """Returns an image that can be colored with other hints in a fraction of the time.
+
+        Args:
+            image: uint8 or uint16 (height, width, 1 or 3).
+            render_size, threads: as in `__call__`.
+
+        Raises:
+            ColorizerError: wrong type or shape, or a render size out of range.
+        """
+        self._check(image[None], image, render_size, 1.0)
+        size = image.shape[:2]
+        shape = working_shape(*size, render_size or self.render_size, self.multiple)
+        return PreparedImage(self._network, size, shrink_lightness(image, shape, threads))
 
     def predict_chroma(
         self, lightness: np.ndarray, *, render_size: int | None = None
@@ -219,7 +276,7 @@ class Colorizer:
         check_settings(self.multiple, render_size)
         shape = working_shape(*lightness.shape[1:3], render_size or self.render_size, self.multiple)
         small = tf.image.resize(np.float32(lightness), shape, antialias=True)
-        return self._predict(small).numpy()
+        return self._network(small)
 
     def apply_chroma(
         self, images: np.ndarray, chroma: np.ndarray, strength: float = 1.0
@@ -266,6 +323,7 @@ class Colorizer:
         overwrite: bool = False,
         first: bool = False,
         strict: bool = False,
+        hints: Hints | Iterable[tuple[int, int, str]] = (),
         threads: int | None = None,
     ) -> Path | None:
         """Colorizes one image file; an `ImageFileWarning` names what the output cannot keep.
@@ -273,7 +331,7 @@ class Colorizer:
         Args:
             source: a file that `image_files` reads, or an open binary file; never changed.
             destination: a path, which is written completely or not at all, or an open binary file.
-            render_size, strength, threads: as in `__call__`.
+            render_size, strength, hints, threads: as in `__call__`.
             format: a format's name or suffix; the default is the suffix of `destination`, and for
                 an open file the format of `source` (PNG for a GIF).
             compare: write the gray image and the colorized one side by side.
@@ -286,7 +344,8 @@ class Colorizer:
             The path that was written; `None` for an open file.
 
         Raises:
-            ColorizerError: the destination exists, or a setting is out of range.
+            ColorizerError: the destination exists, a setting is out of range, or the hints cannot
+                be used.
             ImageFileError: the source cannot be read, the format is unknown, or the destination
                 cannot be written.
             OSError: the disk is full.
@@ -301,10 +360,10 @@ class Colorizer:
                 raise ColorizerError(
                     f"{destination} exists already: use --overwrite to replace it."
                 )
-        settings = {"render_size": render_size, "threads": threads}
+        settings, hints = {"render_size": render_size, "threads": threads}, Hints.of(hints)
 
         def colorized(image: ImageFile) -> tuple[ImageFile, np.ndarray]:
-            rgb = self(image.pixels, strength=strength, **settings)
+            rgb = self(image.pixels, strength=strength, hints=hints, **settings)
             if compare:
                 gray = self(image.pixels, strength=0.0, **settings)
                 rgb = np.concatenate([gray, rgb], axis=1)
@@ -314,11 +373,7 @@ class Colorizer:
         frames = read_frames(source, strict=strict)
         image = next(frames)
         others = map(colorized, frames) if image.frames > 1 and not first else ()
+        if others and hints.points:
+            raise ColorizerError(f"Hints are for a single image: use --first for that of {source}.")
         write_image_file(*colorized(image), destination, format=format, others=others)
         return Path(destination) if is_path else None
-
-
-def _compiled(network: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a network as one graph for all sizes."""
-    signature = [tf.TensorSpec([None, None, None, 1], tf.float32)]
-    return tf.function(network, input_signature=signature, autograph=False)

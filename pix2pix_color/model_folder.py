@@ -101,7 +101,7 @@ def _absolute(name: str) -> str:
     if os.path.exists(path):
         return os.path.abspath(path)
     if glob.has_magic(path) and glob.glob(path, recursive=True):
-        return os.path.join(glob.escape(os.getcwd()), path)
+        return os.path.normpath(os.path.join(glob.escape(os.getcwd()), path))
     return name
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 from pix2pix_color.apps.web import demo, photographs
 from pix2pix_color.apps.web.photographs import PREVIEW_SIZE, colorize_photograph
 from pix2pix_color.errors import DemoError, PhotographError
+from pix2pix_color.hints import Hints
 
 
 @pytest.fixture
@@ -146,7 +147,9 @@ def test_mutated_files_through_the_pages_own_function(tiny_export, sent, made):
     hashes = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     previous, outcomes = [], {True: 0, False: 0}
     for path, whole in files.items():
-        pair, file, message, previous = handler(str(path), str(tiny_export), 1.0, 1.0, 0, previous)
+        settings = (str(tiny_export), 1.0, 1.0, 0, (None, Hints()))
+        pair, file, message, hints, previous = handler(str(path), *settings, previous)
+        assert hints is None
         outcomes[pair is not None] += 1
         assert whole is None or whole == (pair is not None), (path, message)
         assert path.stem in message

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -22,6 +23,7 @@ import numpy as np
 import pytest
 from conftest import python_process
 from PIL import Image
+from test_hints import guided
 
 gradio = pytest.importorskip("gradio", reason="the extra [demo] is not installed")
 httpx = pytest.importorskip("httpx")
@@ -49,14 +51,23 @@ from pix2pix_color.apps import cli
 sys.exit(cli.main(["demo", "--port", "0", "--model", *sys.argv[1:]]))
 """
 
+# Its model takes hints.
+GUIDED = """
+from test_hints import Colorizer, guided
+load = Colorizer.load
+Colorizer.load = lambda name: guided(load(name))
+"""
+
 
 class Server:
     """`pix2pix-color demo` as a process, with its address, temporary folder and error output."""
 
-    def __init__(self, model: str | Path, folder: Path, *options: str) -> None:
+    def __init__(
+        self, model: str | Path, folder: Path, *options: str, script: str = SERVER
+    ) -> None:
         self.folder, self.errors = folder, []
         self.process = python_process(
-            SERVER, model, *options, TMPDIR=str(folder), TEMP=str(folder), GRADIO_SHARE="True"
+            script, model, *options, TMPDIR=str(folder), TEMP=str(folder), GRADIO_SHARE="True"
         )
         threading.Thread(target=self._listen, daemon=True).start()
         line = self.process.stdout.readline()
@@ -117,9 +128,9 @@ def says(page, text: str) -> None:
     )
 
 
-def download(page) -> tuple[str, bytes]:
+def download(page, button: str = "#download") -> tuple[str, bytes]:
     with page.expect_download() as event:
-        page.click("#download")
+        page.click(button)
     return event.value.suggested_filename, Path(event.value.path()).read_bytes()
 
 
@@ -159,6 +170,56 @@ def test_a_visit_with_a_browser(server, tiny_colorizer, photograph, tmp_path):
         assert len(asked) > 20
 
 
+# A place in the coordinates of the page, from the pixels of the picture.
+PLACE = """(image, [x, y]) => {
+    const box = image.getBoundingClientRect()
+    const [width, height] = [image.naturalWidth, image.naturalHeight]
+    const scale = Math.min(box.width / width, box.height / height, 1)
+    return [box.left + (box.width - width * scale) / 2 + x * scale,
+            box.top + (box.height - height * scale) / 2 + y * scale]
+}"""
+
+
+def test_a_click_gives_a_place_its_color(tiny_export, tiny_colorizer, photograph, tmp_path):
+    def changed(page, action) -> bytes:
+        """Does something in the tab of hints and returns the new result."""
+        before = page.locator("#before-after img").nth(1).get_attribute("src")
+        page.get_by_role("tab", name="Color hints").click()
+        action()
+        page.get_by_role("tab", name="Before and after").click()
+        page.wait_for_function(
+            "(src) => ![undefined, src].includes("
+            "document.querySelectorAll('#before-after img')[1]?.src)",
+            arg=before,
+        )
+        return download(page)[1]
+
+    (tmp_path / "server").mkdir()
+    with browser_page() as (page, _):
+        server = Server(tiny_export, tmp_path / "server", script=GUIDED + SERVER)
+        try:
+            page.goto(server.url)
+            page.set_input_files("#photograph input[type=file]", photograph)
+            says(page, "pixels")
+            _, automatic = download(page)
+            picture = page.locator("#hint-picture img")
+            hinted = changed(page, lambda: page.mouse.click(*picture.evaluate(PLACE, [100, 50])))
+            page.get_by_role("tab", name="Color hints").click()
+            name, saved = download(page, "#hint-save")
+            assert changed(page, lambda: page.click("#hint-undo")) == automatic
+            (tmp_path / name).write_bytes(saved)
+            load = functools.partial(page.set_input_files, "input[accept='.json']", tmp_path / name)
+            assert changed(page, load) == hinted
+        finally:
+            server.stop()
+    assert name == "cat-hints.json"
+    ((x, y, color),) = (hint.values() for hint in json.loads(saved)["hints"])
+    assert max(abs(x - 100), abs(y - 50)) <= 1  # the browser rounds
+    expected, hints = tmp_path / "expected.png", [(x, y, color)]
+    guided(tiny_colorizer).colorize_file(photograph, expected, hints=hints)
+    assert hinted == expected.read_bytes()
+
+
 # Asked by a program ---------------------------------------------------------------------------
 
 
@@ -184,7 +245,7 @@ def saved(path: Path, size: tuple[int, int]) -> Path:
 
 
 def test_a_program_gets_the_librarys_file(predict, tiny_colorizer, photograph, tmp_path):
-    _, result, text = predict(photograph)
+    _, result, text, _ = predict(photograph)
     expected = tiny_colorizer.colorize_file(photograph, tmp_path / "expected.png")
     assert Path(result).read_bytes() == expected.read_bytes()
     assert "301 x 200" in text
@@ -206,7 +267,7 @@ def test_settings_that_the_page_does_not_offer_are_refused(predict, photograph, 
 def test_files_over_the_limits_are_refused(predict, server, tmp_path):
     large = tmp_path / "large.png"
     Image.new("L", (1001, 1000)).save(large)
-    _, result, text = predict(large)
+    _, result, text, _ = predict(large)
     assert result is None
     assert "1001 x 1000 pixels" in text
 
@@ -236,7 +297,7 @@ def test_the_servers_own_files_and_other_addresses_are_not_read(server, tiny_exp
     def ask(path: str) -> str:
         """Sends a request as the page does and returns what the server has to say about it."""
         sent = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        data = [sent, str(tiny_export), 1.0, 1.0, 0, []]
+        data = [sent, str(tiny_export), 1.0, 1.0, 0, None, []]
         body = {"fn_index": function, "data": data, "session_hash": os.urandom(5).hex()}
         with httpx.Client(base_url=api, timeout=30) as http:
             answer = http.post("queue/join", json=body)

@@ -234,6 +234,11 @@ def test_folders_become_absolute_and_names_stay(tmp_path, monkeypatch):
     assert found.data.dataset == f"{tmp_path}/my photos=2,{tmp_path}/stable=1,cifar10=4"
     assert found.training.initial_generator == f"{tmp_path}/my photos"
     assert absolute_paths(found) == found
+    (tmp_path / "stable" / "a.tfrecord").touch()
+    for dataset in ("stable/*.tfrecord", "my photos/../stable/a.tfrecord"):
+        found = absolute_paths(config.override(f"data.dataset={dataset}"))
+        assert found.data.dataset == f"{tmp_path}/stable/{dataset.rpartition('/')[2]}"
+        assert absolute_paths(found) == found
     for dataset in ("photographs", "~/nowhere", "tfds:mnist", "a=1,b"):
         config = Config.vivid().override(f"data.dataset={dataset}")
         assert absolute_paths(config) == config  # the shipped model stays, not the folder `stable`

@@ -33,7 +33,7 @@ from pix2pix_color.experiments.runner import free_tf_memory, run_studies
 from pix2pix_color.experiments.study import Study, Variant
 from pix2pix_color.experiments.table import Results
 from pix2pix_color.files import locked
-from pix2pix_color.model_folder import ModelFolder, build_for_inference, for_inference
+from pix2pix_color.model_folder import ModelFolder, build_network, for_inference
 from pix2pix_color.training import Trainer
 
 BUDGET = 160  # 20 steps of 8 images
@@ -228,7 +228,7 @@ def test_a_study_that_was_killed_and_stopped_ends_with_the_same_table(rows, tmp_
 
 def test_a_generator_continued_from_another_keeps_the_statistics_it_started_with():
     config = tiny_config("training.initial_generator=stable")
-    trained = build_for_inference(config)
+    trained = build_network(config, "generator")
     kept = for_inference(config, trained, None, step=3)
     for one, other in zip(trained.get_weights(), kept.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)

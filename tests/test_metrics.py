@@ -127,7 +127,7 @@ ONE_IMAGE_SCORES = {
     "colorfulness": lambda real, fake: metrics.colorfulness(fake),
     "pixel_weights": lambda real, fake: metrics.pixel_weights(fake, np.arange(1, 485)),
 }
-SCORES = RGB_SCORES | LAB_SCORES | ONE_IMAGE_SCORES
+SCORES = RGB_SCORES | LAB_SCORES | ONE_IMAGE_SCORES | {"blotches": metrics.blotches}
 IN_RGB = (*RGB_SCORES, "colorfulness")
 
 

@@ -219,3 +219,54 @@ def test_colorfulness_is_the_published_formula():
     shift = np.sqrt(rg.mean(axis=1) ** 2 + yb.mean(axis=1) ** 2)
     np.testing.assert_allclose(metrics.colorfulness(rgb), spread + 0.3 * shift, rtol=1e-5)
     assert metrics.colorfulness(np.full((1, 4, 4, 3), 0.7, np.float32)) == 0  # gray
+
+
+def blotches(real: np.ndarray, fake: np.ndarray) -> float:
+    return float(metrics.blotches(real, fake)[0])
+
+
+def ramp_on_a_plain_patch(slope: tuple[float, float], patch: int = 21) -> np.ndarray:
+    """Returns one image: a and b grow along the rows, L is plain in the middle and loud around."""
+    rows, columns = np.mgrid[:61, :61]
+    lab = np.stack([100.0 * ((rows + columns) % 2), slope[0] * rows, slope[1] * rows], axis=-1)
+    middle = slice(30 - patch // 2, 31 + patch // 2)
+    lab[middle, middle, 0] = 60.0
+    return lab[None].astype(np.float32)
+
+
+@pytest.mark.parametrize("patch", [17, 21, 31])
+def test_blotches_of_a_ramp_are_its_deviation_in_a_window_where_luminance_is_flat(patch):
+    lab = ramp_on_a_plain_patch((0.3, -0.4), patch)
+    # Steps of 0.5 over 17 rows, in each window that lies inside the patch.
+    expected = 0.5 * np.sqrt((17**2 - 1) / 12) * (patch - 16) ** 2 / 61**2
+    assert blotches(lab, lab) == pytest.approx(expected, rel=1e-4)
+    assert blotches(lab, lab * np.float32([0, 3, 3])) == pytest.approx(3 * expected, rel=1e-4)
+
+
+def test_blotches_need_color_that_varies_where_the_real_luminance_does_not():
+    real = ramp_on_a_plain_patch((0.3, -0.4))
+    assert blotches(real, real * np.float32([1, 0, 0])) == 0
+    plain = np.full((1, 40, 30, 3), 50, np.float32)
+    assert blotches(plain, plain) == pytest.approx(0, abs=1e-4)
+    loud = ramp_on_a_plain_patch((0.3, -0.4), patch=15)
+    assert blotches(loud, real) == 0
+    # Single pixels are noise: a ninth of their amplitude is left.
+    noise = np.where(np.indices((1, 99, 99)).sum(axis=0) % 2, 9.0, -9.0)
+    noisy = np.stack([0 * noise + 50, noise, 0 * noise], axis=-1).astype(np.float32)
+    assert blotches(noisy, noisy) == pytest.approx(1, abs=0.03)
+
+
+def test_blotches_are_those_of_a_loop_over_windows():
+    rng = np.random.default_rng(0)
+    lab = rng.normal(0, 2.2, (1, 19, 23, 3)).astype(np.float32)
+
+    def window(values, row, column, reach):
+        part = values[max(0, row - reach) : row + reach + 1]
+        return part[:, max(0, column - reach) : column + reach + 1].reshape(-1, 3)
+
+    places = list(np.ndindex(19, 23))
+    smooth = np.array([window(lab[0], *p, 1).mean(axis=0) for p in places]).reshape(19, 23, 3)
+    flat = [window(lab[0], *place, 8)[:, 0].std() < 2 for place in places]
+    spread = [np.hypot(*window(smooth, *place, 8)[:, 1:].std(axis=0)) for place in places]
+    assert 0 < np.mean(flat) < 1
+    assert blotches(lab, lab) == pytest.approx(np.dot(flat, spread) / 437, rel=1e-4)

@@ -142,6 +142,7 @@ class TestGuide:
             "data.dataset=photographs", "generator.guide=classifier", "generator.filters=4",
             "generator.depth=2", "training.steps=4", "training.batch_size=8",
             "training.warmup_steps=1", "training.ema_momentum=0.5",
+            "training.precision=mixed_bfloat16",
         )  # fmt: skip
         trainer = Trainer(config, tmp_path / "run")
         trainer.fit(load_dataset("photographs"), verbose=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,6 +21,7 @@ from pix2pix_color.errors import ModelError, Pix2PixColorError, TrainingError
 from pix2pix_color.files import shipped_folder
 from pix2pix_color.model_folder import ModelFolder
 from pix2pix_color.networks import color_generator
+from pix2pix_color.networks.layer_maker import LayerMaker
 from pix2pix_color.training import METRICS, Trainer
 from pix2pix_color.training.terms import load_perceptual_network
 
@@ -199,6 +201,33 @@ class TestInitialGenerator:
         fit(again, steps=4)
         kept = ModelFolder(run).generator(vividness=0.0).get_weights()
         assert largest_difference(kept, expected) == 0
+
+    def test_a_run_is_read_in_the_precision_it_has(self, trained, tmp_path, monkeypatch):
+        plain = LayerMaker.convolution
+
+        def with_casts(make, x, *args, **options):  # Keras 3.6 numbers them among the layers
+            x = x if make.precision == "float32" else keras.ops.cast(x, "bfloat16")
+            return plain(make, x, *args, **options)
+
+        monkeypatch.setattr(LayerMaker, "convolution", with_casts)
+        trainer = make_trainer(
+            f"training.initial_generator={trained[0]}", "training.precision=mixed_bfloat16",
+            "training.ema_momentum=0.5", "training.generator_learning_rate=0.05", folder=tmp_path,
+        )  # fmt: skip
+        for _ in range(2):
+            update(trainer, *batch())
+            trainer.step.assign_add(1)
+        trainer.save()
+        (tmp_path / "config.json").write_text(trainer.config.to_json())
+        run, averaged = ModelFolder(tmp_path), trainer.inference_generator()
+        assert largest_difference(averaged.get_weights(), trainer.generator.get_weights()) > 0
+        for found, expected in (
+            (run.generator(), averaged),
+            (run.generator(vividness=0.0), ModelFolder(trained[0]).generator()),
+            (run.discriminator(), trainer.discriminator),
+        ):
+            assert {layer.compute_dtype for layer in found.layers} == {"float32"}
+            assert largest_difference(found.get_weights(), expected.get_weights()) == 0
 
     def test_a_shipped_model_is_found_by_its_name(self):
         trainer = Trainer(Config.report().override("training.initial_generator=report"))

@@ -149,6 +149,7 @@ def test_the_page(shipped, tmp_path, photograph):
 
     page = build_page(shipped, tmp_path)
     (colorize,) = [f.fn for f in page.fns.values() if f.api_name == "colorize"]
-    _, result, _, _ = colorize(str(photograph), str(shipped), 1.0, 0.25, 0, [])
+    settings = (str(shipped), 1.0, 0.25, 0, (None, None))
+    _, result, *_ = colorize(str(photograph), *settings, [])
     expected = Colorizer.load(shipped).at_vividness(0.25)(read_image_file(photograph).pixels)
     np.testing.assert_array_equal(read_image_file(result).pixels, expected)

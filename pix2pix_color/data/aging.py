@@ -18,8 +18,8 @@ def age(rgb: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Returns the lightness of images as old photographs and their scans would show it.
 
     Each effect is there in a share of the images and of random strength: an emulsion that sees
-    blue more than red, blur, uneven exposure, a vignette, film grain, another contrast with faded
-    blacks and whites, JPEG compression.
+    blue more than red, blur, uneven exposure, a vignette, another contrast with faded blacks and
+    whites, film grain, JPEG compression.
 
     Args:
         rgb: float (batch, size, size, 3) in [0, 1].
@@ -42,21 +42,21 @@ def age(rgb: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     waves = tf.cos(math.pi * places[:, None] * tf.range(1.0, 4.0))
     weights = tf.random.stateless_normal([count, 3, 3], seeds[1])
     field = tf.matmul(tf.matmul(waves, weights), waves, transpose_b=True)
-    lightness *= 1.0 + _strength(next(draw), 0.5, 0.1) * field
+    lightness *= 1.0 + _strength(next(draw), 0.5, 0.06) * field
     row, column = (0.25 + 0.5 * next(draw) for _ in range(2))
     distance = (places[:, None] - row) ** 2 + (places - column) ** 2
     lightness *= 1.0 - _strength(next(draw), 0.3, 0.6) * distance
 
-    grain = tf.random.stateless_normal([count, size, size], seeds[2])
-    grain = _blurred(grain, 1.2 * next(draw))
-    grain /= tf.math.reduce_std(grain, axis=[1, 2], keepdims=True)
-    lightness += _strength(next(draw), 0.6, 8.0) * grain
-
-    black, white = -10.0 + 30.0 * next(draw), 80.0 + 30.0 * next(draw)
+    black, white = -10.0 + 25.0 * next(draw), 85.0 + 25.0 * next(draw)
     power = tf.exp(0.8 * next(draw) - 0.4)
     faded = tf.clip_by_value(lightness / 100.0, 1e-3, 1.0) ** power
     faded = black + (white - black) * faded
     lightness += tf.where(next(draw) < 0.7, 1.0, 0.0) * (faded - lightness)
+
+    grain = tf.random.stateless_normal([count, size, size], seeds[2])
+    grain = _blurred(grain, 1.2 * next(draw))
+    grain /= tf.math.reduce_std(grain, axis=[1, 2], keepdims=True)
+    lightness += _strength(next(draw), 0.5, 3.0) * grain
     lightness = tf.clip_by_value(lightness, 0.0, 100.0)[..., None]
     return _compressed(lightness, _strength(next(draw), 0.3, 70.0)[:, 0, 0])
 
@@ -80,7 +80,8 @@ def _compressed(lightness: tf.Tensor, loss: tf.Tensor) -> tf.Tensor:
 
     def compress(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         plane, quality = pair
-        return tf.image.adjust_jpeg_quality(plane, quality)
+        # A shape: often no image of a batch is compressed, and none has to be stacked.
+        return tf.ensure_shape(tf.image.adjust_jpeg_quality(plane, quality), plane.shape)
 
     lossy = tf.where(loss > 0)
     levels = color.to_uint8(tf.gather_nd(lightness, lossy) / 100.0)

@@ -64,7 +64,7 @@ def load_records(
                 "tf.train.Example."
             ) from error
     if not kept:
-        raise DataError(f"{name} ({split}) has no color image: {total} read, all of them gray.")
+        raise DataError(f"{name} ({split}) has no color image among its {total:,} records.")
     root = Path(os.path.commonpath([file.parent for file in files]))
     records = tf.constant(kept)
 

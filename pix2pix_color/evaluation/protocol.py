@@ -104,6 +104,14 @@ _SCORES = (
         averaged="colorfulness",
         relative_to="colorfulness",
     ),
+    Score(
+        "blotches",
+        "blotches / real",
+        "lower",
+        2,
+        lambda p: metrics.blotches(*p.lab),
+        relative_to="blotches",
+    ),
     Score("chroma_distance", "chroma-histogram distance", "lower", 4),
     Score("semantic_accuracy", "semantic accuracy", "higher", 4, averaged="recognized"),
     Score("fcd", "FCD", "lower", 2),
@@ -149,6 +157,9 @@ PROTOCOL: dict[str, str] = {
     "accuracy_5": "the same within 5 %",
     "colorfulness": "mean colorfulness (Hasler and Suesstrunk 2003), on the scale of 8-bit RGB",
     "colorfulness_ratio": "mean colorfulness divided by that of the real images",
+    "blotches": "standard deviation of ab within 17x17 pixels, where that of L is below 2, summed "
+    "over pixels and divided by that of the real images; 0 without color, so read it beside "
+    "colorfulness",
     "chroma_distance": "Jensen-Shannon distance (base 2, from 0 to 1) between the ab histograms of "
     "all predicted and of all real pixels; the bins are 10 wide, one of them centered on gray",
     "semantic_accuracy": "share of images whose class the evaluation classifier recognizes (after "

@@ -187,6 +187,7 @@ def _score_real(
     lab = color.rgb_to_lab(images)
     weights = metrics.pixel_weights(lab, bin_weights)
     scores = {
+        "blotches": metrics.blotches(lab, lab),
         "colorfulness": metrics.colorfulness(color.to_float(images)),
         "rebalancing_weight": tf.reduce_sum(weights, axis=[1, 2]),
     }

@@ -24,6 +24,7 @@ import tensorflow as tf
 from ..colorizer import check_settings
 from ..errors import ExportError
 from ..files import replacing
+from ..hints import PALETTE, hint_grid
 from ..inference import any_size, colorize_images, render_sizes, size_multiple
 from ..networks.packing import PackedNetwork
 
@@ -39,6 +40,8 @@ _LIGHTNESS = tf.TensorSpec([None, None, None, 1], tf.float32, "lightness")
 _RENDER_SIZE = tf.TensorSpec([], tf.int32, "render_size")
 _STRENGTH = tf.TensorSpec([], tf.float32, "strength")
 _VIVIDNESS = tf.TensorSpec([], tf.float32, "vividness")
+_POINTS = tf.TensorSpec([None, 2], tf.int32, "hint_points")
+_COLORS = tf.TensorSpec([None, 3], tf.uint8, "hint_colors")
 _AT_ONCE = 2  # files in parallel: each operation uses all cores by itself
 
 
@@ -141,16 +144,24 @@ def _signatures(
     """
     full, dials = tf.constant(1.0), [] if dial is None else [_VIVIDNESS]
 
-    @tf.function(input_signature=[_LIGHTNESS, *dials], autograph=False)
-    def chroma(lightness, vividness=dial):
+    def weights(vividness=None):
         if vividness is not None:
             fits = (vividness >= 0.0) & (vividness <= 1.0)
             tf.debugging.Assert(fits, ["The vividness must be from 0 to 1, not", vividness])
-        return {"chroma": module.predict(module.weights(vividness), lightness)}
+        return module.weights(vividness)
 
-    def render(images, render_size, strength, *vividness):
+    @tf.function(input_signature=[_LIGHTNESS, *dials], autograph=False)
+    def chroma(lightness, vividness=dial):
+        return {"chroma": module.predict(weights(vividness), lightness)}
+
+    def render(images, render_size, strength, *vividness, hints=()):
         def network(lightness: tf.Tensor, training: bool) -> tf.Tensor:
-            return chroma(lightness, *vividness)["chroma"]
+            if not hints:
+                return chroma(lightness, *vividness)["chroma"]
+            grid = _checked_grid(*hints, tf.shape(images), tf.shape(lightness)[1:3])
+            learned, none = weights(*vividness), tf.zeros([1, PALETTE])
+            maps = module.encode(learned, lightness)
+            return module.decode(learned, lightness, maps, grid[None], none)
 
         with tf.control_dependencies(_check_settings(render_size, strength, multiple)):
             images = tf.identity(images)
@@ -161,13 +172,21 @@ def _signatures(
 
         def colorize(images, render_size=size, strength=full):
             return render(images, render_size, strength)
+
+        def with_hints(images, points, colors, render_size=size, strength=full):
+            return render(images, render_size, strength, hints=(points, colors))
     else:
 
         def colorize(images, render_size=size, strength=full, vividness=dial):
             return render(images, render_size, strength, vividness)
 
-    signature = [_IMAGES, _RENDER_SIZE, _STRENGTH, *dials]
-    colorize = tf.function(colorize, input_signature=signature, autograph=False)
+        def with_hints(images, points, colors, render_size=size, strength=full, vividness=dial):
+            return render(images, render_size, strength, vividness, hints=(points, colors))
+
+    settings = [_RENDER_SIZE, _STRENGTH, *dials]
+    colorize = tf.function(colorize, input_signature=[_IMAGES, *settings], autograph=False)
+    hinted = [_IMAGES, _POINTS, _COLORS, *settings]
+    with_hints = tf.function(with_hints, input_signature=hinted, autograph=False)
 
     @tf.function(input_signature=[_IMAGES], autograph=False)
     def serving_default(images):
@@ -185,12 +204,27 @@ def _signatures(
         )
         return {"png_bytes": files}
 
-    return {
+    signatures = {
         "serving_default": serving_default,
         "colorize": colorize,
         "from_bytes": from_bytes,
         "chroma": chroma,
     }
+    return signatures | ({"with_hints": with_hints} if hasattr(module, "decode") else {})
+
+
+def _checked_grid(
+    points: tf.Tensor, colors: tf.Tensor, images: tf.Tensor, shape: tf.Tensor
+) -> tf.Tensor:
+    """Returns `hint_grid` for one image, in a batch of the shape `images`."""
+    size = images[1:3]
+    is_inside = tf.reduce_all((points >= 0) & (points < size[::-1]))
+    checks = [
+        tf.debugging.Assert(images[0] == 1, ["Hints are for one image, not for", images[0]]),
+        tf.debugging.Assert(is_inside, ["A hint is outside the image: x, y are", points]),
+    ]
+    with tf.control_dependencies(checks):
+        return hint_grid(tf.identity(points), colors, size, shape)
 
 
 def _check_settings(

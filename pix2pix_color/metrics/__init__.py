@@ -9,7 +9,7 @@ Every score of the report's protocol has `report_` in its name. That protocol ca
 the colors are right; it serves to reproduce the report's numbers, not to compare models.
 """
 
-from .colors import chroma_auc, ciede2000, colorfulness, mae_ab, nazeri_accuracy
+from .colors import blotches, chroma_auc, ciede2000, colorfulness, mae_ab, nazeri_accuracy
 from .distributions import (
     CHROMA_BIN,
     chroma_bins,
@@ -23,6 +23,7 @@ from .report import discriminator_accuracy, report_psnr, report_ssim
 
 __all__ = [
     "CHROMA_BIN",
+    "blotches",
     "chroma_auc",
     "chroma_bins",
     "chroma_histogram",

@@ -8,10 +8,13 @@ import tensorflow as tf
 
 from ._checks import image_pair, rgb_batch
 
-__all__ = ["chroma_auc", "ciede2000", "colorfulness", "mae_ab", "nazeri_accuracy"]
+__all__ = ["blotches", "chroma_auc", "ciede2000", "colorfulness", "mae_ab", "nazeri_accuracy"]
 
 _AUC_LIMIT = 150.0  # the largest distance of Zhang et al. 2016
 _NAZERI_RANGES = (100.0, 220.0, 220.0)  # L in [0, 100], a and b in [-110, 110]
+_FLAT = 2.0  # standard deviation of L in a window, below which it shows nothing
+_FLAT_WINDOW = 17
+_NOISE_WINDOW = 3  # smooths the noise of cameras and the blocks of JPEG
 _TIE = 1e-7  # sine of the hue difference below which rounding decides its sign
 _TINY = 1e-12
 
@@ -116,6 +119,40 @@ def colorfulness(rgb: tf.Tensor) -> tf.Tensor:
     opponents = tf.stack([red - green, 0.5 * (red + green) - blue], axis=1)
     means, variances = tf.nn.moments(opponents, axes=[2, 3])
     return 255.0 * (tf.norm(tf.sqrt(variances), axis=1) + 0.3 * tf.norm(means, axis=1))
+
+
+def blotches(real_lab: tf.Tensor, fake_lab: tf.Tensor) -> tf.Tensor:
+    """Variation of chroma where luminance is flat, such as rainbows on a plain wall.
+
+    Around each pixel whose lightness has a standard deviation below 2 within 17x17 pixels of the
+    real image, it is the standard deviation of chroma, the root of the variances of a and b
+    together, there; anywhere else it is 0. Chroma is first averaged over 3x3 pixels. Real images
+    have some of it too: compare with `blotches(real_lab, real_lab)`. Source: this project.
+
+    Args:
+        real_lab, fake_lab: float32 Lab, (batch, height, width, 3).
+
+    Returns:
+        float32 (batch,), the mean over all pixels, in units of CIE Lab; 0 without color, and
+        proportional to chroma.
+
+    Raises:
+        ValueError: dtype or shape is wrong.
+    """
+    real, fake = image_pair(real_lab, fake_lab)
+    values = tf.concat([real[..., :1], _window_mean(fake[..., 1:], _NOISE_WINDOW)], axis=-1)
+    values -= tf.reduce_mean(values, axis=[1, 2], keepdims=True)  # loses no digits in squares
+    means = _window_mean(values, _FLAT_WINDOW)
+    variances = tf.nn.relu(_window_mean(values * values, _FLAT_WINDOW) - means * means)
+    is_flat = tf.cast(variances[..., 0] < _FLAT**2, tf.float32)
+    deviations = tf.sqrt(tf.reduce_sum(variances[..., 1:], axis=-1))
+    return tf.reduce_mean(is_flat * deviations, axis=[1, 2])
+
+
+def _window_mean(values: tf.Tensor, size: int) -> tf.Tensor:
+    """Returns the mean around each pixel, at the rim over the part inside the image."""
+    rows = tf.nn.avg_pool2d(values, [size, 1], 1, "SAME")
+    return tf.nn.avg_pool2d(rows, [1, size], 1, "SAME")
 
 
 def ciede2000(real_lab: tf.Tensor, fake_lab: tf.Tensor) -> tf.Tensor:

@@ -43,10 +43,7 @@ def encoder_unet(
     hints = Absent((None, None, 3), dtype="float32", name="no_hints")(lightness)
     palette = Absent((PALETTE,), dtype="float32", name="no_palette")(lightness)
     x = _decoder(make, copy)([*copy(gray), hints, palette])
-    enlarge = layers.UpSampling2D(
-        CHROMA_STRIDE, interpolation="bilinear", dtype="float32", name="enlarge"
-    )
-    return enlarge(x)
+    return Enlarge(dtype="float32", name="enlarge")(x)
 
 
 def split_generator(
@@ -99,6 +96,20 @@ def _decoder(make: LayerMaker, encoder: keras.Model) -> keras.Model:
         x = make.convolution(x, 2, "chroma_conv", gain=_OUTPUT_GAIN)
     x = layers.Activation("tanh", dtype="float32", name="tanh")(x)
     return keras.Model([*maps, hints, palette], x, name="decoder")
+
+
+class Enlarge(layers.Layer):
+    """Enlarges chroma (batch, rows, columns, 2) to the resolution of the image, bilinearly.
+
+    Keras's `UpSampling2D` does so for known sizes only.
+    """
+
+    def call(self, inputs):
+        return tf.image.resize(inputs, CHROMA_STRIDE * tf.shape(inputs)[1:3])
+
+    def compute_output_shape(self, input_shape):
+        batch, *sides, colors = input_shape
+        return (batch, *(side and CHROMA_STRIDE * side for side in sides), colors)
 
 
 class Absent(layers.Layer):

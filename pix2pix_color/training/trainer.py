@@ -271,11 +271,7 @@ class Trainer:
             training.batch_size,
             seed=training.seed,
             start_step=self.current_step,
-            flip=data.flip,
-            shift=data.shift,
-            crop=data.crop,
-            aged=data.aged,
-            hinted=data.hinted,
+            **{name: getattr(data, name) for name in ("flip", "shift", "crop", "aged", "hinted")},
             drop_remainder=drop_remainder,
         )
         distributed = self.strategy.experimental_distribute_dataset(batches)

@@ -16,7 +16,7 @@ from ...errors import CommandError, UsageError, one_line
 from ...files import DEFAULT_MODEL
 from ...startup import start_tensorflow
 from .console import FAILED, report, say
-from .values import MODELS, between
+from .values import MODELS, between, hint
 
 if TYPE_CHECKING:
     from ...colorizer import Colorizer
@@ -27,6 +27,7 @@ __all__ = ["add_arguments", "run"]
 # As in `image_files`, which would load NumPy; a test compares them.
 FORMATS = ("bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp")
 _PIPE = "-"
+_ONE_IMAGE = "--hint and --hints are for a single image."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,6 +105,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="refuse truncated images instead of warning"
     )
+    guidance = parser.add_argument_group("colors of your choice (model photo)")
+    guidance.add_argument(
+        "--hint",
+        metavar="X,Y=#RRGGBB",
+        type=hint,
+        action="append",
+        default=[],
+        help="the color at a pixel of a single image, such as 120,80=#1f4fa0; may be repeated",
+    )
+    guidance.add_argument(
+        "--hints", metavar="FILE", help="a file of such hints, as the web page saves them"
+    )
+    guidance.add_argument(
+        "--like", metavar="REFERENCE", help="a color image whose palette is used for all inputs"
+    )
     video = parser.add_argument_group("video options")
     video.add_argument(
         "--smoothing",
@@ -141,6 +157,8 @@ def run(options: argparse.Namespace) -> int:
         text = f"-o {output} is the name of one file, but there may be several images."
         raise UsageError(text)
     jobs = find_jobs(paths, output, format=options.format, name=options.name)
+    if (options.hint or options.hints) and (len(jobs) != 1 or is_film_name(jobs[0].source)):
+        raise UsageError(_ONE_IMAGE)
     outcomes = run_jobs(
         _load(options, jobs), jobs, output, workers=options.workers, **_settings(options)
     )
@@ -169,6 +187,8 @@ def _colorize_file(options: argparse.Namespace, source: Path, target: Path) -> i
     job, is_film = job_of(source, target), is_film_name(source)
     if is_film and (options.format or options.compare):
         raise UsageError("--format and --compare are for images, not for videos.")
+    if is_film and (options.hint or options.hints):
+        raise UsageError(_ONE_IMAGE)
     if target.exists() and not options.overwrite:
         raise CommandError(f"{target} exists: use --overwrite to replace it.")
     colorizer, settings = _load(options, [job]), _settings(options)
@@ -188,9 +208,9 @@ def _colorize_pipe(options: argparse.Namespace) -> int:
     if options.paths != [_PIPE] or options.output != _PIPE:
         raise UsageError("A pipe needs both ends: pix2pix-color colorize - -o -")
     source, written = io.BytesIO(sys.stdin.buffer.read()), io.BytesIO()
-    settings = _settings(options)
+    colorizer, settings = _load(options), _settings(options)
     del settings["overwrite"], settings["film"]
-    _load(options).colorize_file(source, written, format=options.format, **settings)
+    colorizer.colorize_file(source, written, format=options.format, **settings)
     sys.stdout.buffer.write(written.getvalue())
     sys.stdout.buffer.flush()
     return 0
@@ -199,8 +219,14 @@ def _colorize_pipe(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """Returns the settings of `file_jobs.run_job`."""
     names = ("render_size", "strength", "compare", "overwrite", "first", "strict")
-    film = {"smoothing": options.smoothing, "crf": options.crf}
-    return {name: getattr(options, name) for name in names} | {"film": film}
+    settings = {name: getattr(options, name) for name in names}
+    settings["film"] = {"smoothing": options.smoothing, "crf": options.crf}
+    if options.hint or options.hints:
+        from ...hints import Hints
+
+        saved = Hints.read(options.hints) if options.hints else Hints()
+        settings["hints"] = dataclasses.replace(saved, points=(*saved.points, *options.hint))
+    return settings
 
 
 def _load(options: argparse.Namespace, jobs: Sequence[Job] = ()) -> Colorizer | None:
@@ -214,7 +240,15 @@ def _load(options: argparse.Namespace, jobs: Sequence[Job] = ()) -> Colorizer | 
     colorizer = Colorizer.load(options.model)
     if colorizer.model.saved_model is None:
         say(f"It is a run, trained for {colorizer.model.step:,} steps so far.", sys.stderr)
-    return colorizer if options.vividness is None else colorizer.at_vividness(options.vividness)
+    if options.vividness is not None:
+        colorizer = colorizer.at_vividness(options.vividness)
+    if options.hint or options.hints:
+        colorizer.require_hints()
+    if options.like:
+        from ...image_files import read_image_file
+
+        colorizer = colorizer.like(read_image_file(options.like).pixels)
+    return colorizer
 
 
 def _print_outcome(options: argparse.Namespace, outcome: Outcome, prefix: str) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 
-__all__ = ["DATASETS", "MODELS", "between", "positive"]
+__all__ = ["DATASETS", "MODELS", "between", "hint", "positive"]
 
 DATASETS = (
     "cifar10, photographs (included in scikit-image, no download), tfds:NAME (TensorFlow "
@@ -36,3 +37,14 @@ def between(low: float, high: float) -> Callable[[str], float]:
 
 positive = between(1, 10**12)
 """Reads a positive whole number, which may be written as 50_000."""
+
+
+def hint(text: str) -> tuple[int, int, str]:
+    """Reads X,Y=#rrggbb."""
+    found = re.fullmatch(r"(\d{1,9}),(\d{1,9})=(#[0-9a-fA-F]{6})", text)
+    if not found:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is not a place and a color, such as 120,80=#1f4fa0"
+        )
+    x, y, color = found.groups()
+    return int(x), int(y), color

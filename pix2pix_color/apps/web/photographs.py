@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from ...errors import PhotographError, Pix2PixColorError, disk_is_full, in_words
 from ...image_files import (
@@ -23,8 +23,9 @@ from ...image_files import (
 
 if TYPE_CHECKING:
     from ...colorizer import Colorizer
+    from ...hints import Hints, PreparedImage
 
-__all__ = ["colorize_photograph"]
+__all__ = ["colorize_photograph", "marked", "open_photograph"]
 
 PREVIEW_SIZE = 1280
 """Longest side, in pixels, of what the page shows. Downloads always have their full size."""
@@ -79,6 +80,37 @@ def colorize_photograph(
     return path, (gray, colored), "\n".join(lines)
 
 
+def open_photograph(
+    source: str | Path, colorizer: Colorizer, max_pixels: int, render_size: int | None
+) -> tuple[PreparedImage, np.ndarray]:
+    """Returns a photograph, ready for hints, and a preview, uint8 (height, width, 3).
+
+    Args:
+        source, colorizer, max_pixels: as in `colorize_photograph`.
+        render_size: as in `Colorizer.__call__`.
+
+    Raises:
+        ImageFileError, ColorizerError: the file or the render size cannot be used.
+    """
+    with warnings.catch_warnings(action="ignore", category=ImageFileWarning):
+        image = read_image_file(source, max_pixels=max_pixels)
+    prepared = colorizer.prepare(image.pixels, render_size=render_size)
+    preview = _preview(image.pixels, image.alpha)
+    # Runs the encoder, and the decoder once: the first click will be as fast as the others.
+    prepared.color(preview[:1, :1], [(0, 0, "#808080")])
+    return prepared, preview
+
+
+def marked(preview: np.ndarray, hints: Hints, size: tuple[int, int]) -> Image.Image:
+    """Returns a preview with a dot at each hint; `size` is the photograph's (height, width)."""
+    image = Image.fromarray(preview)
+    draw, radius = ImageDraw.Draw(image), max(4, max(image.size) // 160)
+    for x, y, color in hints.points:
+        place = (x + 0.5) * image.width / size[1], (y + 0.5) * image.height / size[0]
+        draw.circle(place, radius, color, "white", max(1, radius // 3))
+    return image
+
+
 def _without_paths(message: str, source: Path, place: Path) -> str:
     """Returns a message that begins with the file's name and does not say where it is."""
     for folder in (source.parent, place):
@@ -91,6 +123,8 @@ def _preview(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     pixels = rgb if alpha is None else np.dstack([rgb, alpha])
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
+    if pixels.shape[-1] < 3:  # gray, perhaps with alpha
+        pixels = np.concatenate([pixels[..., :1]] * 2 + [pixels], axis=-1)
     image = Image.fromarray(pixels)
     image.thumbnail((PREVIEW_SIZE, PREVIEW_SIZE), reducing_gap=2.0)
     if alpha is not None:
