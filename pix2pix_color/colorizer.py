@@ -30,6 +30,7 @@ from .inference import (
     render_sizes,
     shrink_lightness,
     size_multiple,
+    training_size,
     working_shape,
 )
 from .model_folder import ModelFolder
@@ -72,7 +73,7 @@ class Colorizer:
     Attributes:
         model: the folder that it was loaded from.
         name: its name or path, as given.
-        multiple: every render size is a multiple of it: the size of the training images.
+        multiple: every render size is a multiple of it.
         render_size: the model's default render size.
         vividness: where the model's dial stands, from 0 (faithful) to 1 (vivid); `None` for a
             model without a dial.
@@ -83,7 +84,7 @@ class Colorizer:
         self.model, self.name, self.vividness = model, model.name, None
         if model.saved_model is None:
             generator = model.generator()
-            self.multiple = self.render_size = size_multiple(generator)
+            self.multiple, self.render_size = size_multiple(generator), training_size(generator)
             self._network = GuidedNetwork.of(any_size(generator), model.config)
             return
         try:

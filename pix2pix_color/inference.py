@@ -30,6 +30,7 @@ __all__ = [
     "render_sizes",
     "shrink_lightness",
     "size_multiple",
+    "training_size",
     "working_shape",
 ]
 
@@ -41,7 +42,7 @@ _BAND = 1 << 18  # pixels at a time, so that intermediate results stay in the ca
 
 
 def any_size(generator: keras.Model) -> keras.Model:
-    """Returns a copy of a generator for any multiple of the image size that it was built for."""
+    """Returns a copy of a generator for all sizes that are multiples of its `size_multiple`."""
     import keras  # here, since colorizing with a SavedModel does without it
 
     network = keras.models.clone_model(
@@ -51,9 +52,16 @@ def any_size(generator: keras.Model) -> keras.Model:
     return network
 
 
+def training_size(generator: keras.Model) -> int:
+    """Returns the size of the images that a generator was trained on."""
+    return generator.input_shape[1] or 32
+
+
 def size_multiple(generator: keras.Model) -> int:
     """Returns what both sides of a generator's input are multiples of."""
-    return generator.input_shape[1] or 32
+    from .networks import takes_hints
+
+    return 32 if takes_hints(generator) else training_size(generator)
 
 
 def render_sizes(multiple: int) -> range:
@@ -98,7 +106,7 @@ def colorize_images(
         images: uint8 (batch, height, width, 1 or 3), gray or RGB.
         network: from `any_size`.
         render_size: shorter side, in pixels, of what the network sees; a multiple of `multiple`.
-        multiple: the image size that the network was built for.
+        multiple: from `size_multiple`.
         strength: color strength: 0 keeps the image gray, 1 is what the model predicts.
 
     Returns:

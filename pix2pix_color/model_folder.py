@@ -316,7 +316,8 @@ def build_network(
     data = config.data
     options |= {"color_space": data.color_space, "lightness_scale": data.lightness_scale}
     if kind == DISCRIMINATOR:
-        return build_discriminator(config.discriminator, config.chroma_size, **options)
+        size = data.image_size // config.chroma_stride
+        return build_discriminator(config.discriminator, size, **options)
     return build_generator(config.generator, data.image_size, pretrained=pretrained, **options)
 
 

@@ -55,13 +55,12 @@ class Config:
 
     def __post_init__(self) -> None:
         size = self.data.image_size
-        for network, size in (("generator", size), ("discriminator", self.chroma_size)):
+        for network, stride in (("generator", 1), ("discriminator", self.chroma_stride)):
             depth = getattr(self, network).depth
-            multiple = 2**depth * self.data.image_size // size
             require(
-                size % 2**depth == 0,
+                size % (stride * 2**depth) == 0,
                 f"A {network} of depth {depth} halves an image {depth} times: data.image_size must "
-                f"be a multiple of {multiple}, not {self.data.image_size}.",
+                f"be a multiple of {stride * 2**depth}, not {size}.",
             )
         require(
             not self.training.distribution_weight or self.data.color_space == "distribution",
@@ -74,9 +73,9 @@ class Config:
         )
 
     @property
-    def chroma_size(self) -> int:
-        """Height and width, in pixels, at which colors are predicted, compared and judged."""
-        return self.data.image_size // (4 if self.generator.kind == "pretrained" else 1)
+    def chroma_stride(self) -> int:
+        """The image's pixels, per side, for one pixel of chroma that is predicted and judged."""
+        return 4 if self.generator.kind == "pretrained" else 1
 
     @classmethod
     def report(cls) -> Config:

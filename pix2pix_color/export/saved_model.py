@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -25,7 +26,8 @@ from ..colorizer import check_settings
 from ..errors import ExportError
 from ..files import replacing
 from ..hints import PALETTE, hint_grid
-from ..inference import any_size, colorize_images, render_sizes, size_multiple
+from ..inference import any_size, colorize_images, render_sizes, size_multiple, training_size
+from ..networks import split_generator, takes_hints
 from ..networks.packing import PackedNetwork
 
 __all__ = ["MAX_PIXELS", "export_discriminator", "export_saved_model", "refuse_existing"]
@@ -80,13 +82,14 @@ def export_saved_model(
         ValueError: the two generators differ in more than their weights.
     """
     path, multiple = Path(path), size_multiple(generator)
-    render_size = multiple if render_size is None else render_size
+    render_size = training_size(generator) if render_size is None else render_size
     check_settings(multiple, render_size, vividness=vividness)
     refuse_existing(path, overwrite)
     module = tf.Module()
     module.render_size = tf.Variable(render_size, trainable=False)
     module.multiple = tf.Variable(multiple, trainable=False)
-    module.generator = PackedNetwork(any_size(generator), stable and any_size(stable))
+    network = any_size(generator)
+    module.generator = PackedNetwork(network, stable and any_size(stable))
     dial = None
     if stable is not None:
         module.vividness = tf.Variable(float(vividness), trainable=False)
@@ -95,18 +98,35 @@ def export_saved_model(
         module.generator.weights, input_signature=[] if dial is None else [_VIVIDNESS]
     )
     weights = module.weights.get_concrete_function().structured_outputs
+    weights = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), weights)
     module.predict = tf.function(
-        module.generator.predict,
-        input_signature=[
-            tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), weights),
-            _LIGHTNESS,
-        ],
-        autograph=False,
+        module.generator.predict, input_signature=[weights, _LIGHTNESS], autograph=False
     )
+    if takes_hints(network):
+        _add_halves(module, network, weights)
     signatures = _signatures(module, multiple, tf.constant(render_size), dial)
     with replacing(path) as temporary:
         tf.saved_model.save(module, str(temporary), signatures)
     return path
+
+
+def _add_halves(module: tf.Module, network: keras.Model, weights: Any) -> None:
+    """Adds `encode`, once a picture, and `decode`, once for each set of hints."""
+    encode, decode = split_generator(network)
+    maps = [tf.TensorSpec([None, *x.shape[1:]], tf.float32) for x in encode.outputs]
+    hints = tf.TensorSpec([None, None, None, 3], tf.float32)
+    palettes = tf.TensorSpec([None, PALETTE], tf.float32)
+
+    @tf.function(input_signature=[weights, _LIGHTNESS], autograph=False)
+    def module_encode(weights, lightness):
+        return module.generator.predict_with(encode, weights, lightness)
+
+    @tf.function(input_signature=[weights, _LIGHTNESS, maps, hints, palettes], autograph=False)
+    def module_decode(weights, lightness, maps, hints, palettes):
+        del lightness  # other generators may need it
+        return module.generator.predict_with(decode, weights, [*maps, hints, palettes])
+
+    module.encode, module.decode = module_encode, module_decode
 
 
 def export_discriminator(discriminator: keras.Model, path: Path) -> None:

@@ -6,7 +6,7 @@ defaults they are Figure 1 (6,268,610 parameters) and Figure 2 (2,768,577) of th
 
 from ..config import DiscriminatorConfig, GeneratorConfig
 from .discriminator import build_discriminator, discriminator_layers, receptive_field
-from .encoder_unet import split_generator
+from .encoder_unet import split_generator, takes_hints
 from .generator import build_generator, color_generator
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "discriminator_layers",
     "receptive_field",
     "split_generator",
+    "takes_hints",
 ]

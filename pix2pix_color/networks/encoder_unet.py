@@ -10,13 +10,13 @@ from .layer_maker import LayerMaker
 from .layers import LightnessToGray, copy_at_precision
 from .residual import activate, block, to_maps
 
-__all__ = ["CHROMA_STRIDE", "PALETTE", "Absent", "encoder_unet", "split_generator"]
+__all__ = ["CHROMA_STRIDE", "PALETTE", "encoder_unet", "split_generator", "takes_hints"]
 
 CHROMA_STRIDE = 4
 """Chroma is predicted at a quarter of the resolution, which is all that the eye asks of it."""
 
 PALETTE = 485
-"""Values of a palette: the share of each bin of `metrics.chroma_histogram`, and 1 if it is given."""
+"""Values of a palette: the shares of the bins of `metrics.chroma_histogram`, and 1 if given."""
 
 _FINEST = 2  # level n has size / 2**n pixels per side
 _OUTPUT_GAIN = 0.01  # predictions start nearly gray, as most colors are
@@ -44,6 +44,11 @@ def encoder_unet(
     palette = Absent((PALETTE,), dtype="float32", name="no_palette")(lightness)
     x = _decoder(make, copy)([*copy(gray), hints, palette])
     return Enlarge(dtype="float32", name="enlarge")(x)
+
+
+def takes_hints(generator: keras.Model) -> bool:
+    """Returns whether a generator is of kind `pretrained`."""
+    return isinstance(generator.layers[-1], Enlarge)
 
 
 def split_generator(

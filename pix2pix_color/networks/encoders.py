@@ -1,4 +1,4 @@
-"""Classifiers of photographs, whose feature maps a generator can build on; without their weights."""
+"""Classifiers of photographs, untrained, whose feature maps a generator can build on."""
 
 from __future__ import annotations
 

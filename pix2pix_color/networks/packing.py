@@ -12,6 +12,8 @@ effect transition").
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -89,24 +91,7 @@ class PackedNetwork(tf.Module):
         if stable is not None:
             require_same_network(stable, network)
             self.stable = _pack(stable, frozen=False)
-        weights = {v.path for v in network.weights}
-        # The random state of dropout, which is read before the graph is traced.
-        states = {
-            v.path: keras.ops.convert_to_numpy(v)
-            for v in network.variables
-            if v.path not in weights
-        }
-
-        def predict(learned: Weights, frozen: Weights, inputs: tf.Tensor) -> tf.Tensor:
-            # A closure, so that the SavedModel does not also hold the network's own weights.
-            values = {path: tf.constant(state) for path, state in states.items()}
-            values |= _by_path(network, learned, frozen=False)
-            values |= _by_path(network, frozen, frozen=True)
-            trainable = [values[v.path] for v in network.trainable_variables]
-            others = [values[v.path] for v in network.non_trainable_variables]
-            return network.stateless_call(trainable, others, inputs, training=False)[0]
-
-        self._predict = predict
+        self._call = _caller(network)
 
     def weights(self, vividness: tf.Tensor | None = None) -> tuple[Weights, Weights]:
         """Returns the learned and the frozen weights in float32.
@@ -135,7 +120,34 @@ class PackedNetwork(tf.Module):
             weights: from `weights`.
             inputs: of a generator lightness (batch, rows, columns, 1), L in [0, 100].
         """
-        return self._predict(*weights, inputs)
+        return self._call(weights, inputs)
+
+    def predict_with(self, part: keras.Model, weights: tuple[Weights, Weights], inputs: Any) -> Any:
+        """Returns the output of a part of the network, such as a half of `split_generator`."""
+        return self._call(weights, inputs, part)
+
+
+def _caller(network: keras.Model) -> Callable[..., Any]:
+    """Returns a function that runs a network, or a part of it, with weights from outside.
+
+    A closure, so that a SavedModel does not also hold the network's own weights.
+    """
+    weights = {v.path for v in network.weights}
+    # The random state of dropout, which is read before the graph is traced.
+    states = {
+        v.path: keras.ops.convert_to_numpy(v) for v in network.variables if v.path not in weights
+    }
+
+    def call(given: tuple[Weights, Weights], inputs: Any, part: keras.Model = network) -> Any:
+        learned, frozen = given
+        values = {path: tf.constant(state) for path, state in states.items()}
+        values |= _by_path(network, learned, frozen=False)
+        values |= _by_path(network, frozen, frozen=True)
+        trainable = [values[v.path] for v in part.trainable_variables]
+        others = [values[v.path] for v in part.non_trainable_variables]
+        return part.stateless_call(trainable, others, inputs, training=False)[0]
+
+    return call
 
 
 def unpack_weights(loaded: tf.Module, network: keras.Model, *, stable: bool = False) -> None:

@@ -72,6 +72,7 @@ def block(make: LayerMaker, x, skip, style, name: str):
 
 
 def activate(make: LayerMaker, x, name: str):
+    """Normalizes, then applies leaky ReLU."""
     return make.leaky_relu(make.normalize(x, f"{name}_norm"), f"{name}_leaky_relu")
 
 

@@ -54,7 +54,9 @@ class TrainingStep:
             tf.distribute.ReduceOp.SUM, tf.cast(tf.shape(lightness)[0], tf.float32)
         )
         gradients = self._compiled or self.gradients
-        row, for_generator, for_discriminator = gradients(lightness, chroma, global_batch_size, *shown)
+        row, for_generator, for_discriminator = gradients(
+            lightness, chroma, global_batch_size, *shown
+        )
         apply_gradients(self.generator_optimizer, for_generator, self.generator)
         if self.config.training.adversarial_weight:
             apply_gradients(self.discriminator_optimizer, for_discriminator, self.discriminator)

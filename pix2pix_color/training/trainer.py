@@ -78,7 +78,8 @@ class Trainer:
             tf.config.experimental.enable_op_determinism()
         guide, encoder = config.generator.guide, config.generator.encoder
         self._guide = load_classifier(guide) if guide else None
-        self._pretrained = load_encoder(encoder) if encoder else self._guide and self._guide.network()
+        guide = self._guide and self._guide.network()
+        self._pretrained = load_encoder(encoder) if encoder else guide
         with self.strategy.scope():
             self._build_networks()
             self.replica_step = TrainingStep(config, self.generator, self.discriminator)
