@@ -66,6 +66,7 @@ def test_every_preset_is_made_by_its_name():
         Config.report(),
         Config.stable(),
         Config.vivid(),
+        Config.photo_stable(),
         Config.fast(),
     ]
     assert Config.fast().data.dataset == "photographs"  # needs no download
