@@ -67,9 +67,12 @@ class Config:
             "training.distribution_weight needs data.color_space=distribution.",
         )
         require(
-            self.data.color_space == "lab"
-            or not (self.generator.self_ensemble or self.generator.encoder),
-            "generator.self_ensemble and generator.kind=pretrained need data.color_space=lab.",
+            not self.generator.self_ensemble or self.data.color_space == "lab",
+            "generator.self_ensemble needs data.color_space=lab.",
+        )
+        require(
+            not self.generator.encoder or self.data.color_space == "lab",
+            "generator.kind=pretrained needs data.color_space=lab.",
         )
 
     @property
