@@ -261,6 +261,10 @@ def test_export_then_info_then_colorize(tiny_run: Path, gray_file: Path, tmp_pat
     assert run("colorize", gray_file, "-o", target, "--model", folder) == 0
     with Image.open(target) as colored:
         assert (colored.size, colored.mode) == ((13, 9), "RGB")
+    nowhere = tmp_path / "nowhere"
+    command = ["colorize", gray_file, "-o", nowhere, "--model", folder, "--render-size", 7]
+    assert "multiple of 8" in error_line(capsys, 1, *command)
+    assert not nowhere.exists()
 
 
 def test_export_in_other_formats(tiny_run, tmp_path: Path, capsys):

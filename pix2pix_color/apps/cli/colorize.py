@@ -234,10 +234,11 @@ def _load(options: argparse.Namespace, jobs: Sequence[Job] = ()) -> Colorizer | 
     if jobs and all(job.problem for job in jobs):
         return None
     start_tensorflow()
-    from ...colorizer import Colorizer
+    from ...colorizer import Colorizer, check_settings
 
     say(f"Loading the model {options.model}...", sys.stderr)
     colorizer = Colorizer.load(options.model)
+    check_settings(colorizer.multiple, options.render_size)
     if colorizer.model.saved_model is None:
         say(f"It is a run, trained for {colorizer.model.step:,} steps so far.", sys.stderr)
     if options.vividness is not None:
