@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from . import color, metrics
+from .config import CHROMA_STRIDE, PALETTE
 from .errors import ColorizerError, in_words
 from .inference import apply_chroma
 
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from .config import Config
 
 __all__ = ["GuidedNetwork", "Hint", "Hints", "PreparedImage", "compiled", "hint_grid", "palette_of"]
-
-# As in `networks`, which would load Keras; a test compares them.
-CELL = 4  # pixels
-PALETTE = 485
 
 _REACH = 1  # cells around a hint's own: training shows squares of one to three
 _NEARLY_GRAY = 5.0  # in units of CIE Lab
@@ -145,7 +142,7 @@ def hint_grid(
     Returns:
         float32 (rows / 4, columns / 4, 3): (a, b) / 128, and 1 where there is a hint.
     """
-    cells, size = tf.cast(shape, tf.int64) // CELL, tf.cast(size, tf.int64)
+    cells, size = tf.cast(shape, tf.int64) // CHROMA_STRIDE, tf.cast(size, tf.int64)
     places = tf.cast(points, tf.int64)[:, ::-1] * cells // size
     reach = tf.range(-_REACH, _REACH + 1, dtype=tf.int64)
     around = tf.reshape(tf.stack(tf.meshgrid(reach, reach), axis=-1), [-1, 2])
@@ -220,7 +217,7 @@ class GuidedNetwork:
         batch, rows, columns, _ = lightness.shape
         lightness = tf.constant(lightness)
         if hints is None:
-            hints = tf.zeros((batch, rows // CELL, columns // CELL, 3))
+            hints = tf.zeros((batch, rows // CHROMA_STRIDE, columns // CHROMA_STRIDE, 3))
         palette = np.zeros(PALETTE, np.float32) if self.palette is None else self.palette
         palettes = tf.tile(palette[None], [batch, 1])
         maps = maps or self.encode(lightness)

@@ -16,9 +16,10 @@ from PIL import Image
 from pix2pix_color import color, metrics
 from pix2pix_color.apps import cli
 from pix2pix_color.colorizer import Colorizer
+from pix2pix_color.config import CHROMA_STRIDE, PALETTE
 from pix2pix_color.errors import ColorizerError
 from pix2pix_color.export import saved_model
-from pix2pix_color.hints import CELL, PALETTE, GuidedNetwork, Hints, hint_grid, palette_of
+from pix2pix_color.hints import GuidedNetwork, Hints, hint_grid, palette_of
 from pix2pix_color.image_files import read_image_file
 
 BLUE, RED = "#2040c0", "#c02020"
@@ -36,7 +37,7 @@ def guided(colorizer: Colorizer) -> Colorizer:
         return [tf.concat([lightness, 100.0 - lightness], -1) / 400.0]
 
     def decode(lightness, maps, hints, palette):
-        hints = tf.repeat(tf.repeat(hints, CELL, 1), CELL, 2)
+        hints = tf.repeat(tf.repeat(hints, CHROMA_STRIDE, 1), CHROMA_STRIDE, 2)
         own = maps[0] + palette[:, None, None, 300:301]
         return hints[..., 2:] * hints[..., :2] + (1.0 - hints[..., 2:]) * own
 
@@ -60,11 +61,6 @@ def gray() -> np.ndarray:
 
 
 # The grid ------------------------------------------------------------------------------------
-
-
-def test_what_is_repeated_without_keras():
-    encoder_unet = pytest.importorskip("pix2pix_color.networks.encoder_unet")
-    assert (CELL, PALETTE) == (encoder_unet.CHROMA_STRIDE, encoder_unet.PALETTE)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (33, 50), (3000, 2100), (7, 5)])

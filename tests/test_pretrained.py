@@ -14,10 +14,11 @@ import tensorflow as tf
 
 from pix2pix_color import Colorizer, Config, Trainer, build_generator, export_saved_model
 from pix2pix_color import pretrained as module
+from pix2pix_color.config import PALETTE
 from pix2pix_color.errors import ConfigError, ModelError
 from pix2pix_color.inference import any_size
 from pix2pix_color.model_folder import ModelFolder
-from pix2pix_color.networks import encoder_unet, encoders, split_generator
+from pix2pix_color.networks import encoders, split_generator
 
 SMALL = (
     "generator.kind=pretrained",
@@ -175,7 +176,7 @@ class TestGenerator:
     def test_its_halves_without_guidance_are_the_whole(self, generator):
         lightness = random_lightness(2, 32, 32)
         encode, decode = split_generator(generator)
-        guidance = tf.zeros([2, 8, 8, 3]), tf.zeros([2, encoder_unet.PALETTE])
+        guidance = tf.zeros([2, 8, 8, 3]), tf.zeros([2, PALETTE])
         chroma = decode([*encode(lightness), *guidance])
         np.testing.assert_array_equal(chroma, generator(lightness))
         assert chroma.shape == (2, 32, 32, 2)
@@ -183,8 +184,8 @@ class TestGenerator:
     def test_each_kind_of_guidance_changes_the_colors(self, generator):
         encode, decode = split_generator(generator, enlarged=False)
         maps = encode(random_lightness(1, 32, 32))
-        absent = tf.zeros([1, 8, 8, 3]), tf.zeros([1, encoder_unet.PALETTE])
-        given = tf.ones([1, 8, 8, 3]), tf.ones([1, encoder_unet.PALETTE])
+        absent = tf.zeros([1, 8, 8, 3]), tf.zeros([1, PALETTE])
+        given = tf.ones([1, 8, 8, 3]), tf.ones([1, PALETTE])
         automatic = decode([*maps, *absent])
         assert automatic.shape == (1, 8, 8, 2)
         for guidance in [(given[0], absent[1]), (absent[0], given[1])]:

@@ -5,11 +5,20 @@ A `Config` is frozen: it describes a run completely, travels with it as
 This package imports nothing heavy, so that `pix2pix-color --help` stays fast.
 """
 
-from .hyperparameters import DataConfig, DiscriminatorConfig, GeneratorConfig, TrainingConfig
+from .hyperparameters import (
+    CHROMA_STRIDE,
+    PALETTE,
+    DataConfig,
+    DiscriminatorConfig,
+    GeneratorConfig,
+    TrainingConfig,
+)
 from .options import nearest
 from .run import PRESETS, Config
 
 __all__ = [
+    "CHROMA_STRIDE",
+    "PALETTE",
     "PRESETS",
     "Config",
     "DataConfig",

@@ -7,7 +7,20 @@ from typing import Annotated, Literal
 
 from .options import Section, require
 
-__all__ = ["DataConfig", "DiscriminatorConfig", "GeneratorConfig", "TrainingConfig"]
+__all__ = [
+    "CHROMA_STRIDE",
+    "PALETTE",
+    "DataConfig",
+    "DiscriminatorConfig",
+    "GeneratorConfig",
+    "TrainingConfig",
+]
+
+CHROMA_STRIDE = 4
+"""A generator on an encoder predicts chroma at a quarter of the resolution, and takes hints so."""
+
+PALETTE = 485
+"""Values of a palette: the shares of the bins of `metrics.chroma_histogram`, and 1 if given."""
 
 _MOST = 8_192  # channels: two such levels have kernels of a gigabyte
 _DEEPEST = 12  # halves the largest image to one pixel

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
-from .hyperparameters import DataConfig, DiscriminatorConfig, GeneratorConfig, TrainingConfig
+from .hyperparameters import (
+    CHROMA_STRIDE,
+    DataConfig,
+    DiscriminatorConfig,
+    GeneratorConfig,
+    TrainingConfig,
+)
 from .options import nearest, require
 
 __all__ = ["PRESETS", "Config"]
@@ -78,7 +84,7 @@ class Config:
     @property
     def chroma_stride(self) -> int:
         """The image's pixels, per side, for one pixel of chroma that is predicted and judged."""
-        return 4 if self.generator.kind == "pretrained" else 1
+        return CHROMA_STRIDE if self.generator.kind == "pretrained" else 1
 
     @classmethod
     def report(cls) -> Config:

@@ -6,9 +6,10 @@ import math
 
 import tensorflow as tf
 
+from ..config import CHROMA_STRIDE
+
 __all__ = ["draw_hints"]
 
-_CELL = 4  # pixels: hints are given on a grid as coarse as the predicted chroma
 _MOST_POINTS = 64  # more are drawn for one image in 5,000
 
 
@@ -31,7 +32,7 @@ def draw_hints(
         float32 (count, size/4, size/4, 1), 1 where the true color of a cell is shown, else 0; and
         (count,), 1 where the palette is shown, else 0.
     """
-    cells = size // _CELL
+    cells = size // CHROMA_STRIDE
     seeds = tf.unstack(tf.random.split(seed, 4))
     is_hinted, number, whole, uniform, palette = tf.unstack(
         tf.random.stateless_uniform([5, count], seeds[0])

@@ -23,9 +23,10 @@ import keras
 import tensorflow as tf
 
 from ..colorizer import check_settings
+from ..config import PALETTE
 from ..errors import ExportError
 from ..files import replacing
-from ..hints import PALETTE, hint_grid
+from ..hints import hint_grid
 from ..inference import any_size, colorize_images, render_sizes, size_multiple, training_size
 from ..networks import split_generator, takes_hints
 from ..networks.packing import PackedNetwork

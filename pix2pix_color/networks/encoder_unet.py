@@ -6,17 +6,12 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from ..config import CHROMA_STRIDE, PALETTE
 from .layer_maker import LayerMaker
 from .layers import LightnessToGray, copy_at_precision
 from .residual import activate, block, to_maps
 
-__all__ = ["CHROMA_STRIDE", "PALETTE", "encoder_unet", "split_generator", "takes_hints"]
-
-CHROMA_STRIDE = 4
-"""Chroma is predicted at a quarter of the resolution, which is all that the eye asks of it."""
-
-PALETTE = 485
-"""Values of a palette: the shares of the bins of `metrics.chroma_histogram`, and 1 if given."""
+__all__ = ["encoder_unet", "split_generator", "takes_hints"]
 
 _FINEST = 2  # level n has size / 2**n pixels per side
 _OUTPUT_GAIN = 0.01  # predictions start nearly gray, as most colors are

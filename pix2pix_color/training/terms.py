@@ -16,12 +16,11 @@ import tensorflow as tf
 
 from .. import color, losses, metrics
 from ..classifier import load_classifier
-from ..config import Config
+from ..config import CHROMA_STRIDE, Config
 from ..data import ImageDataset
 from ..errors import TrainingError
 from ..files import shipped_folder
 from ..networks import color_generator, split_generator
-from ..networks.encoder_unet import CHROMA_STRIDE
 from ..networks.layers import RGBToChroma, copy_at_precision
 
 __all__ = ["Examples", "Predict", "Term", "generator_terms", "load_perceptual_network"]
