@@ -7,6 +7,14 @@ data set that cannot be found is an error that says how to get it.
 from .dataset import ImageDataset, is_gray
 from .loading import load_dataset
 from .records import RecordDataset
-from .sources import photographs
+from .sources import find_files, photographs, read_pixels
 
-__all__ = ["ImageDataset", "RecordDataset", "is_gray", "load_dataset", "photographs"]
+__all__ = [
+    "ImageDataset",
+    "RecordDataset",
+    "find_files",
+    "is_gray",
+    "load_dataset",
+    "photographs",
+    "read_pixels",
+]

@@ -19,10 +19,20 @@ from types import ModuleType
 import numpy as np
 import tensorflow as tf
 
+from ..config import nearest
 from ..errors import DataError, ImageFileError, one_line
 from ..image_files import SUFFIXES, find_images, in_numbers, read_image_file
 
-__all__ = ["Source", "name_in", "open_folder", "open_photographs", "open_tfds", "photographs"]
+__all__ = [
+    "Source",
+    "find_files",
+    "name_in",
+    "open_folder",
+    "open_photographs",
+    "open_tfds",
+    "photographs",
+    "read_pixels",
+]
 
 _NO_LABEL = np.int64(-1)
 _SPLIT_FOLDERS = {  # in upper or lower case; the first that exists
@@ -102,19 +112,16 @@ def open_folder(folder: Path, split: str, limit: int | None = None) -> Source:
     Raises:
         DataError: a subfolder cannot be read, or the split has no image.
     """
-    paths, notes = _find_split(folder, split)
+    paths, notes = find_files(folder, split)
     paths = paths[:limit]
     unreadable: dict[bytes, str] = {}
 
     def read(path: bytes) -> np.ndarray:
         try:
-            pixels = read_image_file(os.fsdecode(path)).pixels
+            return read_pixels(os.fsdecode(path))
         except ImageFileError as error:
             unreadable[path] = one_line(error)
             return np.zeros((1, 1, 3), np.uint8)
-        if pixels.dtype == np.uint16:
-            pixels = (pixels.astype(np.uint32) + 128) // 257
-        return pixels.astype(np.uint8)
 
     def decode(path: tf.Tensor) -> tuple[tf.Tensor, np.int64]:
         image = tf.numpy_function(read, [path], tf.uint8, stateful=False)
@@ -129,21 +136,42 @@ def open_folder(folder: Path, split: str, limit: int | None = None) -> Source:
     )
 
 
-def _find_split(folder: Path, split: str) -> tuple[list[Path], tuple[str, ...]]:
-    """Returns the image files of a split in sorted order, and what to tell the user about it."""
+def read_pixels(path: str | Path) -> np.ndarray:
+    """Returns the pixels of an image file, uint8 (height, width, 1 or 3); see `read_image_file`."""
+    pixels = read_image_file(path).pixels
+    if pixels.dtype == np.uint16:
+        pixels = (pixels.astype(np.uint32) + 128) // 257
+    return pixels.astype(np.uint8)
+
+
+def find_files(folder: Path, split: str | None = None) -> tuple[list[Path], tuple[str, ...]]:
+    """Returns the image files of a split in sorted order, and what to tell the user about it.
+
+    Args:
+        folder: an existing folder.
+        split: as in `load_dataset`; `None` is all files, or the test split of a folder that has
+            folders for both splits.
+
+    Raises:
+        DataError: a subfolder cannot be read, the split is unknown, or it has no image.
+    """
+    if split not in (None, *_SPLIT_FOLDERS):
+        raise DataError(f"Unknown split {split!r}: {nearest(split, _SPLIT_FOLDERS)}")
     subfolders = [p for p in sorted(folder.iterdir()) if p.is_dir() and p.name[0] != "."]
     places = {
         name: next((p for n in names for p in subfolders if p.name.lower() == n), None)
         for name, names in _SPLIT_FOLDERS.items()
     }
     missing = [name for name, place in places.items() if place is None]
-    root = folder if missing else places[split]
+    root = folder if missing else places[split or "test"]
     found = find_images(root)
     if found.problems:
         place, reason = found.problems[0]
         raise DataError(f"{place} cannot be searched for images: {reason}.")
     chosen = found.images
-    if missing:
+    if missing and split is None:
+        note = f"all {len(chosen):,} images"
+    elif missing:
         chosen = [path for path in chosen if _is_test(folder, path) == (split == "test")]
         note = (
             f"there is no folder {' and no folder '.join(missing)}, so one file in ten, chosen by "
@@ -152,11 +180,11 @@ def _find_split(folder: Path, split: str) -> tuple[list[Path], tuple[str, ...]]:
         )
     else:
         unused = [path.name for path in subfolders if path not in places.values()]
-        note = f"the {split} split is the folder {root.name}"
+        note = f"the {split or 'test'} split is the folder {root.name}"
         note += f"; {' and '.join(unused)} not used" if unused else ""
     if not chosen:
         raise DataError(
-            f"No image in {folder} is in the {split} split: {note}. Images are files of "
+            f"No image in {folder} is in the {split or 'test'} split: {note}. Images are files of "
             f"{', '.join(SUFFIXES)}, at any depth."
         )
     left_out = [f"Left out, not images: {in_numbers(found.others)}."] if found.others else []

@@ -6,7 +6,8 @@ write_report("report", "scores")
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,10 @@ from .. import color, figures
 from ..colorizer import Colorizer
 from ..config import Config
 from ..data import ImageDataset, load_dataset
-from ..errors import EvaluationError
+from ..errors import EvaluationError, ModelError
 from ..files import replacing
 from .images import images_at, sample_images
+from .photographs import Colorize, evaluate_photographs, load_judge, matching_strength
 from .protocol import SCORES, title_of
 from .results import Evaluation, aligned
 from .scoring import evaluate
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
-__all__ = ["as_text", "sample_grid", "write_report"]
+__all__ = ["as_text", "sample_grid", "write_photograph_report", "write_report"]
 
 
 def write_report(
@@ -65,9 +67,7 @@ def write_report(
         ModelError: a model does not exist or cannot be loaded.
         DataError: a data set does not exist or cannot be read.
     """
-    folder = None if folder is None else Path(folder)
-    if folder and folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise EvaluationError(f"{folder} is not empty. Choose another folder or --overwrite.")
+    folder = _output_folder(folder, overwrite)
     colorizers = {"model": Colorizer.load(model)}
     if against is not None:
         colorizers["against"] = Colorizer.load(against)
@@ -89,10 +89,16 @@ def write_report(
         evaluation.write(folder)
         made = _figures(evaluation, generators["model"], images)
         for name, figure in made.items():
-            with replacing(folder / name) as temporary:
-                figure.savefig(temporary, dpi=110)
+            _save(folder / name, figure)
         say(f"Saved metrics.json, scores.csv, table.md and {len(made)} figures in {folder}.")
     return evaluation
+
+
+def _output_folder(folder: str | Path | None, overwrite: bool) -> Path | None:
+    folder = None if folder is None else Path(folder)
+    if folder and folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise EvaluationError(f"{folder} is not empty. Choose another folder or --overwrite.")
+    return folder
 
 
 def _load(
@@ -106,6 +112,72 @@ def _load(
     counts = f"{dataset.count:,} images; {dataset.gray_count:,} gray images dropped"
     say(f"Data: {dataset.name} ({split}), {counts}.")
     return dataset
+
+
+def write_photograph_report(
+    model: str | Path,
+    paths: Sequence[Path],
+    folder: str | Path | None = None,
+    *,
+    against: str | Path | None = None,
+    judge: str | Path | None = None,
+    vividness: float | None = None,
+    render_size: int | None = None,
+    strength: float = 1.0,
+    name: str = "photographs",
+    overwrite: bool = False,
+    say: Callable[[str], None] = print,
+) -> Evaluation:
+    """Scores a model on photographs, as `colorize` delivers them.
+
+    A model with a vividness setting is compared with its faithful end, as it is and louder. The
+    files are `metrics.json`, `scores.csv`, `table.md` and `scores.png`.
+
+    Args:
+        model, folder, against, overwrite, say: as in `write_report`.
+        paths, name: as in `evaluate_photographs`.
+        judge: as in `load_judge`; without it and its package, two scores are left out.
+        vividness, render_size, strength: of the model, as in `Colorizer`.
+
+    Raises:
+        ColorizerError: a setting is out of range, or the model has no vividness.
+        EvaluationError, ImageFileError, ModelError: as there.
+    """
+    folder, judging, why = _output_folder(folder, overwrite), None, ""
+    try:
+        judging = load_judge(judge)
+    except ModelError as error:
+        if judge is not None:
+            raise
+        why = str(error).rstrip(".")
+    colorizer, settings = Colorizer.load(model), {"render_size": render_size}
+    if vividness is not None:
+        colorizer = colorizer.at_vividness(vividness)
+    rows: dict[str, Colorize] = {
+        "model": functools.partial(colorizer, strength=strength, **settings)
+    }
+    extra = {"model": Path(colorizer.name).name, "step": colorizer.model.step}
+    extra |= {"render_size": render_size or colorizer.render_size, "strength": f"{strength:g}"}
+    if colorizer.vividness:
+        faithful = colorizer.at_vividness(0.0)
+        say("Finding the strength that makes the faithful end as colorful...")
+        louder = matching_strength(faithful, rows["model"], paths, **settings)
+        rows["faithful"] = functools.partial(faithful, **settings)
+        rows["louder"] = functools.partial(faithful, strength=louder, **settings)
+        extra |= {"vividness": f"{colorizer.vividness:g}", "louder": f"strength {louder:.3f}"}
+    if against is not None:
+        other = rows["against"] = Colorizer.load(against)
+        extra |= {"against": Path(other.name).name, "against_step": other.model.step}
+    evaluation = evaluate_photographs(rows, paths, judge=judging, name=name)
+    if against is not None:
+        extra["difference"] = evaluation.difference("model", "against").summary()
+    left_out = dict.fromkeys(evaluation.left_out, why)
+    evaluation = dataclasses.replace(evaluation, extra=extra, left_out=left_out)
+    if folder:
+        evaluation.write(folder)
+        _save(folder / "scores.png", _score_figure(evaluation))
+        say(f"Saved metrics.json, scores.csv, table.md and scores.png in {folder}.")
+    return evaluation
 
 
 def as_text(evaluation: Evaluation) -> str:
@@ -125,14 +197,23 @@ def as_text(evaluation: Evaluation) -> str:
 # Figures ------------------------------------------------------------------------------------
 
 
+def _save(path: Path, figure: Figure) -> None:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def _score_figure(evaluation: Evaluation) -> Figure:
+    titles = [title_of(name) for name in evaluation.models]
+    return figures.score_intervals(evaluation.panels(), highlight=titles)
+
+
 def _figures(
     evaluation: Evaluation, generator: keras.Model, dataset: ImageDataset
 ) -> dict[str, Figure]:
     """Returns the figures of an evaluation and its "model" by their file names."""
-    titles = [title_of(name) for name in evaluation.models]
     made = {
         "samples.png": sample_grid({"colorized": generator}, dataset),
-        "scores.png": figures.score_intervals(evaluation.panels(), highlight=titles),
+        "scores.png": _score_figure(evaluation),
     }
     scores = evaluation.per_image["model"]
     both = scores["report_psnr"], scores["psnr"]

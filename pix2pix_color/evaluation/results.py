@@ -41,6 +41,7 @@ class Evaluation:
         reference: data set, split and count of the images behind the mean chroma and the
             class rebalancing.
         extra: further fields of its `metrics.json`, such as the step.
+        protocol: how the numbers were measured; the scores among its names are shown.
     """
 
     dataset: str
@@ -52,6 +53,7 @@ class Evaluation:
     left_out: dict[str, str] = dataclasses.field(default_factory=dict)
     reference: dict[str, Any] = dataclasses.field(default_factory=dict)
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
+    protocol: dict[str, str] = dataclasses.field(default_factory=lambda: PROTOCOL)
 
     @property
     def count(self) -> int:
@@ -104,7 +106,7 @@ class Evaluation:
             "split": self.split,
             "count": self.count,
             "reference": self.reference,
-            "protocol": PROTOCOL,
+            "protocol": self.protocol,
             "left_out": self.left_out,
             "scores": _json_value(self.scores),
             "intervals": _json_value(self.intervals),
@@ -123,7 +125,7 @@ class Evaluation:
                 model and for no color; otherwise one row per score.
             only: the scores to show; the default is all.
         """
-        caption = f"{self.dataset}, {self.split}, {self.count:,} images"
+        caption = ", ".join(filter(None, [self.dataset, self.split, f"{self.count:,} images"]))
         if short:
             names = [name for name in ("no_color", *self.models) if name in self.values]
             rows = [
@@ -132,7 +134,7 @@ class Evaluation:
             return markdown([caption, *(SCORES[name].title for name in _SHORT)], rows)
         rows = [
             [SCORES[score].heading, *(self._cell(p, score, intervals) for p in self.per_image)]
-            for score in only or SCORES
+            for score in only or [name for name in SCORES if name in self.protocol]
         ]
         return markdown([caption, *map(title_of, self.per_image)], rows)
 
@@ -186,10 +188,11 @@ class Evaluation:
             lines += [f"{'; '.join(facts)}.", ""]
         lines += [
             self.table(),
-            "Each cell is a value with its 95 % interval; arrows point to the better side. The "
-            "report's protocol cannot see whether colors are right.",
+            "Each cell is a value with its 95 % interval; arrows point to the better side.",
             "",
         ]
+        if "report_psnr" in self.protocol:
+            lines[-2] += " The report's protocol cannot see whether colors are right."
         if self.left_out:
             lines += ["## Left out", ""]
             lines += [f"- {title_of(name)}: {why}" for name, why in self.left_out.items()]
@@ -198,7 +201,7 @@ class Evaluation:
         if self.reference:
             source = "{dataset}, {split}, {count:,} images".format(**self.reference)
             lines.append(f"- reference (mean chroma, class rebalancing): {source}")
-        lines += [f"- {title_of(name)}: {text}" for name, text in PROTOCOL.items()]
+        lines += [f"- {title_of(name)}: {text}" for name, text in self.protocol.items()]
         return "\n".join(lines) + "\n"
 
 

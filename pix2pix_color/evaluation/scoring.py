@@ -21,7 +21,7 @@ from .protocol import BASELINES, REAL, SCORES, Pair
 from .results import Evaluation
 from .statistics import chroma_distances, feature_distances, summarize
 
-__all__ = ["choose_classifier", "evaluate", "with_batch_statistics"]
+__all__ = ["ab_histogram", "choose_classifier", "evaluate", "with_batch_statistics"]
 
 _BATCH = 256
 _BLOCK_PIXELS = 2**18  # scored at a time: 256 images of CIFAR-10
@@ -162,7 +162,7 @@ def _baseline_chroma(
 # Scores ---------------------------------------------------------------------------------------
 
 
-def _histogram(lab: tf.Tensor) -> tf.Tensor:
+def ab_histogram(lab: tf.Tensor) -> tf.Tensor:
     """Returns the ab histograms, with gray in the middle of a bin.
 
     At the corner of four bins, rounding would pick one of them for each pixel without color.
@@ -191,7 +191,7 @@ def _score_real(
         "colorfulness": metrics.colorfulness(color.to_float(images)),
         "rebalancing_weight": tf.reduce_sum(weights, axis=[1, 2]),
     }
-    return lab, weights, scores, _histogram(lab)
+    return lab, weights, scores, ab_histogram(lab)
 
 
 def _score_fake(
@@ -205,7 +205,7 @@ def _score_fake(
     delivered, fake_lab = color.to_uint8(fake), color.rgb_to_lab(fake)
     pair = Pair((real, fake), (lab, fake_lab), (images, delivered), weights)
     scores = {name: score.of(pair) for name, score in SCORES.items() if score.of is not None}
-    return delivered, scores, _histogram(fake_lab)
+    return delivered, scores, ab_histogram(fake_lab)
 
 
 # Compiled, it takes a quarter of the time, but it is compiled again for every size of block.

@@ -9,7 +9,7 @@ are compared on the same resamples.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,14 @@ from scipy.spatial.distance import jensenshannon
 from .. import metrics
 from .protocol import REAL, SCORES
 
-__all__ = ["chroma_distances", "feature_distances", "ratios", "score_parts", "summarize"]
+__all__ = [
+    "chroma_distances",
+    "diagonal_distances",
+    "feature_distances",
+    "ratios",
+    "score_parts",
+    "summarize",
+]
 
 PerImage = Mapping[str, Mapping[str, np.ndarray]]  # predictor to score to float64 (count,)
 Parts = tuple[np.ndarray, np.ndarray]  # numerators and denominators, float64 (count,)
@@ -136,14 +143,21 @@ def chroma_distances(histograms: Mapping[str, np.ndarray]) -> dict[str, Value]:
 
     values = distances([matrix.sum(axis=0, dtype=np.float64) for matrix in matrices]).tolist()
     count = len(matrices[0])
-    if count == 1:
-        return {name: (value, UNKNOWN) for name, value in zip(names, values, strict=True)}
     blocks = [slice(start, start + _BLOCK) for start in range(0, count, _BLOCK)]
-    chunks = [
+    chunks = (
         distances([sum(weights[:, b] @ m[b].astype(np.float32) for b in blocks) for m in matrices])
         for weights in resample_weights(count)
-    ]
-    deviations = np.std(np.concatenate(chunks, axis=1), ddof=1, axis=1).tolist()
+    )
+    return _with_deviations(names, values, chunks, count)
+
+
+def _with_deviations(
+    names: list[str], values: list[float], chunks: Iterable[np.ndarray], count: int
+) -> dict[str, Value]:
+    """Returns values with intervals from chunks of resampled ones, (predictors, resamples)."""
+    if count == 1:
+        return {name: (value, UNKNOWN) for name, value in zip(names, values, strict=True)}
+    deviations = np.std(np.concatenate([*chunks], axis=1), ddof=1, axis=1).tolist()
     return {
         name: (value, _symmetric_interval(value, deviation))
         for name, value, deviation in zip(names, values, deviations, strict=True)
@@ -168,6 +182,31 @@ def feature_distances(features: Mapping[str, np.ndarray]) -> dict[str, Value]:
             deviation = frechet_deviation(features[REAL], values)
             found[name] = distance, _symmetric_interval(distance, deviation)
     return found
+
+
+def diagonal_distances(features: Mapping[str, np.ndarray]) -> dict[str, Value]:
+    """Returns the Fréchet distances of the features taken one by one, without correlations.
+
+    It is the sum over features of the squared differences of means and of standard deviations. A
+    few hundred images determine these, but not the covariances of a thousand features.
+
+    Args:
+        features: predictor (`"real"` among them) to float32 (count, features).
+    """
+    names, count = [name for name in features if name != REAL], len(features[REAL])
+    center = features[REAL].mean(axis=0, dtype=np.float64)  # loses no digits in squares
+    powers = {n: np.hstack([v - center, (v - center) ** 2]) for n, v in features.items()}
+
+    def statistics(name: str, weights: np.ndarray) -> np.ndarray:
+        means, squares = np.split(weights @ powers[name] / count, 2, axis=1)
+        return np.hstack([means, np.sqrt(np.maximum(squares - means**2, 0.0))])
+
+    def distances(weights: np.ndarray) -> np.ndarray:
+        real = statistics(REAL, weights)
+        return np.stack([np.sum((statistics(n, weights) - real) ** 2, axis=1) for n in names])
+
+    values = distances(np.ones((1, count)))[:, 0].tolist()
+    return _with_deviations(names, values, map(distances, resample_weights(count)), count)
 
 
 def frechet_deviation(real: np.ndarray, fake: np.ndarray) -> float:

@@ -16,7 +16,7 @@ from ...errors import CommandError, UsageError, one_line
 from ...files import DEFAULT_MODEL
 from ...startup import start_tensorflow
 from .console import FAILED, report, say
-from .values import MODELS, between, hint
+from .values import MODELS, add_settings, between, hint
 
 if TYPE_CHECKING:
     from ...colorizer import Colorizer
@@ -49,28 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_MODEL,
         help=f"{MODELS} (default: {DEFAULT_MODEL})",
     )
-    parser.add_argument(
-        "--render-size",
-        metavar="N",
-        type=between(1, 1 << 16),
-        help="shorter side, in pixels, of the image that the network sees; a multiple of its "
-        "training size (default: the model's own)",
-    )
-    parser.add_argument(
-        "--strength",
-        metavar="X",
-        type=between(0.0, 4.0),
-        default=1.0,
-        help="color strength: 0 keeps the image gray, 1 is what the model predicts (default), "
-        "up to 4",
-    )
-    parser.add_argument(
-        "--vividness",
-        metavar="X",
-        type=between(0.0, 1.0),
-        help="for a model with this setting: from 0, the most faithful colors, to 1, the most "
-        "vivid ones (default: the model's own)",
-    )
+    add_settings(parser)
     parser.add_argument(
         "--format",
         metavar="NAME",

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Callable
 
-__all__ = ["DATASETS", "MODELS", "between", "hint", "positive"]
+__all__ = ["DATASETS", "MODELS", "add_settings", "between", "hint", "positive"]
 
 DATASETS = (
     "cifar10, photographs (included in scikit-image, no download), tfds:NAME (TensorFlow "
@@ -48,3 +48,29 @@ def hint(text: str) -> tuple[int, int, str]:
         )
     x, y, color = found.groups()
     return int(x), int(y), color
+
+
+def add_settings(parser: argparse._ActionsContainer) -> None:
+    """Adds the settings of a `Colorizer`."""
+    parser.add_argument(
+        "--render-size",
+        metavar="N",
+        type=between(1, 1 << 16),
+        help="shorter side, in pixels, of the image that the network sees; a multiple of its "
+        "training size (default: the model's own)",
+    )
+    parser.add_argument(
+        "--strength",
+        metavar="X",
+        type=between(0.0, 4.0),
+        default=1.0,
+        help="color strength: 0 keeps the image gray, 1 is what the model predicts (default), "
+        "up to 4",
+    )
+    parser.add_argument(
+        "--vividness",
+        metavar="X",
+        type=between(0.0, 1.0),
+        help="for a model with this setting: from 0, the most faithful colors, to 1, the most "
+        "vivid ones (default: the model's own)",
+    )
