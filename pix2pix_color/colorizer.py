@@ -280,7 +280,12 @@ class Colorizer:
         return self._network(small)
 
     def apply_chroma(
-        self, images: np.ndarray, chroma: np.ndarray, strength: float = 1.0
+        self,
+        images: np.ndarray,
+        chroma: np.ndarray,
+        strength: float = 1.0,
+        *,
+        lightness: np.ndarray | None = None,
     ) -> np.ndarray:
         """Colors a batch of images, at full size, with chroma from `predict_chroma`.
 
@@ -288,6 +293,8 @@ class Colorizer:
             images: uint8 or uint16 (batch, height, width, 1 or 3).
             chroma: float32 (batch, rows, columns, 2), (a, b) / 128.
             strength: as in `__call__`.
+            lightness: float32 (batch, rows, columns, 1), that of `images` at the size of `chroma`,
+                by a caller that has it already.
 
         Returns:
             RGB (batch, height, width, 3) of the same type.
@@ -297,8 +304,11 @@ class Colorizer:
         """
         self._check(images, images, None, strength)
         rgb = np.empty((*images.shape[:3], 3), images.dtype)
-        for image, one, colored in zip(images, chroma, rgb, strict=True):
-            colored[:] = apply_chroma(image, one, strength)
+        if lightness is None:
+            lightness = [shrink_lightness(image, chroma.shape[1:3]) for image in images]
+        stride = self._network.stride
+        for image, small, one, colored in zip(images, lightness, chroma, rgb, strict=True):
+            colored[:] = apply_chroma(image, small, one, strength, stride=stride)
         return rgb
 
     def _check(

@@ -194,6 +194,11 @@ class GuidedNetwork:
     decode: Callable[..., tf.Tensor] | None = None
     palette: np.ndarray | None = None
 
+    @property
+    def stride(self) -> int:
+        """Side, in pixels, of the cells in which it predicts chroma."""
+        return CHROMA_STRIDE if self.decode else 1
+
     @classmethod
     def of(cls, network: keras.Model, config: Config) -> GuidedNetwork:
         """Returns a generator from `any_size`, built for a configuration."""
@@ -259,4 +264,5 @@ class PreparedImage:
             grid = hints.grid(*self.size, self.lightness.shape[:2])
             guidance = (grid[None], self._maps) if hints.points else ()
         chroma = self.network(self.lightness[None], *guidance)[0]
-        return apply_chroma(image, chroma, strength, threads)
+        stride = self.network.stride
+        return apply_chroma(image, self.lightness, chroma, strength, threads, stride)

@@ -1,9 +1,9 @@
 """Colorizes images of any size with a generator that was trained on small ones.
 
-Chroma is predicted on a small copy, enlarged, fitted into the sRGB gamut, and merged with the
-full-size luminance. Exported models do this in their graph (`colorize_images`); the library does
-the same in bands of rows (`shrink_lightness`, `apply_chroma`), on all cores and with no more
-memory than the image and its colors need.
+Chroma is predicted on a small copy, enlarged along the image's own edges, fitted into the sRGB
+gamut, and merged with the full-size luminance. Exported models do this in their graph
+(`colorize_images`); the library does the same in bands of rows (`shrink_lightness`,
+`apply_chroma`), on all cores and with no more memory than the image and its colors need.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ MAX_RENDER_SIZE = 1024
 """Largest render size (shorter side, in pixels): memory grows with its square."""
 
 _LONGEST = 8  # times the shorter side: longer images are squeezed for the network
+_SMOOTHNESS = 100.0  # in L squared: flatter windows get hardly any slope (benchmarks/edges.md)
 _BAND = 1 << 18  # pixels at a time, so that intermediate results stay in the cache
 
 
@@ -99,6 +100,7 @@ def colorize_images(
     render_size: int | tf.Tensor = 32,
     multiple: int = 32,
     strength: float | tf.Tensor = 1.0,
+    stride: int = 1,
 ) -> tf.Tensor:
     """Colorizes images of any size in the graph, keeping their luminance.
 
@@ -108,6 +110,7 @@ def colorize_images(
         render_size: shorter side, in pixels, of what the network sees; a multiple of `multiple`.
         multiple: from `size_multiple`.
         strength: color strength: 0 keeps the image gray, 1 is what the model predicts.
+        stride: side, in pixels of the network, of the cells in which it predicts chroma.
 
     Returns:
         uint8 (batch, height, width, 3); its L equals the input's within one 8-bit level.
@@ -122,10 +125,43 @@ def colorize_images(
     lightness, size = color.rgb_to_lab(rgb)[..., :1], tf.shape(images)[1:3]
     shape = _working_shape(size, render_size, multiple)
     small = tf.image.resize(lightness, shape, antialias=True)
-    chroma = tf.image.resize(network(small, training=False), size, antialias=True)
-    chroma *= tf.cast(strength, tf.float32)
+    lines = _lines(small, network(small, training=False), stride)
+    slope, offset = (tf.image.resize(line, size, antialias=True) for line in lines)
+    chroma = (slope * lightness + offset) * tf.cast(strength, tf.float32)
     chroma = color.fit_chroma_to_gamut(lightness, chroma)
     return color.to_uint8(color.merge(lightness, chroma))
+
+
+def _lines(lightness: tf.Tensor, chroma: tf.Tensor, stride: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the slope and offset of chroma as a line of lightness around each pixel.
+
+    The slopes are those of the guided filter (He et al. 2013; enlarged as in the fast form of
+    2015), in windows of 3x3 cells. The offsets are not: each line passes through the prediction
+    itself, where the filter's would blur it. So only lightness that the cells cannot show adds to
+    plain enlargement, and with cells of a pixel, an image of the network's size (CIFAR-10, as it
+    is scored) keeps the predicted chroma.
+
+    Args:
+        lightness: float32 (batch, rows, columns, 1), L in [0, 100], as the network saw it.
+        chroma: float32 (batch, rows, columns, 2), (a, b) / 128, as it predicted it.
+        stride: as in `colorize_images`; rows and columns are multiples of it.
+
+    Returns:
+        Two tensors of the shape of `chroma`: chroma = slope * lightness + offset.
+    """
+
+    def mean(maps: tf.Tensor) -> tf.Tensor:
+        return tf.nn.avg_pool2d(maps, 3, 1, "SAME")
+
+    light, colors = lightness, chroma
+    if stride > 1:
+        light, colors = (tf.nn.avg_pool2d(x, stride, stride, "VALID") for x in (light, colors))
+    mean_light, mean_colors = mean(light), mean(colors)
+    covariance = mean(light * colors) - mean_light * mean_colors
+    slope = mean(covariance / (mean(light * light) - mean_light * mean_light + _SMOOTHNESS))
+    if stride > 1:
+        slope, light = (tf.image.resize(x, tf.shape(chroma)[1:3]) for x in (slope, light))
+    return slope, chroma - slope * light
 
 
 # Band by band ---------------------------------------------------------------------------------
@@ -174,15 +210,22 @@ def _resizing(before: int, after: int) -> scipy.sparse.csr_array:
 
 
 def apply_chroma(
-    image: np.ndarray, chroma: np.ndarray, strength: float = 1.0, threads: int | None = None
+    image: np.ndarray,
+    lightness: np.ndarray,
+    chroma: np.ndarray,
+    strength: float = 1.0,
+    threads: int | None = None,
+    stride: int = 1,
 ) -> np.ndarray:
     """Colors an image, keeping its luminance.
 
     Args:
         image: uint8 or uint16 (height, width, 1 or 3).
+        lightness: float32 (rows, columns, 1), from `shrink_lightness`.
         chroma: float32 (rows, columns, 2), (a, b) / 128, of any size; it is resized.
         strength: color strength: 0 keeps the image gray, 1 is what the model predicts.
         threads: as in `shrink_lightness`.
+        stride: as in `colorize_images`.
 
     Returns:
         RGB (height, width, 3) of the image's type.
@@ -191,13 +234,15 @@ def apply_chroma(
     result = np.empty((height, width, 3), image.dtype)
     # As in `shrink_lightness`: all columns first, then the rows of each band.
     to_rows, to_columns = _resizing(len(chroma), height), _resizing(chroma.shape[1], width)
-    planes = np.moveaxis(chroma * np.float32(strength), -1, 0)
+    small, colors = (tf.constant(planes[None], tf.float32) for planes in (lightness, chroma))
+    lines = np.concatenate(_lines(small, colors, stride), axis=-1)[0]
+    planes = np.moveaxis(lines * np.float32(strength), -1, 0)
     columns = [np.ascontiguousarray((to_columns @ plane.T).T) for plane in planes]
 
     def merge(band: slice) -> None:
         pixels, rows = image[band], to_rows[band]
-        colors = np.stack([(rows @ plane).reshape(-1) for plane in columns])
-        colored = color.color_pixels(pixels.reshape(-1, pixels.shape[-1]), colors)
+        lines = [(rows @ plane).reshape(-1) for plane in columns]
+        colored = color.color_pixels(pixels.reshape(-1, pixels.shape[-1]), lines[2:], lines[:2])
         result[band] = colored.reshape(*pixels.shape[:2], 3)
 
     for _ in _in_bands(merge, image.shape, threads):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -83,12 +84,84 @@ class TestBands:
         assert difference.max() <= 1
         assert (difference > 0).mean() < 0.02
 
+    @pytest.mark.parametrize("size", [(40, 56), (150, 100)])
+    def test_equal_the_graph_with_chroma_in_cells(self, lively, size):
+        coarse = keras.layers.AveragePooling2D(4)(lively.output)
+        colors = keras.layers.UpSampling2D(4, interpolation="bilinear")(coarse)
+        network = inference.any_size(keras.Model(lively.input, colors))
+        image = noise(*size, 3)
+        graph = inference.colorize_images(image[None], network, 24, 8, stride=4)
+        small = inference.shrink_lightness(image, inference.working_shape(*size, 24, 8))
+        chroma = network(small[None])[0].numpy()
+        rgb = inference.apply_chroma(image, small, chroma, stride=4).astype(int)
+        difference = np.abs(rgb - graph[0].numpy())
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 0.02
+
     def test_the_shape_for_the_network_follows_the_aspect_ratio(self):
         assert inference.working_shape(100, 100, 32, 32) == (32, 32)
         assert inference.working_shape(1_000, 2_000, 64, 32) == (64, 128)
         assert inference.working_shape(2_000, 1_500, 96, 32) == (128, 96)
         assert inference.working_shape(10, 100_000, 32, 32) == (32, 256)
         assert inference.working_shape(1, 1, 8, 8) == (8, 8)
+
+
+def mean_around(maps: np.ndarray, y: int, x: int) -> np.ndarray:
+    return maps[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].mean((0, 1))
+
+
+def everywhere(function, maps: np.ndarray) -> np.ndarray:
+    return np.array([[function(y, x) for x in range(maps.shape[1])] for y in range(len(maps))])
+
+
+class TestEdges:
+    """Chroma follows the edges of the image's own lightness."""
+
+    @pytest.mark.parametrize("stride", [1, 4])
+    def test_slopes_are_the_guided_filters_and_lines_pass_through_the_prediction(self, stride):
+        random = np.random.default_rng(4)
+        light, chroma = random.uniform(0, 100, (5, 6, 1)), random.normal(0, 0.3, (5, 6, 2))
+
+        def slope(y: int, x: int) -> np.ndarray:  # He et al. 2013, equations 5 and 6
+            products = light * chroma, light, chroma, light**2
+            both, mean_light, mean_chroma, square = (mean_around(maps, y, x) for maps in products)
+            return (both - mean_light * mean_chroma) / (square - mean_light**2 + 100)
+
+        slopes = everywhere(slope, light)
+        expected = everywhere(lambda y, x: mean_around(slopes, y, x), light)
+
+        def enlarge(maps: np.ndarray) -> np.ndarray:
+            return tf.image.resize(maps, (5 * stride, 6 * stride)).numpy()
+
+        flat = np.ones((stride, stride, 1))
+        large_chroma = np.kron(chroma, flat)
+        large = (tf.constant(x[None], tf.float32) for x in (np.kron(light, flat), large_chroma))
+        found, offset = inference._lines(*large, stride)
+        np.testing.assert_allclose(found[0], enlarge(expected), atol=1e-5)
+        through = found * enlarge(light) + offset
+        np.testing.assert_allclose(through[0], large_chroma, atol=1e-4)
+
+    def test_colors_meet_at_an_edge_that_the_network_saw_blurred(self):
+        """Red and bright beside green and dark, cut within one of the network's pixels."""
+        left = np.arange(160) < 76
+        gray = np.where(left, 170, 80).astype(np.uint8)[None, :, None].repeat(40, axis=0)
+        truth = np.where(left[None, :, None], (0.2, 0.1), (-0.2, 0.1)).repeat(40, axis=0)
+        small = inference.shrink_lightness(gray, (4, 16))
+        chroma = tf.image.resize(truth, (4, 16), antialias=True).numpy()
+        near = slice(66, 86)
+        errors = []
+        for light in (small, np.zeros_like(small)):  # without contrast: plain enlargement
+            lab = rgb2lab(inference.apply_chroma(gray, light, chroma))
+            errors.append(np.abs(lab[:, near, 1:] / 128 - truth[:, near]).mean())
+        assert errors[0] < 0.6 * errors[1]
+
+    def test_an_image_of_the_networks_size_keeps_the_prediction(self):
+        gray = noise(32, 32, 1)
+        chroma = np.random.default_rng(5).normal(0, 0.05, (32, 32, 2)).astype(np.float32)
+        small = inference.shrink_lightness(gray, (32, 32))
+        rgb = inference.apply_chroma(gray, small, chroma).astype(int)
+        plain = color.color_pixels(gray.reshape(-1, 1), chroma.reshape(-1, 2).T)
+        assert np.abs(rgb - plain.reshape(32, 32, 3)).max() <= 1
 
 
 class TestSettings:

@@ -51,9 +51,9 @@ class Stub:
         small = lightness[:, y][:, :, x]
         return self.sign * np.concatenate([np.sin(small / 5), np.cos(small / 5)], -1) / 4
 
-    def apply_chroma(self, images: np.ndarray, chroma: np.ndarray, strength: float = 1.0):
-        pairs = zip(images, chroma, strict=True)
-        return np.stack([inference.apply_chroma(image, c, strength) for image, c in pairs])
+    def apply_chroma(self, images, chroma, strength: float = 1.0, *, lightness):
+        planes = zip(images, lightness, chroma, strict=True)
+        return np.stack([inference.apply_chroma(*three, strength) for three in planes])
 
 
 # Films to work on -----------------------------------------------------------------------------
@@ -298,6 +298,9 @@ class Soft(Stub):
         rise = np.linspace(-0.15, 0.15, 24)
         chroma = np.stack(np.meshgrid(rise, rise), -1)
         return np.repeat(chroma[None], len(lightness), 0).astype(np.float32)
+
+    def apply_chroma(self, images, chroma, strength: float = 1.0, *, lightness):
+        return super().apply_chroma(images, chroma, strength, lightness=0 * lightness)
 
 
 @pytest.mark.parametrize("color_range", [LIMITED, FULL])

@@ -44,17 +44,23 @@ def pixel_lightness(pixels: np.ndarray) -> np.ndarray:
     return _luminance_and_root(pixels)[1] * np.float32(116) - np.float32(16)
 
 
-def color_pixels(pixels: np.ndarray, chroma: np.ndarray) -> np.ndarray:
+def color_pixels(
+    pixels: np.ndarray, chroma: np.ndarray, slope: np.ndarray | None = None
+) -> np.ndarray:
     """Gives pixels a chroma, reduced as far as the sRGB gamut requires, and keeps their lightness.
 
     Args:
         pixels: uint8 or uint16 (count, 1 or 3), gray or RGB.
         chroma: float32 (2, count), (a, b) / 128.
+        slope: float32 (2, count), added to `chroma` for each unit of the pixel's lightness.
 
     Returns:
         RGB (count, 3) of the same dtype as `pixels`.
     """
     y, fy = _luminance_and_root(pixels)
+    if slope is not None:
+        lightness = fy * np.float32(116) - np.float32(16)
+        chroma = [plane + steep * lightness for plane, steep in zip(chroma, slope, strict=True)]
     dx = chroma[0] * np.float32(CHROMA_SCALE / 500)
     dz = chroma[1] * np.float32(-CHROMA_SCALE / 200)
     linear = _linear(y, fy, dx, dz)

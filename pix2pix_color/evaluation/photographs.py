@@ -81,7 +81,7 @@ def evaluate_photographs(
         mean = color.split(real)[1].numpy().mean(axis=(0, 1), keepdims=True)
         delivered = {predictor: colorize(gray) for predictor, colorize in colorizers.items()}
         delivered["no_color"] = np.repeat(gray, 3, axis=-1)
-        delivered["own_mean_chroma"] = apply_chroma(gray, mean)
+        delivered["own_mean_chroma"] = apply_chroma(gray, np.zeros_like(mean[..., :1]), mean)
         delivered[REAL] = real
         for predictor, image in delivered.items():
             scores, histogram = _score(real[None], image[None])
@@ -212,7 +212,8 @@ def matching_strength(
     for _, gray in _read(paths, progress):
         lightness = color.split(np.repeat(gray, 3, axis=-1))[0].numpy()[None]
         chroma = faithful.predict_chroma(lightness, render_size=render_size)
-        totals += [_colorfulness(apply_chroma(gray, chroma[0], s)) for s in _STRENGTHS]
+        images = [faithful.apply_chroma(gray[None], chroma, s)[0] for s in _STRENGTHS]
+        totals += [_colorfulness(image) for image in images]
         target += _colorfulness(lively(gray))
     return float(np.interp(target, totals, _STRENGTHS))
 

@@ -23,7 +23,7 @@ import keras
 import tensorflow as tf
 
 from ..colorizer import check_settings
-from ..config import PALETTE
+from ..config import CHROMA_STRIDE, PALETTE
 from ..errors import ExportError
 from ..files import replacing
 from ..hints import hint_grid
@@ -186,7 +186,9 @@ def _signatures(
 
         with tf.control_dependencies(_check_settings(render_size, strength, multiple)):
             images = tf.identity(images)
-        return {"rgb": colorize_images(images, network, render_size, multiple, strength)}
+        stride = CHROMA_STRIDE if hasattr(module, "decode") else 1
+        rgb = colorize_images(images, network, render_size, multiple, strength, stride)
+        return {"rgb": rgb}
 
     # Default values are matched to the inputs from the end: each parameter must be an input.
     if dial is None:

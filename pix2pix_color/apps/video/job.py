@@ -302,7 +302,9 @@ class _Job:
             self.smoother(planes, light, float(frame.time * time_base))
             for frame, planes, light in zip(batch, chroma, small, strict=True)
         ]
-        return self.colorizer.apply_chroma(images, np.stack(smoothed), self.settings["strength"])
+        return self.colorizer.apply_chroma(
+            images, np.stack(smoothed), self.settings["strength"], lightness=small
+        )
 
 
 def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
