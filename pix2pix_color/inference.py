@@ -39,7 +39,7 @@ MAX_RENDER_SIZE = 1024
 
 _LONGEST = 8  # times the shorter side: longer images are squeezed for the network
 _SMOOTHNESS = 100.0  # in L squared: flatter windows get hardly any slope (benchmarks/edges.md)
-_BAND = 1 << 18  # pixels at a time, so that intermediate results stay in the cache
+_BAND = 1 << 17  # pixels at a time, so that intermediate results stay in the cache
 
 
 def any_size(generator: keras.Model) -> keras.Model:
